@@ -1,0 +1,5 @@
+"""Images in, feature maps out."""
+
+from keras_vtr.backbones.convolution_stem import build_convolution_stem
+
+__all__ = ["build_convolution_stem"]

@@ -1,0 +1,134 @@
+"""Pure functions of boxes: overlap, and a detector's outputs as detections.
+
+Formats bear the names of `keras.utils.bounding_boxes`, whose `convert_format`
+moves boxes between them.
+"""
+
+import keras
+
+from keras_vtr.targets import check_keys
+
+
+def iou(boxes1, boxes2):
+    """Intersection over union of boxes.
+
+    Args:
+        boxes1: (..., 4) `xyxy` boxes in any unit.
+        boxes2: (..., 4) boxes in the same unit. The leading axes broadcast:
+            (M, 1, 4) against (1, Q, 4) gives each pair of M and Q.
+
+    Returns:
+        (...) in [0, 1]; 0 where both boxes have no area.
+    """
+    intersection, union, _ = _areas(boxes1, boxes2)
+    return _safe_divide(intersection, union)
+
+
+def generalized_iou(boxes1, boxes2):
+    """Generalized intersection over union of boxes (Rezatofighi et al. 2019).
+
+    `iou - (hull - union) / hull`, where `hull` is the area of the smallest box
+    around both: unlike IoU it tells, by its gradient, boxes that don't overlap
+    in which direction to move. Value and gradient are finite for boxes without
+    area too, and no epsilon is added, so a box against itself is 1 however
+    small it is. Coordinates up to 1e18 don't overflow float32.
+
+    Args:
+        boxes1: (..., 4) `xyxy` boxes in any unit.
+        boxes2: (..., 4) boxes in the same unit. The leading axes broadcast.
+
+    Returns:
+        (...) in [-1, 1]; 0 where the smallest box around both has no area.
+    """
+    intersection, union, hull = _areas(boxes1, boxes2)
+    return _safe_divide(intersection, union) - _safe_divide(hull - union, hull)
+
+
+def _areas(boxes1, boxes2):
+    """Intersection, union and smallest box around both: three areas."""
+    minimum, maximum = keras.ops.minimum, keras.ops.maximum
+    upper_left1, lower_right1 = boxes1[..., :2], boxes1[..., 2:]
+    upper_left2, lower_right2 = boxes2[..., :2], boxes2[..., 2:]
+    intersection = _area(
+        maximum(upper_left1, upper_left2), minimum(lower_right1, lower_right2)
+    )
+    area1 = _area(upper_left1, lower_right1)
+    area2 = _area(upper_left2, lower_right2)
+    hull = _area(
+        minimum(upper_left1, upper_left2), maximum(lower_right1, lower_right2)
+    )
+    return intersection, area1 + area2 - intersection, hull
+
+
+def _area(upper_left, lower_right):
+    sides = keras.ops.maximum(lower_right - upper_left, 0.0)
+    return sides[..., 0] * sides[..., 1]
+
+
+def _safe_divide(numerator, denominator):
+    """Division that is 0 where the denominator is 0.
+
+    The inner `where` keeps the division that isn't chosen from making the
+    gradient NaN.
+    """
+    positive = denominator > 0
+    quotient = numerator / keras.ops.where(positive, denominator, 1.0)
+    return keras.ops.where(positive, quotient, 0.0)
+
+
+def decode_detections(outputs, image_shape, max_detections=None):
+    """Turns a detector's outputs into detections, the best ones first.
+
+    Carion et al. 2020 (DETR), section 3.2 and the authors' `PostProcess`: each
+    query gives one detection, of its most probable real class. There is no
+    non-maximum suppression, because the queries have learned from the matching
+    not to answer twice.
+
+    Args:
+        outputs: Dict with `"logits"` (B, Q, K + 1), last one "no object", and
+            `"boxes"` (B, Q, 4), `rel_center_xywh`.
+        image_shape: `(height, width, ...)` in pixels, the unit of the returned
+            boxes.
+        max_detections: How many of the Q detections to keep. Default: all.
+
+    Returns:
+        Dict with `"boxes"` (B, n, 4) float32, absolute `xyxy` pixels;
+        `"scores"` (B, n) float32, the probability of the class, falling; and
+        `"labels"` (B, n) int32, 0..K-1.
+
+    Raises:
+        ValueError: If `outputs` lacks a key.
+
+    Example:
+
+    >>> outputs = {
+    ...     "logits": keras.ops.ones((2, 10, 4)),
+    ...     "boxes": keras.ops.ones((2, 10, 4)),
+    ... }
+    >>> detections = keras_vtr.box_ops.decode_detections(
+    ...     outputs, image_shape=(480, 640), max_detections=5
+    ... )
+    >>> print(tuple(detections["boxes"].shape))
+    (2, 5, 4)
+    """
+    check_keys("outputs", outputs, ("boxes", "logits"))
+    logits = keras.ops.cast(outputs["logits"], "float32")
+    probabilities = keras.ops.softmax(logits, axis=-1)[..., :-1]  # (B, Q, K)
+    scores = keras.ops.max(probabilities, axis=-1)
+    labels = keras.ops.cast(keras.ops.argmax(probabilities, axis=-1), "int32")
+    boxes = keras.utils.bounding_boxes.convert_format(
+        outputs["boxes"],
+        source="rel_center_xywh",
+        target="xyxy",
+        height=image_shape[0],
+        width=image_shape[1],
+    )
+    num_queries = logits.shape[1]
+    best = min(max_detections or num_queries, num_queries)
+    scores, order = keras.ops.top_k(scores, best)
+    order = keras.ops.cast(order, "int32")
+    return {
+        "boxes": keras.ops.take_along_axis(boxes, order[..., None], axis=1),
+        "scores": scores,
+        "labels": keras.ops.take_along_axis(labels, order, axis=1),
+    }

@@ -1,0 +1,43 @@
+import tensorflow as tf
+
+from keras_vtr.targets import check_targets
+
+
+def check_dataset(dataset, *, num_classes, num_queries=None):
+    """Checks each batch of targets on the host, on its way to `fit`.
+
+    A wrong label or box stops the run with a message that shows it, instead
+    of teaching the model nonsense: see `keras_vtr.data.check_targets`.
+
+    Args:
+        dataset: A `tf.data.Dataset` of `(images, y_true)` batches.
+        num_classes: K, real classes only.
+        num_queries: Optional Q, the most objects an image may have.
+
+    Returns:
+        The dataset, unchanged but for the check.
+
+    Raises:
+        tf.errors.InvalidArgumentError: From the first batch on that holds a
+            wrong target, while the dataset is read.
+
+    Example:
+
+    >>> scenes = keras_vtr.data.digit_scenes("train")
+    >>> scenes = keras_vtr.data.check_dataset(scenes, num_classes=10)
+    """
+
+    def check(boxes, labels):
+        check_targets(
+            {"boxes": boxes, "labels": labels}, num_classes, num_queries
+        )
+        return labels
+
+    def check_batch(images, y_true):
+        labels = tf.numpy_function(
+            check, (y_true["boxes"], y_true["labels"]), y_true["labels"].dtype
+        )
+        labels.set_shape(y_true["labels"].shape)
+        return images, {**y_true, "labels": labels}
+
+    return dataset.map(check_batch)

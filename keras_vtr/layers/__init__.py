@@ -1,0 +1,29 @@
+"""Tokens in, tokens out: the layers that all models are made of."""
+
+from keras_vtr.layers.attention import MultiHeadAttention
+from keras_vtr.layers.attention_block import MultiHeadAttentionBlock
+from keras_vtr.layers.class_token import ClassToken
+from keras_vtr.layers.feed_forward import FeedForwardBlock
+from keras_vtr.layers.object_queries import ObjectQueries
+from keras_vtr.layers.patch_embedding import PatchEmbedding
+from keras_vtr.layers.position_embedding import PositionEmbedding
+from keras_vtr.layers.position_encoding import SinePositionEncoding2D
+from keras_vtr.layers.transformer_decoder import TransformerDecoder
+from keras_vtr.layers.transformer_decoder import TransformerDecoderBlock
+from keras_vtr.layers.transformer_encoder import TransformerEncoder
+from keras_vtr.layers.transformer_encoder import TransformerEncoderBlock
+
+__all__ = [
+    "PatchEmbedding",
+    "ClassToken",
+    "PositionEmbedding",
+    "SinePositionEncoding2D",
+    "MultiHeadAttention",
+    "MultiHeadAttentionBlock",
+    "FeedForwardBlock",
+    "TransformerEncoderBlock",
+    "TransformerEncoder",
+    "TransformerDecoderBlock",
+    "TransformerDecoder",
+    "ObjectQueries",
+]

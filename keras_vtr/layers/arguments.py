@@ -1,0 +1,48 @@
+"""Checks of constructor arguments, so that every layer words them alike."""
+
+
+def check_positive_int(name, value):
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(
+            f"`{name}` must be a positive integer. Received: {name}={value!r}"
+        )
+
+
+def check_fraction(name, value):
+    if not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ValueError(
+            f"`{name}` must be a number in [0, 1). Received: {name}={value!r}"
+        )
+
+
+def check_positive(name, value):
+    if not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(
+            f"`{name}` must be a number above 0. Received: {name}={value!r}"
+        )
+
+
+def check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` must be one of {sorted(choices)}. "
+            f"Received: {name}={value!r}"
+        )
+
+
+def check_rank(name, shape, letters):
+    """Refuses a shape whose rank is not the number of `letters`."""
+    if len(shape) != len(letters):
+        raise ValueError(
+            f"`{name}` must have the shape ({', '.join(letters)}). "
+            f"Received: {name}.shape={tuple(shape)}"
+        )
+
+
+def check_static(name, shape, axis, meaning):
+    """Refuses a shape that leaves open an axis which fixes a weight's size."""
+    if shape[axis] is None:
+        raise ValueError(
+            f"`{name}` must have a known {meaning}, since it is the size of a "
+            f"weight. Received: {name}.shape={tuple(shape)}"
+        )

@@ -1,0 +1,184 @@
+import keras
+
+from keras_vtr.layers.arguments import check_fraction
+from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.arguments import check_rank
+from keras_vtr.layers.arguments import check_static
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class MultiHeadAttention(keras.layers.Layer):
+    """Lets every query token gather values from the tokens whose keys fit it.
+
+    Vaswani et al. 2017, section 3.2, equation 1, for each head:
+    `softmax(Q K^T / sqrt(key_dim)) V`; the heads' results are concatenated
+    and projected. To a reader who knows convolutions: a kernel as large as
+    the image whose weights are made anew for every pixel, from what the
+    pixels contain.
+
+    Positions are an argument, as DETR needs them (Carion et al. 2020,
+    appendix A.3): they are added to what makes queries and keys, never to
+    what makes values. Differences from `keras.layers.MultiHeadAttention`: a
+    query that may attend to nothing gets zeros before the output projection,
+    on every path; the softmax is computed in float32 under every dtype
+    policy; masks say what is *real*.
+
+    Args:
+        num_heads: H. Must divide the width D of the queries; each head works
+            with `key_dim = D / H` channels.
+        attention_dropout: Fraction of attention weights dropped in training.
+
+    Call arguments:
+        query: (B, T, D), the tokens that ask.
+        key: (B, S, ...), the tokens that are asked. Default: `query`, which
+            is self attention.
+        value: (B, S, ...), what is gathered. Default: `key`.
+        query_positions: Optional (B, T, D), added to `query`.
+        key_positions: Optional, as `key`, added to it. Default in self
+            attention: `query_positions`.
+        padding_mask: Optional (B, S) bool, True = real: which keys may be
+            attended to.
+        use_causal_mask: If True, query t sees keys 0..t only: the masked
+            attention of the original decoder.
+        return_attention_scores: If True, also return the attention weights.
+
+    Returns:
+        (B, T, D), and with `return_attention_scores` the weights
+        (B, H, T, S), after softmax and dropout.
+
+    Raises:
+        ValueError: If `num_heads` doesn't divide D or a shape doesn't fit.
+
+    Example:
+
+    >>> queries = keras.ops.ones((2, 5, 8))
+    >>> memory = keras.ops.ones((2, 7, 8))
+    >>> attention = keras_vtr.layers.MultiHeadAttention(num_heads=4)
+    >>> print(tuple(attention(queries, memory).shape))
+    (2, 5, 8)
+    """
+
+    def __init__(self, num_heads, attention_dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_int("num_heads", num_heads)
+        check_fraction("attention_dropout", attention_dropout)
+        self.num_heads = num_heads
+        self.attention_dropout = attention_dropout
+
+    def build(self, query_shape, key_shape=None, value_shape=None):
+        check_rank("query", query_shape, ("B", "T", "D"))
+        check_static("query", query_shape, -1, "width D")
+        hidden_dim = query_shape[-1]
+        if hidden_dim % self.num_heads:
+            raise ValueError(
+                "`num_heads` must divide the width of `query`. Received: "
+                f"num_heads={self.num_heads}, "
+                f"query.shape={tuple(query_shape)}"
+            )
+        self.key_dim = hidden_dim // self.num_heads
+        key_shape = query_shape if key_shape is None else key_shape
+        value_shape = key_shape if value_shape is None else value_shape
+
+        def projection(name, shape):
+            layer = keras.layers.Dense(
+                hidden_dim, name=name, dtype=self.dtype_policy
+            )
+            layer.build(shape)
+            return layer
+
+        self.query_projection = projection("query_projection", query_shape)
+        self.key_projection = projection("key_projection", key_shape)
+        self.value_projection = projection("value_projection", value_shape)
+        self.output_projection = projection("output_projection", query_shape)
+        self.dropout = keras.layers.Dropout(
+            self.attention_dropout, name="dropout", dtype=self.dtype_policy
+        )
+
+    def call(
+        self,
+        query,
+        key=None,
+        value=None,
+        query_positions=None,
+        key_positions=None,
+        padding_mask=None,
+        use_causal_mask=False,
+        return_attention_scores=False,
+        training=None,
+    ):
+        if key is None:
+            key = query
+            if key_positions is None:
+                key_positions = query_positions
+        if value is None:
+            value = key
+        query = self.query_projection(_add_positions(query, query_positions))
+        key = self.key_projection(_add_positions(key, key_positions))
+        value = self.value_projection(value)
+
+        # Scaled before the product, which can overflow float16 otherwise.
+        query = self._split_heads(query * self.key_dim**-0.5)
+        key, value = self._split_heads(key), self._split_heads(value)
+        logits = keras.ops.matmul(
+            query, keras.ops.transpose(key, (0, 1, 3, 2))
+        )  # (B, H, T, S)
+        mask = self._mask(logits, padding_mask, use_causal_mask)
+        scores = _masked_softmax(logits, mask)
+        scores = self.dropout(
+            keras.ops.cast(scores, value.dtype), training=training
+        )
+        attended = self._join_heads(keras.ops.matmul(scores, value))
+        attended = self.output_projection(attended)  # (B, T, D)
+        return (attended, scores) if return_attention_scores else attended
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "attention_dropout": self.attention_dropout,
+        }
+
+    def _split_heads(self, tokens):
+        """(B, N, D) -> (B, H, N, key_dim)."""
+        batch_size, length, _ = keras.ops.shape(tokens)
+        shape = (batch_size, length, self.num_heads, self.key_dim)
+        return keras.ops.transpose(keras.ops.reshape(tokens, shape), (0, 2, 1, 3))
+
+    def _join_heads(self, heads):
+        """(B, H, N, key_dim) -> (B, N, D)."""
+        batch_size, _, length, _ = keras.ops.shape(heads)
+        shape = (batch_size, length, self.num_heads * self.key_dim)
+        return keras.ops.reshape(keras.ops.transpose(heads, (0, 2, 1, 3)), shape)
+
+    def _mask(self, logits, padding_mask, use_causal_mask):
+        """What may be attended to, broadcastable to (B, H, T, S), or None."""
+        mask = None
+        if padding_mask is not None:
+            check_rank("padding_mask", padding_mask.shape, ("B", "S"))
+            mask = keras.ops.cast(padding_mask, "bool")[:, None, None, :]
+        if use_causal_mask:
+            num_queries, num_keys = keras.ops.shape(logits)[2:]
+            causal = (
+                keras.ops.arange(num_queries, dtype="int32")[:, None]
+                >= keras.ops.arange(num_keys, dtype="int32")[None, :]
+            )[None, None]
+            mask = (
+                causal
+                if mask is None
+                else keras.ops.logical_and(mask, causal)
+            )
+        return mask
+
+
+def _add_positions(tokens, positions):
+    return tokens if positions is None else tokens + positions
+
+
+def _masked_softmax(logits, mask):
+    """Softmax over the last axis in float32; a row without True is zeros."""
+    logits = keras.ops.cast(logits, "float32")
+    if mask is None:
+        return keras.ops.softmax(logits, axis=-1)
+    # Finite, because -inf in every place of a row would make it NaN.
+    logits = keras.ops.where(mask, logits, -1e30)
+    return keras.ops.where(mask, keras.ops.softmax(logits, axis=-1), 0.0)

@@ -1,0 +1,66 @@
+import keras
+
+from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.arguments import check_rank
+from keras_vtr.layers.arguments import check_static
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class ClassToken(keras.layers.Layer):
+    """Prepends learned tokens, the same ones to every image's tokens.
+
+    Dosovitskiy et al. 2020 (ViT), section 3.1, equation 1: the first token
+    has no pixels of its own; by attention it gathers what the classifier
+    needs, and the classifier reads it alone. Zeros at the start, as the
+    authors' code has it.
+
+    Args:
+        num_tokens: How many tokens to prepend.
+
+    Call arguments:
+        tokens: (B, N, D).
+
+    Returns:
+        (B, num_tokens + N, D), the learned tokens first.
+
+    Raises:
+        ValueError: If `num_tokens` is not a positive integer or the input
+            isn't a batch of tokens of known width.
+
+    Example:
+
+    >>> tokens = keras.ops.ones((2, 6, 8))
+    >>> print(tuple(keras_vtr.layers.ClassToken()(tokens).shape))
+    (2, 7, 8)
+    """
+
+    def __init__(self, num_tokens=1, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_int("num_tokens", num_tokens)
+        self.num_tokens = num_tokens
+
+    def build(self, tokens_shape):
+        check_rank("tokens", tokens_shape, ("B", "N", "D"))
+        check_static("tokens", tokens_shape, -1, "width D")
+        self.class_token = self.add_weight(
+            shape=(1, self.num_tokens, tokens_shape[-1]),
+            initializer="zeros",
+            name="class_token",
+        )
+
+    def call(self, tokens):
+        batch_size, _, hidden_dim = keras.ops.shape(tokens)
+        class_token = keras.ops.broadcast_to(
+            keras.ops.cast(self.class_token, tokens.dtype),
+            (batch_size, self.num_tokens, hidden_dim),
+        )
+        return keras.ops.concatenate([class_token, tokens], axis=1)
+
+    def compute_output_shape(self, tokens_shape):
+        batch_size, length, hidden_dim = tokens_shape
+        if length is not None:
+            length += self.num_tokens
+        return (batch_size, length, hidden_dim)
+
+    def get_config(self):
+        return {**super().get_config(), "num_tokens": self.num_tokens}

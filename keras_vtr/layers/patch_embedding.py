@@ -1,0 +1,95 @@
+import keras
+
+from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.arguments import check_rank
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class PatchEmbedding(keras.layers.Layer):
+    """Cuts images into patches and maps each of them to one token.
+
+    Dosovitskiy et al. 2020 (ViT), section 3.1, equation 1: each patch is
+    flattened and multiplied by one matrix. A convolution whose kernel and
+    stride are both the patch is that product, and that is how it is computed.
+    With `patch_size=1` every pixel of a feature map becomes a token, the
+    paper's hybrid.
+
+    Args:
+        hidden_dim: Width D of a token.
+        patch_size: Side of a square patch in pixels.
+
+    Call arguments:
+        images: (B, height, width, C). Height and width must be multiples of
+            `patch_size`; either may be unknown until the call.
+
+    Returns:
+        (B, N, D) tokens in raster order: left to right, then top to bottom.
+        N = (height / patch_size) * (width / patch_size).
+
+    Raises:
+        ValueError: If the patches don't cover the image exactly, or the input
+            isn't a batch of images.
+
+    Example:
+
+    >>> images = keras.ops.ones((2, 32, 48, 3))
+    >>> tokens = keras_vtr.layers.PatchEmbedding(8, patch_size=16)(images)
+    >>> print(tuple(tokens.shape))
+    (2, 6, 8)
+    """
+
+    def __init__(self, hidden_dim, patch_size, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_int("hidden_dim", hidden_dim)
+        check_positive_int("patch_size", patch_size)
+        self.hidden_dim = hidden_dim
+        self.patch_size = patch_size
+
+    def build(self, images_shape):
+        check_rank("images", images_shape, ("B", "height", "width", "C"))
+        self._check_divisible(images_shape)
+        self.projection = keras.layers.Conv2D(
+            self.hidden_dim,
+            kernel_size=self.patch_size,
+            strides=self.patch_size,
+            data_format="channels_last",
+            name="projection",
+            dtype=self.dtype_policy,
+        )
+        self.projection.build(images_shape)
+
+    def call(self, images):
+        self._check_divisible(images.shape)
+        patches = self.projection(images)  # (B, rows, columns, D)
+        num_patches = patches.shape[1:3]
+        num_patches = -1 if None in num_patches else num_patches[0] * (
+            num_patches[1]
+        )
+        shape = (keras.ops.shape(patches)[0], num_patches, self.hidden_dim)
+        return keras.ops.reshape(patches, shape)  # (B, N, D)
+
+    def compute_output_shape(self, images_shape):
+        height, width = images_shape[1:3]
+        num_patches = None
+        if height is not None and width is not None:
+            num_patches = (height // self.patch_size) * (
+                width // self.patch_size
+            )
+        return (images_shape[0], num_patches, self.hidden_dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "hidden_dim": self.hidden_dim,
+            "patch_size": self.patch_size,
+        }
+
+    def _check_divisible(self, images_shape):
+        for side in images_shape[1:3]:
+            if side is not None and side % self.patch_size:
+                raise ValueError(
+                    "Height and width of `images` must be multiples of "
+                    f"`patch_size`. Received: images.shape="
+                    f"{tuple(images_shape)}, patch_size={self.patch_size}. "
+                    "Resize or pad the images."
+                )

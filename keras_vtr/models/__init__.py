@@ -1,0 +1,7 @@
+"""Layers wired into models with the functional API."""
+
+from keras_vtr.box_ops import decode_detections
+from keras_vtr.models.detection_model import DetectionModel
+from keras_vtr.models.detr import build_detr
+
+__all__ = ["build_detr", "DetectionModel", "decode_detections"]

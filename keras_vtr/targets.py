@@ -1,0 +1,120 @@
+"""The format of a detector's targets, and its check on the host.
+
+In a compiled step a wrong target can't be seen any more: XLA drops asserts and
+clamps gathers, and the model learns from nonsense.
+"""
+
+import keras
+import numpy as np
+
+# Boxes may stand over the edge of the image by rounding, not by more.
+TOLERANCE = 1e-3
+
+
+def check_targets(y_true, num_classes=None, num_queries=None):
+    """Refuses targets that a detector can't learn from.
+
+    Args:
+        y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh`, each relative
+            to the image's own size, and `"labels"` (B, M) integers, 0..K-1,
+            -1 for padding.
+        num_classes: Optional K, to check labels against.
+        num_queries: Optional Q, the most objects an image may have.
+
+    Raises:
+        ValueError: With the place and the value, if a key is missing, a shape
+            or type doesn't fit, a label is out of range, a box is not finite,
+            not relative, without area or outside the image, or an image has
+            more objects than there are queries.
+
+    Example:
+
+    >>> boxes = np.array([[[320.0, 240.0, 64.0, 48.0]]])
+    >>> y_true = {"boxes": boxes, "labels": np.array([[0]])}
+    >>> try:
+    ...     keras_vtr.data.check_targets(y_true)
+    ... except ValueError as error:
+    ...     print(str(error)[:51])
+    Boxes must be relative to the image, within [0, 1].
+    """
+    check_keys("y_true", y_true, ("boxes", "labels"))
+    boxes = keras.ops.convert_to_numpy(y_true["boxes"])
+    labels = keras.ops.convert_to_numpy(y_true["labels"])
+    check_target_shapes(boxes.shape, labels.shape)
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            "`labels` must be integers. Received: "
+            f"labels.dtype={labels.dtype}"
+        )
+    is_low = labels < -1
+    is_high = labels >= (np.inf if num_classes is None else num_classes)
+    _refuse(
+        is_low | is_high,
+        labels,
+        "Labels must be 0 to num_classes - 1, or -1 for padding. "
+        f"num_classes={num_classes} counts real classes only, without "
+        "'no object'.",
+    )
+    is_target = labels >= 0
+    with np.errstate(invalid="ignore"):  # NaN fails every comparison
+        lower = boxes[..., :2] - boxes[..., 2:] / 2
+        upper = boxes[..., :2] + boxes[..., 2:] / 2
+        is_inside = np.all(
+            (lower >= -TOLERANCE) & (upper <= 1 + TOLERANCE), axis=-1
+        )
+        has_area = np.all(boxes[..., 2:] > 0, axis=-1)
+    _refuse(
+        is_target & ~is_inside,
+        boxes,
+        "Boxes must be relative to the image, within [0, 1]. Convert them: "
+        "keras.utils.bounding_boxes.convert_format(boxes, source, "
+        "'rel_center_xywh', height, width).",
+    )
+    _refuse(
+        is_target & ~has_area,
+        boxes,
+        "Boxes must have a width and a height above 0. Drop the others from "
+        "the annotations.",
+    )
+    num_targets = is_target.sum(axis=1)
+    if num_queries is not None and (num_targets > num_queries).any():
+        image = int(np.argmax(num_targets > num_queries))
+        raise ValueError(
+            "An image must not have more objects than there are queries. "
+            f"Received: {num_targets[image]} objects in image {image} of the "
+            f"batch, num_queries={num_queries}. Raise `num_queries`."
+        )
+
+
+def check_keys(name, value, keys):
+    """Refuses what isn't a dict with these keys."""
+    if not isinstance(value, dict) or any(key not in value for key in keys):
+        received = sorted(value) if isinstance(value, dict) else type(value)
+        raise ValueError(
+            f"`{name}` must be a dict with the keys {sorted(keys)}. "
+            f"Received: {received}"
+        )
+
+
+def check_target_shapes(boxes_shape, labels_shape):
+    """Refuses shapes other than (B, M, 4) and (B, M)."""
+    if (
+        len(boxes_shape) != 3
+        or boxes_shape[2] != 4
+        or len(labels_shape) != 2
+        or boxes_shape[1] != labels_shape[1]
+    ):
+        raise ValueError(
+            "`y_true` must hold 'boxes' of the shape (B, M, 4) and 'labels' of "
+            f"(B, M). Received: boxes.shape={tuple(boxes_shape)}, "
+            f"labels.shape={tuple(labels_shape)}"
+        )
+
+
+def _refuse(is_wrong, values, message):
+    if is_wrong.any():
+        image, target = np.argwhere(is_wrong)[0]
+        raise ValueError(
+            f"{message} Received: {values[image, target].tolist()} as target "
+            f"{target} of image {image} of the batch"
+        )

@@ -1,0 +1,156 @@
+"""Boxes, labels and scores drawn on images."""
+
+import keras
+import numpy as np
+from PIL import Image
+from PIL import ImageDraw
+from PIL import ImageFont
+
+# Twelve colors that differ in hue and lightness; classes take them in turn.
+COLORS = (
+    "#4e9bff",
+    "#ff6b5e",
+    "#53d769",
+    "#ffcc33",
+    "#c58bff",
+    "#3fd0d4",
+    "#ff9f40",
+    "#ff7ac8",
+    "#a5d84e",
+    "#b7a08c",
+    "#8fb3ff",
+    "#e3e35b",
+)
+
+
+def draw_boxes(
+    image,
+    boxes,
+    labels,
+    scores=None,
+    *,
+    class_names=None,
+    color=None,
+    score_threshold=0.5,
+    scale=1,
+):
+    """Draws the boxes of one image, with their labels and scores.
+
+    Args:
+        image: (height, width, C) array of pixels in [0, 255], C is 1, 3 or 4;
+            or a `PIL.Image.Image`.
+        boxes: (n, 4) absolute `xyxy` pixels.
+        labels: (n,) integers; -1 marks padding and is not drawn.
+        scores: Optional (n,) in [0, 1]; drawn after the name.
+        class_names: Optional names, by label. Default: the label itself.
+        color: One color for all boxes, as Pillow understands it. Default: a
+            color for each class.
+        score_threshold: Boxes with a lower score are not drawn.
+        scale: Whole number by which the picture is enlarged first, so that
+            boxes and text are legible on small images.
+
+    Returns:
+        A `PIL.Image.Image`; `.save("picture.png")` writes it.
+
+    Raises:
+        ValueError: If a shape doesn't fit.
+
+    Example:
+
+    >>> picture = keras_vtr.visualization.draw_boxes(
+    ...     np.zeros((40, 60, 3)), [[5, 5, 30, 30]], [1], [0.9], scale=4
+    ... )
+    >>> print(picture.size)
+    (240, 160)
+    """
+    picture = _to_picture(image)
+    picture = picture.resize(
+        (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
+    )
+    boxes, labels = _to_numpy(boxes), _to_numpy(labels)
+    has_scores = scores is not None
+    scores = _to_numpy(scores) if has_scores else np.ones(len(labels))
+    if boxes.shape != (len(labels), 4) or scores.shape != labels.shape:
+        raise ValueError(
+            "`boxes` must have the shape (n, 4), `labels` and `scores` (n,). "
+            f"Received: boxes.shape={boxes.shape}, labels.shape="
+            f"{labels.shape}, scores.shape={scores.shape}"
+        )
+    draw = ImageDraw.Draw(picture)
+    size = max(10, min(picture.size) // 20)
+    font = ImageFont.load_default(size)
+    for box, label, score in zip(boxes, labels, scores, strict=True):
+        if label < 0 or score < score_threshold:
+            continue
+        name = str(label) if class_names is None else class_names[label]
+        text = f"{name} {score:.2f}" if has_scores else name
+        ink = color or COLORS[label % len(COLORS)]
+        box = [float(x) * scale for x in box]
+        draw.rectangle(box, outline=ink, width=max(1, size // 7))
+        _draw_text(draw, box, text, ink, font)
+    return picture
+
+
+def draw_grid(pictures, num_columns=4, gap=4):
+    """Puts pictures side by side into one, row by row.
+
+    Args:
+        pictures: `PIL.Image.Image`s, of any sizes.
+        num_columns: How many stand in a row.
+        gap: Pixels between them.
+
+    Returns:
+        A `PIL.Image.Image`.
+
+    Raises:
+        ValueError: If there are no pictures.
+
+    Example:
+
+    >>> pictures = [Image.new("RGB", (20, 10))] * 3
+    >>> print(keras_vtr.visualization.draw_grid(pictures, num_columns=2).size)
+    (44, 24)
+    """
+    if not pictures:
+        raise ValueError("`pictures` must not be empty. Received: no picture")
+    width = max(picture.width for picture in pictures)
+    height = max(picture.height for picture in pictures)
+    num_columns = min(num_columns, len(pictures))
+    num_rows = -(-len(pictures) // num_columns)
+    size = (
+        num_columns * (width + gap) - gap,
+        num_rows * (height + gap) - gap,
+    )
+    grid = Image.new("RGB", size, "white")
+    for i, picture in enumerate(pictures):
+        row, column = divmod(i, num_columns)
+        grid.paste(picture, (column * (width + gap), row * (height + gap)))
+    return grid
+
+
+def _draw_text(draw, box, text, ink, font):
+    """Text on a filled patch above the box, or within it at the upper edge."""
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    width, height = right - left + 4, bottom - top + 4
+    x = max(0, min(box[0], draw.im.size[0] - width))
+    y = box[1] - height if box[1] >= height else box[1]
+    draw.rectangle((x, y, x + width, y + height), fill=ink)
+    draw.text((x + 2 - left, y + 2 - top), text, fill="black", font=font)
+
+
+def _to_picture(image):
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    image = _to_numpy(image)
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4):
+        raise ValueError(
+            "`image` must have the shape (height, width, C), C being 1, 3 or "
+            f"4. Received: image.shape={image.shape}"
+        )
+    image = np.clip(np.round(image), 0, 255).astype("uint8")
+    image = image[..., 0] if image.shape[2] == 1 else image
+    return Image.fromarray(image).convert("RGB")
+
+
+def _to_numpy(x):
+    return keras.ops.convert_to_numpy(x)

@@ -1,0 +1,159 @@
+"""The check that every public layer passes."""
+
+import inspect
+import json
+
+import keras
+import numpy as np
+
+
+def check_layer(
+    layer_class,
+    config,
+    shapes,
+    output_shape,
+    without_gradient=(),
+    tmp_path=None,
+):
+    """Checks what must hold for any layer.
+
+    Args:
+        layer_class: The class.
+        config: Its constructor's arguments.
+        shapes: Dict of call argument to shape with the batch axis; lengths are
+            best pairwise different primes. Names that end in "_mask" get
+            booleans.
+        output_shape: What the call must return for them.
+        without_gradient: Ends of the paths of weights that can't have one: the
+            bias of the keys moves all logits of a softmax alike.
+        tmp_path: Where to save the model.
+    """
+    inputs = make_inputs(shapes)
+    layer = layer_class(**config)
+    layer(**inputs)
+    _check_config(layer_class, config, layer)
+    _check_shapes(layer_class, config, inputs, shapes, output_shape)
+    _check_precision(layer_class, config, inputs)
+    model = _check_fit(layer_class, config, inputs, shapes, without_gradient)
+    _check_saving(model, inputs, tmp_path)
+
+
+def make_inputs(shapes, seed=3):
+    rng = np.random.default_rng(seed)
+    inputs = {}
+    for name, shape in shapes.items():
+        if name.endswith("_mask"):
+            inputs[name] = rng.random(shape) < 0.7
+            inputs[name][:, 0] = True
+        else:
+            inputs[name] = rng.normal(size=shape).astype("float32")
+    return inputs
+
+
+def to_numpy(x):
+    return keras.ops.convert_to_numpy(keras.ops.cast(x, "float32"))
+
+
+def set_weights(layer, seed=5):
+    """Random weights, biases and norms too, the same for the same shapes."""
+    rng = np.random.default_rng(seed)
+    layer.set_weights(
+        [
+            rng.normal(0.0, 0.3, size=weight.shape).astype("float32")
+            for weight in layer.get_weights()
+        ]
+    )
+
+
+def symbolic(shapes, with_length=True):
+    """Inputs with unknown batch and, if asked, unknown length."""
+    return {
+        name: keras.Input(
+            batch_shape=(None, shape[1] if with_length else None, *shape[2:]),
+            dtype="bool" if name.endswith("_mask") else "float32",
+            name=name,
+        )
+        for name, shape in shapes.items()
+    }
+
+
+def _check_config(layer_class, config, built):
+    fresh = layer_class(**config)
+    assert fresh.get_config().keys() == built.get_config().keys()
+    for layer in (fresh, built):
+        saved = layer.get_config()
+        again = layer_class.from_config(saved)
+        assert {**again.get_config(), "name": 0} == {**saved, "name": 0}
+        json.dumps({**saved, "dtype": 0})
+    arguments = [
+        name
+        for base in reversed(layer_class.__mro__)
+        if base.__module__.startswith("keras_vtr")
+        for name in inspect.signature(base.__init__).parameters
+        if name not in ("self", "args", "kwargs")
+    ]
+    base_keys = keras.layers.Layer().get_config().keys()
+    own_keys = [key for key in fresh.get_config() if key not in base_keys]
+    assert set(own_keys) == set(arguments)
+    for name, value in config.items():
+        assert getattr(built, name) == value
+
+
+def _check_shapes(layer_class, config, inputs, shapes, output_shape):
+    eager = layer_class(**config)(**inputs)
+    assert tuple(eager.shape) == tuple(output_shape)
+    output = layer_class(**config)(**symbolic(shapes))
+    assert tuple(output.shape) == (None, *output_shape[1:])
+    lengths_are_free = layer_class.__name__ != "PositionEmbedding"
+    if lengths_are_free:
+        free = symbolic(shapes, with_length=False)
+        output = layer_class(**config)(**free)
+        assert len(output.shape) == len(output_shape)
+        assert output.shape[-1] == output_shape[-1]
+        model = keras.Model(free, output)
+        assert tuple(model(inputs).shape) == tuple(output_shape)
+
+
+def _check_precision(layer_class, config, inputs):
+    exact = layer_class(**config)
+    exact(**inputs)
+    set_weights(exact)
+    expected = to_numpy(exact(**inputs))
+    for policy, tolerance in (("mixed_float16", 0.03), ("mixed_bfloat16", 0.2)):
+        layer = layer_class(**config, dtype=policy)
+        layer(**inputs)
+        assert all(weight.dtype == "float32" for weight in layer.weights)
+        set_weights(layer)
+        output = layer(**inputs)
+        assert keras.backend.standardize_dtype(output.dtype) == policy[6:]
+        np.testing.assert_allclose(
+            to_numpy(output), expected, atol=tolerance, rtol=tolerance
+        )
+
+
+def _check_fit(layer_class, config, inputs, shapes, without_gradient):
+    arguments = symbolic(shapes)
+    model = keras.Model(arguments, layer_class(**config)(**arguments))
+    if not model.trainable_variables:
+        return model
+    set_weights(model)
+    before = model.get_weights()
+    target = np.random.default_rng(11).normal(size=model(inputs).shape)
+    model.compile(keras.optimizers.SGD(10.0), loss="mse")
+    model.fit(inputs, target, batch_size=len(target), verbose=0)
+    for weight, old in zip(model.weights, before, strict=True):
+        new = weight.numpy()
+        assert np.isfinite(new).all(), weight.path
+        if not weight.path.endswith(tuple(without_gradient) or "!"):
+            if weight.trainable:
+                assert not np.array_equal(new, old), weight.path
+    return model
+
+
+def _check_saving(model, inputs, tmp_path):
+    path = tmp_path / "model.keras"
+    model.save(path)
+    again = keras.models.load_model(path)
+    np.testing.assert_array_equal(
+        to_numpy(model(inputs)), to_numpy(again(inputs))
+    )

@@ -1,0 +1,74 @@
+import keras
+import numpy as np
+import pytest
+from scipy import special
+
+from keras_vtr.layers import FeedForwardBlock
+from keras_vtr.layers.feed_forward import exact_gelu
+from tests.layer_checks import check_layer
+from tests.layer_checks import make_inputs
+from tests.layer_checks import set_weights
+from tests.layer_checks import to_numpy
+from tests.layers import numpy_reference
+
+SHAPES = {"tokens": (2, 5, 7)}
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_passes_the_layer_check(normalize_first, activation, tmp_path):
+    config = {
+        "mlp_dim": 11,
+        "dropout": 0.1,
+        "activation": activation,
+        "normalize_first": normalize_first,
+        "layer_norm_epsilon": 1e-3,
+    }
+    check_layer(FeedForwardBlock, config, SHAPES, (2, 5, 7), tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_equals_the_numpy_restatement(normalize_first, activation):
+    inputs = make_inputs(SHAPES)
+    layer = FeedForwardBlock(
+        11,
+        activation=activation,
+        normalize_first=normalize_first,
+        layer_norm_epsilon=1e-3,
+    )
+    layer(**inputs)
+    set_weights(layer)
+    expected = numpy_reference.feed_forward(
+        numpy_reference.weights_of(layer),
+        inputs["tokens"],
+        getattr(numpy_reference, activation),
+        normalize_first,
+        1e-3,
+    )
+    np.testing.assert_allclose(to_numpy(layer(**inputs)), expected, atol=1e-5)
+
+
+def test_gelu_is_x_times_the_normal_distribution_function():
+    x = np.linspace(-6, 6, 1001).astype("float32")
+    expected = x.astype("float64") * special.ndtr(x.astype("float64"))
+    np.testing.assert_allclose(to_numpy(exact_gelu(x)), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        to_numpy(exact_gelu(x)),
+        to_numpy(keras.ops.gelu(x, approximate=False)),
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("mlp_dim", 0),
+        ("dropout", 1.5),
+        ("activation", "swish"),
+        ("layer_norm_epsilon", -1.0),
+    ],
+)
+def test_arguments_must_be_in_range(argument, value):
+    with pytest.raises(ValueError, match=f"Received: {argument}={value!r}"):
+        FeedForwardBlock(**{"mlp_dim": 11, argument: value})

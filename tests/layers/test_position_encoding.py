@@ -1,0 +1,102 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from keras_vtr.layers import SinePositionEncoding2D
+from tests.layer_checks import check_layer
+from tests.layer_checks import to_numpy
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_passes_the_layer_check(with_mask, tmp_path):
+    shapes = {"feature_map": (2, 3, 5, 12)}
+    if with_mask:
+        shapes["padding_mask"] = (2, 3, 5)
+    check_layer(
+        SinePositionEncoding2D,
+        {"temperature": 20},
+        shapes,
+        (2, 15, 12),
+        tmp_path=tmp_path,
+    )
+
+
+def restate(padding_mask, num_channels, temperature=10000):
+    """Carion et al. 2020's `PositionEmbeddingSine`, pixel by pixel."""
+    batch_size, height, width = padding_mask.shape
+    output = np.zeros((batch_size, height, width, num_channels))
+    half = num_channels // 2
+    for b in range(batch_size):
+        for i in range(height):
+            for j in range(width):
+                real = padding_mask[b]
+                y = real[: i + 1, j].sum() / (real[:, j].sum() + 1e-6)
+                x = real[i, : j + 1].sum() / (real[i].sum() + 1e-6)
+                for offset, place in ((0, y), (half, x)):
+                    for c in range(half):
+                        wavelength = temperature ** (2 * (c // 2) / half)
+                        angle = place * 2 * math.pi / wavelength
+                        wave = math.cos if c % 2 else math.sin
+                        output[b, i, j, offset + c] = wave(angle)
+    return output.reshape(batch_size, height * width, num_channels)
+
+
+def test_equals_the_restatement_of_detr(rng):
+    feature_map = np.ones((2, 3, 5, 12), "float32")
+    layer = SinePositionEncoding2D()
+    np.testing.assert_allclose(
+        to_numpy(layer(feature_map)),
+        restate(np.ones((2, 3, 5), bool), 12),
+        atol=1e-5,
+    )
+    padding_mask = np.zeros((2, 3, 5), bool)
+    padding_mask[0, :2, :4] = True
+    padding_mask[1, :3, :2] = True
+    np.testing.assert_allclose(
+        to_numpy(layer(feature_map, padding_mask=padding_mask)),
+        restate(padding_mask, 12),
+        atol=1e-5,
+    )
+
+
+def test_real_pixels_are_placed_alike_whatever_padding_follows():
+    layer = SinePositionEncoding2D()
+    alone = to_numpy(layer(np.ones((1, 3, 4, 8))))
+    padding_mask = np.zeros((1, 5, 7), bool)
+    padding_mask[:, :3, :4] = True
+    padded = to_numpy(
+        layer(np.ones((1, 5, 7, 8)), padding_mask=padding_mask)
+    ).reshape(5, 7, 8)
+    np.testing.assert_allclose(
+        padded[:3, :4].reshape(1, 12, 8), alone, atol=1e-6
+    )
+
+
+def test_every_pixel_has_a_place_of_its_own():
+    places = to_numpy(SinePositionEncoding2D()(np.ones((1, 7, 11, 16))))[0]
+    distance = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    assert distance[~np.eye(77, dtype=bool)].min() > 0.05
+
+
+def test_the_width_must_be_a_multiple_of_four():
+    with pytest.raises(ValueError, match="must be a multiple of 4"):
+        SinePositionEncoding2D()(np.ones((2, 3, 5, 6)))
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ValueError, match=r"`feature_map` must have the shape"):
+        SinePositionEncoding2D()(np.ones((2, 15, 8)))
+    with pytest.raises(ValueError, match=r"`padding_mask` must have the shap"):
+        SinePositionEncoding2D()(
+            np.ones((2, 3, 5, 8)), padding_mask=np.ones((2, 15), bool)
+        )
+    with pytest.raises(ValueError, match="must have a known width D"):
+        SinePositionEncoding2D()(keras.Input((3, 5, None)))
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, "10000"])
+def test_temperature_must_be_positive(temperature):
+    with pytest.raises(ValueError, match="`temperature` must be a number ab"):
+        SinePositionEncoding2D(temperature)

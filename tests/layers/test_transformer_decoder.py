@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+
+from keras_vtr.layers import TransformerDecoder
+from keras_vtr.layers import TransformerDecoderBlock
+from tests.layer_checks import check_layer
+from tests.layer_checks import make_inputs
+from tests.layer_checks import set_weights
+from tests.layer_checks import to_numpy
+from tests.layers import numpy_reference
+
+CONFIG = {
+    "num_heads": 3,
+    "mlp_dim": 13,
+    "dropout": 0.1,
+    "attention_dropout": 0.2,
+    "activation": "relu",
+    "layer_norm_epsilon": 1e-3,
+}
+SHAPES = {
+    "queries": (2, 5, 12),
+    "memory": (2, 7, 11),
+    "query_positions": (2, 5, 12),
+    "memory_positions": (2, 7, 11),
+    "padding_mask": (2, 7),
+}
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+@pytest.mark.parametrize(
+    ("layer_class", "more", "output_shape"),
+    [
+        (TransformerDecoderBlock, {}, (2, 5, 12)),
+        (TransformerDecoder, {"num_layers": 2}, (2, 5, 12)),
+        (
+            TransformerDecoder,
+            {
+                "num_layers": 3,
+                "normalize_output": True,
+                "return_every_layer": True,
+            },
+            (2, 3, 5, 12),
+        ),
+    ],
+)
+def test_passes_the_layer_check(
+    layer_class, more, output_shape, normalize_first, tmp_path
+):
+    check_layer(
+        layer_class,
+        {**CONFIG, **more, "normalize_first": normalize_first},
+        SHAPES,
+        output_shape,
+        without_gradient=("key_projection/bias",),
+        tmp_path=tmp_path,
+    )
+
+
+def restate_block(weights, inputs, queries, normalize_first):
+    options = (3, normalize_first, 1e-3)
+    queries = numpy_reference.attention_block(
+        numpy_reference.below(weights, "self_attention"),
+        *options,
+        queries,
+        query_positions=inputs["query_positions"],
+    )
+    queries = numpy_reference.attention_block(
+        numpy_reference.below(weights, "cross_attention"),
+        *options,
+        queries,
+        inputs["memory"],
+        inputs["query_positions"],
+        inputs["memory_positions"],
+        np.repeat(inputs["padding_mask"][:, None], 5, axis=1),
+    )
+    return numpy_reference.feed_forward(
+        numpy_reference.below(weights, "feed_forward"),
+        queries,
+        numpy_reference.relu,
+        normalize_first,
+        1e-3,
+    )
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+def test_equals_the_numpy_restatement(normalize_first):
+    inputs = make_inputs(SHAPES)
+    layer = TransformerDecoder(
+        2,
+        **CONFIG,
+        normalize_first=normalize_first,
+        normalize_output=True,
+        return_every_layer=True,
+    )
+    layer(**inputs)
+    set_weights(layer)
+    output = to_numpy(layer(**inputs))
+    weights = numpy_reference.weights_of(layer)
+    norm = numpy_reference.below(weights, "norm")
+    queries = inputs["queries"]
+    for i in range(2):
+        block = numpy_reference.below(weights, f"block_{i}")
+        queries = restate_block(block, inputs, queries, normalize_first)
+        expected = numpy_reference.layer_norm(norm, queries, 1e-3)
+        np.testing.assert_allclose(output[:, i], expected, atol=2e-5)
+
+
+def test_the_last_of_every_layer_is_the_output():
+    inputs = make_inputs(SHAPES)
+    every = TransformerDecoder(2, **CONFIG, return_every_layer=True)
+    last = TransformerDecoder(2, **CONFIG)
+    every(**inputs)
+    last(**inputs)
+    last.set_weights(every.get_weights())
+    np.testing.assert_array_equal(
+        to_numpy(every(**inputs))[:, -1], to_numpy(last(**inputs))
+    )
+
+
+def test_permuting_the_queries_permutes_the_answers(rng):
+    inputs = make_inputs(SHAPES)
+    layer = TransformerDecoder(2, **CONFIG)
+    output = to_numpy(layer(**inputs))
+    order = rng.permutation(5)
+    for name in ("queries", "query_positions"):
+        inputs[name] = inputs[name][:, order]
+    np.testing.assert_allclose(
+        output[:, order], to_numpy(layer(**inputs)), atol=1e-5
+    )
+
+
+def test_padded_memory_changes_nothing():
+    inputs = make_inputs(SHAPES)
+    layer = TransformerDecoder(2, **CONFIG)
+    inputs["padding_mask"] = np.tile(np.arange(7) < 4, (2, 1))
+    padded = to_numpy(layer(**inputs))
+    for name in ("memory", "memory_positions"):
+        inputs[name] = inputs[name][:, :4]
+    del inputs["padding_mask"]
+    np.testing.assert_allclose(padded, to_numpy(layer(**inputs)), atol=1e-5)
+
+
+def test_a_causal_decoder_never_sees_a_later_query():
+    inputs = make_inputs(SHAPES)
+    layer = TransformerDecoder(2, **CONFIG)
+    before = to_numpy(layer(**inputs, use_causal_mask=True))
+    inputs["queries"][:, 3:] += 1.0
+    after = to_numpy(layer(**inputs, use_causal_mask=True))
+    np.testing.assert_array_equal(before[:, :3], after[:, :3])
+    assert not np.allclose(before[:, 3:], after[:, 3:])
+
+
+@pytest.mark.parametrize("argument", ["num_layers", "num_heads", "mlp_dim"])
+def test_counts_must_be_positive(argument):
+    with pytest.raises(ValueError, match=f"Received: {argument}=0"):
+        TransformerDecoder(**{"num_layers": 2, **CONFIG, argument: 0})

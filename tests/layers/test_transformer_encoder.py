@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+
+from keras_vtr.layers import TransformerEncoder
+from keras_vtr.layers import TransformerEncoderBlock
+from tests.layer_checks import check_layer
+from tests.layer_checks import make_inputs
+from tests.layer_checks import set_weights
+from tests.layer_checks import to_numpy
+from tests.layers import numpy_reference
+
+CONFIG = {
+    "num_heads": 3,
+    "mlp_dim": 13,
+    "dropout": 0.1,
+    "attention_dropout": 0.2,
+    "activation": "relu",
+    "layer_norm_epsilon": 1e-3,
+}
+SHAPES = {
+    "tokens": (2, 5, 12),
+    "positions": (2, 5, 12),
+    "padding_mask": (2, 5),
+}
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+@pytest.mark.parametrize(
+    ("layer_class", "more"),
+    [
+        (TransformerEncoderBlock, {}),
+        (TransformerEncoder, {"num_layers": 2}),
+        (TransformerEncoder, {"num_layers": 2, "normalize_output": True}),
+    ],
+)
+def test_passes_the_layer_check(layer_class, more, normalize_first, tmp_path):
+    check_layer(
+        layer_class,
+        {**CONFIG, **more, "normalize_first": normalize_first},
+        SHAPES,
+        (2, 5, 12),
+        without_gradient=("key_projection/bias",),
+        tmp_path=tmp_path,
+    )
+
+
+def restate_block(weights, inputs, normalize_first):
+    mask = np.repeat(inputs["padding_mask"][:, None], 5, axis=1)
+    tokens = numpy_reference.attention_block(
+        numpy_reference.below(weights, "self_attention"),
+        3,
+        normalize_first,
+        1e-3,
+        inputs["tokens"],
+        query_positions=inputs["positions"],
+        mask=mask,
+    )
+    return numpy_reference.feed_forward(
+        numpy_reference.below(weights, "feed_forward"),
+        tokens,
+        numpy_reference.relu,
+        normalize_first,
+        1e-3,
+    )
+
+
+@pytest.mark.parametrize("normalize_first", [True, False])
+@pytest.mark.parametrize("normalize_output", [True, False, None])
+def test_equals_the_numpy_restatement(normalize_first, normalize_output):
+    inputs = make_inputs(SHAPES)
+    layer = TransformerEncoder(
+        2,
+        **CONFIG,
+        normalize_first=normalize_first,
+        normalize_output=normalize_output,
+    )
+    layer(**inputs)
+    set_weights(layer)
+    output = to_numpy(layer(**inputs))
+    weights = numpy_reference.weights_of(layer)
+    for name in ("block_0", "block_1"):
+        block = numpy_reference.below(weights, name)
+        tokens = restate_block(block, inputs, normalize_first)
+        inputs["tokens"] = tokens
+    has_norm = normalize_output or (normalize_output is None and normalize_first)
+    if has_norm:
+        norm = numpy_reference.below(weights, "norm")
+        tokens = numpy_reference.layer_norm(norm, tokens, 1e-3)
+    np.testing.assert_allclose(output, tokens, atol=2e-5)
+
+
+def test_permuting_tokens_without_positions_permutes_the_output(rng):
+    tokens = rng.normal(size=(2, 5, 12)).astype("float32")
+    layer = TransformerEncoder(2, **CONFIG)
+    order = rng.permutation(5)
+    np.testing.assert_allclose(
+        to_numpy(layer(tokens))[:, order],
+        to_numpy(layer(tokens[:, order])),
+        atol=1e-5,
+    )
+
+
+def test_a_padded_token_changes_no_real_one(rng):
+    tokens = rng.normal(size=(2, 5, 12)).astype("float32")
+    layer = TransformerEncoder(2, **CONFIG)
+    padding_mask = np.tile(np.arange(5) < 3, (2, 1))
+    padded = to_numpy(layer(tokens, padding_mask=padding_mask))
+    alone = to_numpy(layer(tokens[:, :3]))
+    np.testing.assert_allclose(padded[:, :3], alone, atol=1e-5)
+
+
+def test_a_batch_of_two_equals_two_batches_of_one(rng):
+    tokens = rng.normal(size=(2, 5, 12)).astype("float32")
+    layer = TransformerEncoder(2, **CONFIG)
+    together = to_numpy(layer(tokens))
+    for i in range(2):
+        alone = to_numpy(layer(tokens[i : i + 1]))
+        np.testing.assert_allclose(together[i], alone[0], atol=1e-6)
+
+
+def test_a_causal_encoder_never_sees_a_later_token(rng):
+    tokens = rng.normal(size=(2, 5, 12)).astype("float32")
+    layer = TransformerEncoder(2, **CONFIG)
+    before = to_numpy(layer(tokens, use_causal_mask=True))
+    tokens[:, 3:] += 1.0
+    after = to_numpy(layer(tokens, use_causal_mask=True))
+    np.testing.assert_array_equal(before[:, :3], after[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("num_layers", 0),
+        ("num_heads", 0),
+        ("mlp_dim", -3),
+        ("dropout", 1.0),
+        ("attention_dropout", 2.0),
+        ("activation", "tanh"),
+        ("layer_norm_epsilon", 0.0),
+    ],
+)
+def test_arguments_must_be_in_range(argument, value):
+    with pytest.raises(ValueError, match=f"Received: {argument}={value!r}"):
+        TransformerEncoder(**{"num_layers": 2, **CONFIG, argument: value})
+
+
+def test_num_heads_must_divide_the_width():
+    with pytest.raises(ValueError, match="`num_heads` must divide"):
+        TransformerEncoder(1, 5, 8)(np.ones((2, 5, 12)))

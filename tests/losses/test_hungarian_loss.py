@@ -1,0 +1,269 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_vtr.losses import HungarianLoss
+from tests.gradients import gradient
+from tests.layer_checks import to_numpy
+from tests.losses import numpy_reference
+
+B, L, Q, M, K = 3, 2, 11, 5, 4
+WEIGHTS = {
+    "label_weight": 1.5,
+    "box_weight": 4.0,
+    "giou_weight": 2.5,
+    "no_object_weight": 0.2,
+}
+
+
+def random_targets(rng, num_images=B, num_targets=M, share=0.6):
+    shape = (num_images, num_targets)
+    labels = rng.integers(0, K, size=shape)
+    return {
+        "labels": np.where(rng.random(shape) < share, labels, -1),
+        "boxes": rng.uniform(0.2, 0.6, size=(*shape, 4)).astype("float32"),
+    }
+
+
+def random_predictions(rng, num_images=B):
+    def logits(*shape):
+        return rng.normal(size=(*shape, K + 1)).astype("float32") * 2
+
+    def boxes(*shape):
+        return rng.uniform(0.1, 0.7, size=(*shape, 4)).astype("float32")
+
+    return {
+        "logits": logits(num_images, Q),
+        "boxes": boxes(num_images, Q),
+        "auxiliary_logits": logits(num_images, L - 1, Q),
+        "auxiliary_boxes": boxes(num_images, L - 1, Q),
+    }
+
+
+def value(y_true, y_pred, **config):
+    return float(HungarianLoss(**config)(y_true, y_pred))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
+def test_terms_equal_the_numpy_restatement_of_detr(rng, share):
+    y_true = random_targets(rng, share=share)
+    y_pred = random_predictions(rng)
+    loss = HungarianLoss(**WEIGHTS)
+    terms = loss.terms(y_true, y_pred)
+    layers = [
+        (y_pred["auxiliary_logits"][:, 0], y_pred["auxiliary_boxes"][:, 0]),
+        (y_pred["logits"], y_pred["boxes"]),
+    ]
+    total = 0.0
+    for i, (logits, boxes) in enumerate(layers):
+        expected = numpy_reference.layer_terms(y_true, logits, boxes, WEIGHTS)
+        assert terms.keys() == expected.keys()
+        for name, number in expected.items():
+            ours = to_numpy(terms[name])
+            assert ours.shape == (L,)
+            np.testing.assert_allclose(ours[i], number, rtol=1e-5, err_msg=name)
+        total += WEIGHTS["label_weight"] * expected["label_loss"]
+        total += WEIGHTS["box_weight"] * expected["box_loss"]
+        total += WEIGHTS["giou_weight"] * expected["giou_loss"]
+    np.testing.assert_allclose(float(loss(y_true, y_pred)), total, rtol=1e-5)
+
+
+def test_a_perfect_prediction_costs_nothing(rng):
+    y_true = random_targets(rng)
+    logits = np.full((B, Q, K + 1), -50.0, "float32")
+    logits[..., -1] = 50.0
+    boxes = np.full((B, Q, 4), 0.5, "float32")
+    for b in range(B):
+        for m in range(M):
+            if y_true["labels"][b, m] >= 0:
+                query = (3 * m + b) % Q
+                logits[b, query] = -50.0
+                logits[b, query, y_true["labels"][b, m]] = 50.0
+                boxes[b, query] = y_true["boxes"][b, m]
+    y_pred = {"logits": logits, "boxes": boxes}
+    assert abs(value(y_true, y_pred)) < 1e-5
+    terms = HungarianLoss().terms(y_true, y_pred)
+    assert float(terms["class_error"][-1]) == 0.0
+    assert float(terms["cardinality_error"][-1]) == 0.0
+
+
+def test_bit_equal_whatever_the_padding_and_the_order_of_targets(rng):
+    y_true, y_pred = random_targets(rng, num_targets=3), random_predictions(rng)
+    expected = value(y_true, y_pred)
+    for num_targets in (5, 9):
+        places = rng.permutation(num_targets)[:3]
+        padded = {
+            "labels": np.full((B, num_targets), -1),
+            "boxes": rng.uniform(size=(B, num_targets, 4)).astype("float32"),
+        }
+        padded["labels"][:, places] = y_true["labels"]
+        padded["boxes"][:, places] = y_true["boxes"]
+        assert value(padded, y_pred) == expected
+
+
+def test_gradients_are_bit_equal_whatever_the_padding(rng):
+    y_true, y_pred = random_targets(rng, num_targets=3), random_predictions(rng)
+    padded = {
+        "labels": np.pad(
+            y_true["labels"], ((0, 0), (2, 4)), constant_values=-1
+        ),
+        "boxes": np.pad(y_true["boxes"], ((0, 0), (2, 4), (0, 0))),
+    }
+    loss = HungarianLoss()
+    _, slope = gradient(lambda x: loss(y_true, x), y_pred)
+    _, padded_slope = gradient(lambda x: loss(padded, x), y_pred)
+    for key in slope:
+        np.testing.assert_array_equal(slope[key], padded_slope[key])
+
+
+@pytest.mark.parametrize("num_targets", [0, 1, M])
+def test_a_batch_without_objects_has_exactly_no_box_loss(rng, num_targets):
+    y_true = random_targets(rng, num_targets=num_targets, share=0.0)
+    y_pred = random_predictions(rng)
+    loss = HungarianLoss()
+    terms = loss.terms(y_true, y_pred)
+    assert (to_numpy(terms["box_loss"]) == 0).all()
+    assert (to_numpy(terms["giou_loss"]) == 0).all()
+    assert (to_numpy(terms["label_loss"]) > 0).all()
+    total, slope = gradient(lambda x: loss(y_true, x), y_pred)
+    assert np.isfinite(total)
+    assert (slope["boxes"] == 0).all()
+    assert np.isfinite(slope["logits"]).all() and slope["logits"].any()
+
+
+def test_an_image_without_objects_does_not_disturb_the_others(rng):
+    y_true, y_pred = random_targets(rng), random_predictions(rng)
+    y_true["labels"][1] = -1
+    _, slope = gradient(lambda x: HungarianLoss()(y_true, x), y_pred)
+    assert (slope["boxes"][1] == 0).all()
+    assert slope["boxes"][0].any() and slope["boxes"][2].any()
+
+
+@pytest.mark.parametrize(
+    "box", [[0.5, 0.5, 0, 0], [0, 0, 0, 0], [0.5, 0.5, 0.2, 0], [1, 1, 1, 1]]
+)
+def test_predictions_without_area_have_finite_gradients(rng, box):
+    y_true, y_pred = random_targets(rng), random_predictions(rng)
+    for key in ("boxes", "auxiliary_boxes"):
+        y_pred[key][:] = box
+    total, slope = gradient(lambda x: HungarianLoss()(y_true, x), y_pred)
+    assert np.isfinite(total)
+    assert all(np.isfinite(x).all() for x in slope.values())
+
+
+@pytest.mark.parametrize("size", [1e4, 1e30, 3e38])
+@pytest.mark.parametrize("key", ["logits", "boxes"])
+def test_finite_predictions_have_a_finite_loss(rng, size, key):
+    y_true, y_pred = random_targets(rng), random_predictions(rng)
+    signs = rng.choice([-1, 1], size=y_pred[key].shape)
+    y_pred[key] = (signs * size).astype("float32")
+    total, slope = gradient(lambda x: HungarianLoss()(y_true, x), y_pred)
+    assert np.isfinite(total)
+    assert all(np.isfinite(x).all() for x in slope.values())
+
+
+def test_nan_predictions_end_and_show(rng):
+    y_true, y_pred = random_targets(rng), random_predictions(rng)
+    y_pred["boxes"][:] = np.nan
+    assert np.isnan(value(y_true, y_pred))
+
+
+def test_labels_survive_the_cast_of_loss_call(rng):
+    num_classes = 2_000
+    y_pred = {
+        "logits": np.zeros((1, 3, num_classes + 1), "float32"),
+        "boxes": rng.uniform(0.2, 0.6, size=(1, 3, 4)).astype("float32"),
+    }
+    y_pred["logits"][0, 1, 1_999] = 50.0
+    y_pred["logits"][0, [0, 2], num_classes] = 50.0
+    y_true = {
+        "labels": np.array([[1_999]]),
+        "boxes": y_pred["boxes"][:, 1:2],
+    }
+    floatx = keras.config.floatx()
+    try:
+        keras.config.set_floatx("bfloat16")
+        assert abs(value(y_true, y_pred)) < 1e-4
+    finally:
+        keras.config.set_floatx(floatx)
+
+
+def test_half_precision_predictions_are_judged_in_float32(rng):
+    y_true, y_pred = random_targets(rng), random_predictions(rng)
+    half = {key: x.astype("float16") for key, x in y_pred.items()}
+    terms = HungarianLoss().terms(y_true, half)
+    exact = {key: x.astype("float32") for key, x in half.items()}
+    expected = HungarianLoss().terms(y_true, exact)
+    for name, term in terms.items():
+        assert keras.backend.standardize_dtype(term.dtype) == "float32"
+        np.testing.assert_array_equal(to_numpy(term), to_numpy(expected[name]))
+
+
+def test_without_auxiliary_outputs_there_is_one_layer(rng):
+    y_true, y_pred = random_targets(rng), random_predictions(rng)
+    last = {key: y_pred[key] for key in ("logits", "boxes")}
+    terms = HungarianLoss().terms(y_true, last)
+    every = HungarianLoss().terms(y_true, y_pred)
+    for name in terms:
+        assert tuple(terms[name].shape) == (1,)
+        np.testing.assert_allclose(
+            to_numpy(terms[name])[0], to_numpy(every[name])[-1], rtol=1e-6
+        )
+
+
+def test_as_many_targets_as_queries_are_matched(rng):
+    y_true = random_targets(rng, num_targets=Q, share=1.0)
+    y_pred = random_predictions(rng)
+    y_pred["logits"][..., -1] = -90.0
+    terms = HungarianLoss().terms(y_true, y_pred)
+    assert float(terms["cardinality_error"][-1]) == 0.0
+
+
+def test_configuration_round_trip():
+    loss = HungarianLoss(**WEIGHTS, name="mine")
+    again = HungarianLoss.from_config(loss.get_config())
+    assert again.get_config() == {**WEIGHTS, "name": "mine", "dtype": "float32"}
+
+
+def test_more_targets_than_queries_are_refused(rng):
+    y_true = random_targets(rng, num_targets=Q + 1)
+    with pytest.raises(ValueError, match="12 targets, 11 queries"):
+        value(y_true, random_predictions(rng))
+
+
+@pytest.mark.parametrize("key", ["boxes", "labels"])
+def test_a_missing_target_key_is_named(rng, key):
+    y_true = random_targets(rng)
+    del y_true[key]
+    with pytest.raises(ValueError, match=r"`y_true` must be a dict with the"):
+        value(y_true, random_predictions(rng))
+
+
+@pytest.mark.parametrize("key", ["boxes", "logits"])
+def test_a_missing_output_is_named(rng, key):
+    y_pred = random_predictions(rng)
+    del y_pred[key]
+    with pytest.raises(ValueError, match=r"`y_pred` must be a dict with the"):
+        value(random_targets(rng), y_pred)
+
+
+def test_targets_of_a_wrong_shape_are_refused(rng):
+    y_true = random_targets(rng)
+    y_true["boxes"] = y_true["boxes"][..., :3]
+    with pytest.raises(ValueError, match=r"boxes.shape=\(3, 5, 3\)"):
+        value(y_true, random_predictions(rng))
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [
+        ("label_weight", -1.0),
+        ("box_weight", float("nan")),
+        ("giou_weight", -0.1),
+        ("no_object_weight", 0.0),
+        ("no_object_weight", 1.5),
+    ],
+)
+def test_weights_must_be_in_range(name, weight):
+    with pytest.raises(ValueError, match=f"Received: {name}={weight}"):
+        HungarianLoss(**{name: weight})
