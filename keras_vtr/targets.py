@@ -43,8 +43,7 @@ def check_targets(y_true, num_classes=None, num_queries=None):
     check_target_shapes(boxes.shape, labels.shape)
     if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            "`labels` must be integers. Received: "
-            f"labels.dtype={labels.dtype}"
+            f"`labels` must be integers. Received: labels.dtype={labels.dtype}"
         )
     is_low = labels < -1
     is_high = labels >= (np.inf if num_classes is None else num_classes)

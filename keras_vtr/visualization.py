@@ -65,7 +65,8 @@ def draw_boxes(
     """
     picture = _to_picture(image)
     picture = picture.resize(
-        (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
+        (picture.width * scale, picture.height * scale),
+        Image.Resampling.NEAREST,
     )
     boxes, labels = _to_numpy(boxes), _to_numpy(labels)
     has_scores = scores is not None

@@ -88,7 +88,7 @@ def _check_config(layer_class, config, built):
     arguments = [
         name
         for base in reversed(layer_class.__mro__)
-        if base.__module__.startswith("keras_vtr")
+        if base.__module__.startswith("keras_vtr") and "__init__" in vars(base)
         for name in inspect.signature(base.__init__).parameters
         if name not in ("self", "args", "kwargs")
     ]

@@ -1,3 +1,5 @@
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -119,3 +121,12 @@ def test_detections_are_the_best_class_of_each_query_best_first():
 def test_outputs_without_boxes_are_refused():
     with pytest.raises(ValueError, match=r"`outputs` must be a dict with the"):
         decode_detections({"logits": np.ones((1, 2, 3))}, (10, 10))
+
+
+def test_equals_tensorflow_addons():
+    golden = np.load(pathlib.Path(__file__).parent / "golden" / "giou.npz")
+    boxes1, boxes2 = golden["boxes1"], golden["boxes2"]
+    assert len(boxes1) == 300
+    ious, gious = iou(boxes1, boxes2), generalized_iou(boxes1, boxes2)
+    np.testing.assert_allclose(to_numpy(ious), golden["iou"], atol=1e-6)
+    np.testing.assert_allclose(to_numpy(gious), golden["giou"], atol=1e-6)

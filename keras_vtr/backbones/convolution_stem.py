@@ -2,25 +2,26 @@ import keras
 
 
 def build_convolution_stem(
-    image_shape=(None, None, 3), filters=(32, 64, 96), name="convolution_stem"
+    image_shape=(None, None, 3),
+    filters=(32, 64, 96, 96),
+    name="convolution_stem",
 ):
-    """Builds a small backbone: 3 x 3 convolutions that each halve the image.
+    """Builds a small backbone: 3 x 3 convolutions with batch normalization.
 
-    For small images and for learning; for photographs take a ResNet. The
-    normalization is over the channels of each pixel (`LayerNormalization`),
-    so that no image depends on its neighbours in the batch and a batch of any
-    size trains alike.
+    For small images and for learning; for photographs take a ResNet. The first
+    three convolutions halve the image, those after them look further without
+    making it smaller.
 
     Args:
         image_shape: (height, width, channels) of the images; height and width
             may be None.
-        filters: Number of channels after each convolution. The feature map
-            is `2 ** len(filters)` times smaller than the image.
+        filters: Number of channels after each convolution.
         name: Name of the model.
 
     Returns:
         A functional model, (B, height, width, channels) images to a
-        (B, height / 2 ** n, width / 2 ** n, filters[-1]) feature map.
+        (B, height / 8, width / 8, filters[-1]) feature map, if there are
+        three filters or more.
 
     Raises:
         ValueError: If `filters` is empty.
@@ -40,8 +41,13 @@ def build_convolution_stem(
     x = images
     for i, channels in enumerate(filters):
         x = keras.layers.Conv2D(
-            channels, 3, strides=2, padding="same", name=f"convolution_{i}"
+            channels,
+            3,
+            strides=2 if i < 3 else 1,
+            padding="same",
+            use_bias=False,  # the norm has one
+            name=f"convolution_{i}",
         )(x)
-        x = keras.layers.LayerNormalization(name=f"norm_{i}")(x)
+        x = keras.layers.BatchNormalization(name=f"norm_{i}")(x)
         x = keras.layers.ReLU(name=f"relu_{i}")(x)
     return keras.Model(images, x, name=name)

@@ -53,8 +53,7 @@ def digit_scenes(split, *, batch_size=32, num_scenes=None, seed=0):
     """
     if split not in ("train", "held_out"):
         raise ValueError(
-            "`split` must be 'train' or 'held_out'. Received: "
-            f"split={split!r}"
+            f"`split` must be 'train' or 'held_out'. Received: split={split!r}"
         )
     for name, value in (("batch_size", batch_size), ("num_scenes", num_scenes)):
         if value is not None and value < 1:

@@ -142,13 +142,17 @@ class MultiHeadAttention(keras.layers.Layer):
         """(B, N, D) -> (B, H, N, key_dim)."""
         batch_size, length, _ = keras.ops.shape(tokens)
         shape = (batch_size, length, self.num_heads, self.key_dim)
-        return keras.ops.transpose(keras.ops.reshape(tokens, shape), (0, 2, 1, 3))
+        return keras.ops.transpose(
+            keras.ops.reshape(tokens, shape), (0, 2, 1, 3)
+        )
 
     def _join_heads(self, heads):
         """(B, H, N, key_dim) -> (B, N, D)."""
         batch_size, _, length, _ = keras.ops.shape(heads)
         shape = (batch_size, length, self.num_heads * self.key_dim)
-        return keras.ops.reshape(keras.ops.transpose(heads, (0, 2, 1, 3)), shape)
+        return keras.ops.reshape(
+            keras.ops.transpose(heads, (0, 2, 1, 3)), shape
+        )
 
     def _mask(self, logits, padding_mask, use_causal_mask):
         """What may be attended to, broadcastable to (B, H, T, S), or None."""
@@ -163,9 +167,7 @@ class MultiHeadAttention(keras.layers.Layer):
                 >= keras.ops.arange(num_keys, dtype="int32")[None, :]
             )[None, None]
             mask = (
-                causal
-                if mask is None
-                else keras.ops.logical_and(mask, causal)
+                causal if mask is None else keras.ops.logical_and(mask, causal)
             )
         return mask
 

@@ -81,7 +81,9 @@ class MultiHeadAttentionBlock(keras.layers.Layer):
         )
         self.attention.build(query_shape, memory_shape)
         self.norm = keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon, name="norm", dtype=self.dtype_policy
+            epsilon=self.layer_norm_epsilon,
+            name="norm",
+            dtype=self.dtype_policy,
         )
         self.norm.build(query_shape)
         self.residual_dropout = keras.layers.Dropout(

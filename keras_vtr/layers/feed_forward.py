@@ -74,7 +74,9 @@ class FeedForwardBlock(keras.layers.Layer):
 
     def build(self, tokens_shape):
         self.norm = keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon, name="norm", dtype=self.dtype_policy
+            epsilon=self.layer_norm_epsilon,
+            name="norm",
+            dtype=self.dtype_policy,
         )
         self.norm.build(tokens_shape)
         self.inner_projection = keras.layers.Dense(

@@ -62,8 +62,8 @@ class PatchEmbedding(keras.layers.Layer):
         self._check_divisible(images.shape)
         patches = self.projection(images)  # (B, rows, columns, D)
         num_patches = patches.shape[1:3]
-        num_patches = -1 if None in num_patches else num_patches[0] * (
-            num_patches[1]
+        num_patches = (
+            -1 if None in num_patches else num_patches[0] * (num_patches[1])
         )
         shape = (keras.ops.shape(patches)[0], num_patches, self.hidden_dim)
         return keras.ops.reshape(patches, shape)  # (B, N, D)

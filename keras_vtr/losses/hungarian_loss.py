@@ -83,12 +83,11 @@ class HungarianLoss(keras.losses.Loss):
         dtype="float32",
     ):
         super().__init__(name=name, reduction="sum", dtype=dtype)
-        weights = {
-            "label_weight": label_weight,
-            "box_weight": box_weight,
-            "giou_weight": giou_weight,
-        }
-        for key, weight in weights.items():
+        for key, weight in (
+            ("label_weight", label_weight),
+            ("box_weight", box_weight),
+            ("giou_weight", giou_weight),
+        ):
             if not weight >= 0:
                 raise ValueError(
                     f"`{key}` must be 0 or above. Received: {key}={weight}"
@@ -161,20 +160,17 @@ class HungarianLoss(keras.losses.Loss):
             query isn't matched.
         """
         num_layers, num_queries, num_logits = y_pred["logits"].shape[1:]
-        cost = pairwise_cost(
-            y_true,
-            y_pred,
-            self.label_weight,
-            self.box_weight,
-            self.giou_weight,
-        )  # (B, L, M, Q)
+        weights = self.label_weight, self.box_weight, self.giou_weight
+        cost = pairwise_cost(y_true, y_pred, *weights)  # (B, L, M, Q)
         num_targets = ops.shape(is_target)[1]
         is_target = ops.repeat(is_target, num_layers, axis=0)
         assignment = assign(
             ops.reshape(cost, (-1, num_targets, num_queries)), is_target
         )  # (B * L, M)
         assignment = ops.reshape(assignment, (-1, num_layers, num_targets, 1))
-        answers = assignment == ops.arange(num_queries, dtype="int32")  # (B, L, M, Q)
+        answers = assignment == ops.arange(
+            num_queries, dtype="int32"
+        )  # (B, L, M, Q)
         matched = ops.any(answers, axis=2)
         target = ops.arange(num_targets, dtype="int32")[:, None]
         target = target * ops.cast(answers, "int32")
@@ -183,9 +179,7 @@ class HungarianLoss(keras.losses.Loss):
         labels = ops.pad(y_true["labels"], ((0, 0), (0, 1)))
         boxes = ops.pad(y_true["boxes"], ((0, 0), (0, 1), (0, 0)))
         labels = ops.take_along_axis(labels[:, None], target, axis=2)
-        boxes = ops.take_along_axis(
-            boxes[:, None], target[..., None], axis=2
-        )
+        boxes = ops.take_along_axis(boxes[:, None], target[..., None], axis=2)
         return matched, ops.where(matched, labels, num_logits - 1), boxes
 
     def _label_sums(self, logits, matched, labels, num_targets):
@@ -200,9 +194,7 @@ class HungarianLoss(keras.losses.Loss):
         num_objects = ops.sum(ops.cast(is_object, "float32"), axis=2)
         return {
             "label_loss": -ops.sum(weight * log_probability, axis=(0, 2)),
-            "class_error": ops.sum(
-                ops.cast(is_wrong, "float32"), axis=(0, 2)
-            ),
+            "class_error": ops.sum(ops.cast(is_wrong, "float32"), axis=(0, 2)),
             "cardinality_error": ops.sum(
                 ops.abs(num_objects - num_targets[:, None]), axis=0
             ),
@@ -251,4 +243,3 @@ def _standardize(y_true, y_pred):
     # No overflow in areas, whatever a user's head predicts.
     stacked["boxes"] = ops.clip(stacked["boxes"], -1e9, 1e9)
     return {"labels": labels, "boxes": boxes}, stacked
-

@@ -72,7 +72,7 @@ class DetectionModel(keras.Model):
         # An optimizer that builds its variables within the first step makes
         # TensorFlow trace that step twice: 24 s instead of 11 s for the digit
         # example (Keras 3.15, TensorFlow 2.21).
-        if not self.optimizer.built:
+        if self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 

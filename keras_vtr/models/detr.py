@@ -99,14 +99,7 @@ def build_detr(
     pixels = _normalize_pixels(images, pixel_mean, pixel_deviation)
     if backbone is None:
         backbone = build_convolution_stem(image_shape)
-    feature_map = _feature_map(backbone, pixels)
-
-    feature_map = keras.layers.Conv2D(
-        hidden_dim, kernel_size=1, name="input_projection"
-    )(feature_map)  # (B, height', width', D)
-    positions = SinePositionEncoding2D(name="positions")(feature_map)
-    tokens = keras.layers.Reshape((-1, hidden_dim), name="tokens")(feature_map)
-
+    tokens, positions = _tokens(_feature_map(backbone, pixels), hidden_dim)
     options = {
         "num_heads": num_heads,
         "mlp_dim": mlp_dim,
@@ -116,26 +109,23 @@ def build_detr(
         "normalize_first": normalize_first,
         "layer_norm_epsilon": 1e-5,
     }
-    memory = TransformerEncoder(
-        num_encoder_layers, **options, name="encoder"
-    )(tokens, positions=positions)  # (B, N, D)
+    encoder = TransformerEncoder(num_encoder_layers, **options, name="encoder")
+    memory = encoder(tokens, positions=positions)  # (B, N, D)
     queries = ObjectQueries(num_queries, name="object_queries")(memory)
-    answers = TransformerDecoder(
+    decoder = TransformerDecoder(
         num_decoder_layers,
-        **options,
-        normalize_output=True,
         return_every_layer=True,
+        normalize_output=True,
+        **options,
         name="decoder",
-    )(
+    )
+    answers = decoder(
         keras.ops.zeros_like(queries),  # a query is nothing but its position
         memory,
         query_positions=queries,
         memory_positions=positions,
     )  # (B, L, Q, D)
-
-    outputs = _heads(answers, num_classes, hidden_dim)
-    if not auxiliary_outputs or num_decoder_layers == 1:
-        outputs = {key: outputs[key] for key in ("logits", "boxes")}
+    outputs = _heads(answers, num_classes, auxiliary_outputs)
     return DetectionModel(images, outputs, name=name)
 
 
@@ -198,7 +188,17 @@ def _feature_map(backbone, pixels):
     return feature_map
 
 
-def _heads(answers, num_classes, hidden_dim):
+def _tokens(feature_map, hidden_dim):
+    """Each pixel of the feature map as a token, and where it is."""
+    feature_map = keras.layers.Conv2D(
+        hidden_dim, kernel_size=1, name="input_projection"
+    )(feature_map)  # (B, height', width', D)
+    positions = SinePositionEncoding2D(name="positions")(feature_map)
+    tokens = keras.layers.Reshape((-1, hidden_dim), name="tokens")(feature_map)
+    return tokens, positions  # (B, N, D)
+
+
+def _heads(answers, num_classes, auxiliary_outputs):
     """The same two heads on every layer's answers; the last layer's lead.
 
     Always in float32: a box of a photograph needs more than float16's digits.
@@ -209,14 +209,13 @@ def _heads(answers, num_classes, hidden_dim):
     boxes = answers
     for i in range(2):
         boxes = keras.layers.Dense(
-            hidden_dim, activation="relu", name=f"box_head_{i}"
+            answers.shape[-1], activation="relu", name=f"box_head_{i}"
         )(boxes)
     boxes = keras.layers.Dense(
         4, activation="sigmoid", dtype="float32", name="box_head_2"
     )(boxes)  # (B, L, Q, 4)
-    return {
-        "logits": logits[:, -1],
-        "boxes": boxes[:, -1],
-        "auxiliary_logits": logits[:, :-1],
-        "auxiliary_boxes": boxes[:, :-1],
-    }
+    outputs = {"logits": logits[:, -1], "boxes": boxes[:, -1]}
+    if auxiliary_outputs and answers.shape[1] > 1:
+        outputs["auxiliary_logits"] = logits[:, :-1]
+        outputs["auxiliary_boxes"] = boxes[:, :-1]
+    return outputs

@@ -18,7 +18,7 @@ def export_detector(model, folder, *, max_detections=None):
     The signature `serving_default` maps `images`, (B, height, width, channels)
     float32 pixels in [0, 255], to `boxes` (B, n, 4) float32, absolute `xyxy`
     pixels of these images; `scores` (B, n) float32, falling; and `labels`
-    (B, n) int32. B is free.
+    (B, n) int32. B is free, 0 too.
 
     Args:
         model: A detector with one input, the images, and the outputs of
@@ -44,9 +44,15 @@ def export_detector(model, folder, *, max_detections=None):
     (images,) = model.inputs
 
     def detect(images):
+        # TensorFlow 2.21's convolutions fail on an empty batch: one blank
+        # image stands in for it.
+        num_images = tf.shape(images)[0]
+        blank = tf.cast(num_images == 0, tf.int32)
+        images = tf.pad(images, [[0, blank], [0, 0], [0, 0], [0, 0]])
         outputs = model(images, training=False)
         image_shape = keras.ops.shape(images)[1:3]
-        return decode_detections(outputs, image_shape, max_detections)
+        detections = decode_detections(outputs, image_shape, max_detections)
+        return {key: x[:num_images] for key, x in detections.items()}
 
     archive = keras.export.ExportArchive()
     archive.track(model)

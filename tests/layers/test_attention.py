@@ -90,9 +90,7 @@ def test_equals_keras_where_no_row_is_fully_masked(
     for name in ("query", "key", "value"):
         for part, shape in split.items():
             parts.append(weights[f"{name}_projection/{part}"].reshape(shape))
-    parts.append(
-        weights["output_projection/kernel"].reshape((H, D // H, D))
-    )
+    parts.append(weights["output_projection/kernel"].reshape((H, D // H, D)))
     parts.append(weights["output_projection/bias"])
     theirs.set_weights(parts)
     output, scores = ours(
@@ -214,7 +212,9 @@ def test_num_heads_must_be_a_positive_integer(num_heads):
 
 
 def test_num_heads_must_divide_the_width(tokens):
-    with pytest.raises(ValueError, match=r"num_heads=5, query.shape=\(2, 5, 12"):
+    with pytest.raises(
+        ValueError, match=r"num_heads=5, query.shape=\(2, 5, 12"
+    ):
         MultiHeadAttention(num_heads=5)(tokens(T))
 
 

@@ -82,7 +82,9 @@ def test_equals_the_numpy_restatement(normalize_first, normalize_output):
         block = numpy_reference.below(weights, name)
         tokens = restate_block(block, inputs, normalize_first)
         inputs["tokens"] = tokens
-    has_norm = normalize_output or (normalize_output is None and normalize_first)
+    has_norm = normalize_output or (
+        normalize_output is None and normalize_first
+    )
     if has_norm:
         norm = numpy_reference.below(weights, "norm")
         tokens = numpy_reference.layer_norm(norm, tokens, 1e-3)

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+
+from keras_vtr.data import digit_scenes
+from keras_vtr.data.digit_scenes import load_digits
+
+
+def read(split="train", **options):
+    """All scenes of a finite data set, as arrays."""
+    options = {"num_scenes": 40, "batch_size": 16, **options}
+    batches = list(digit_scenes(split, **options).as_numpy_iterator())
+    images = np.concatenate([images for images, _ in batches])
+    targets = {
+        key: np.concatenate([y_true[key] for _, y_true in batches])
+        for key in ("boxes", "labels")
+    }
+    return images, targets
+
+
+def test_scenes_have_the_documented_format():
+    images, y_true = read()
+    assert images.shape == (40, 64, 64, 1) and images.dtype == np.float32
+    assert images.min() >= 0 and images.max() <= 255
+    assert y_true["boxes"].shape == (40, 5, 4)
+    assert y_true["boxes"].dtype == np.float32
+    assert y_true["labels"].shape == (40, 5)
+    assert y_true["labels"].dtype == np.int32
+    real = y_true["labels"] >= 0
+    counts = real.sum(axis=1)
+    assert counts.min() >= 1 and set(counts) == {1, 2, 3, 4, 5}
+    assert (y_true["boxes"][~real] == 0).all()
+    center, size = np.split(y_true["boxes"][real], 2, axis=-1)
+    assert (center - size / 2 >= -1e-6).all()
+    assert (center + size / 2 <= 1 + 1e-6).all()
+
+
+def test_the_same_seed_gives_the_same_scenes_and_another_seed_others():
+    images, y_true = read(seed=3)
+    again, targets = read(seed=3)
+    np.testing.assert_array_equal(images, again)
+    np.testing.assert_array_equal(y_true["boxes"], targets["boxes"])
+    other, _ = read(seed=4)
+    assert not np.array_equal(images, other)
+
+
+def test_the_splits_differ_and_share_no_digit():
+    train, train_labels, _ = load_digits("train")
+    held_out, held_out_labels, _ = load_digits("held_out")
+    assert len(train) == 1347 and len(held_out) == 450
+    seen = {image.tobytes() for image in train}
+    assert not any(image.tobytes() in seen for image in held_out)
+    assert set(train_labels) == set(held_out_labels) == set(range(10))
+    assert not np.array_equal(read("train")[0], read("held_out")[0])
+
+
+def test_a_box_fits_its_digit_tightly():
+    images, y_true = read(num_scenes=300)
+    for image, boxes, labels in zip(
+        images, y_true["boxes"], y_true["labels"], strict=True
+    ):
+        if (labels >= 0).sum() != 1:
+            continue
+        box = boxes[labels >= 0][0] * 64
+        rows, columns = np.nonzero(image[..., 0] > 24)  # above the noise
+        x1, y1, x2, y2 = *(box[:2] - box[2:] / 2), *(box[:2] + box[2:] / 2)
+        # The ink fades out within the outermost of its 8 pixels.
+        margin = box[2:] / 6
+        assert x1 - 1 <= columns.min() <= x1 + margin[0]
+        assert y1 - 1 <= rows.min() <= y1 + margin[1]
+        assert x2 - margin[0] - 1 <= columns.max() + 1 <= x2 + 1
+        assert y2 - margin[1] - 1 <= rows.max() + 1 <= y2 + 1
+
+
+def test_digits_overlap_little():
+    _, y_true = read(num_scenes=200)
+    for boxes, labels in zip(y_true["boxes"], y_true["labels"], strict=True):
+        boxes = boxes[labels >= 0]
+        low, high = (
+            boxes[:, :2] - boxes[:, 2:] / 2,
+            boxes[:, :2] + (boxes[:, 2:] / 2),
+        )
+        shared = np.maximum(
+            np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0
+        ).prod(axis=-1)
+        area = boxes[:, 2:].prod(axis=-1)
+        share = shared / np.minimum(area[:, None], area)
+        assert share[~np.eye(len(boxes), dtype=bool)].max(initial=0) < 0.11
+
+
+def test_a_digit_is_drawn_upright_and_where_its_box_is():
+    images, y_true = read(num_scenes=300)
+    digits, labels, ink = load_digits("train")
+    mean = {}
+    for label in range(10):
+        crops = [
+            digit[int(y1) : int(y2), int(x1) : int(x2)]
+            for digit, (x1, y1, x2, y2) in zip(digits, ink, strict=True)
+        ]
+        chosen = [c for c, k in zip(crops, labels, strict=True) if k == label]
+        mean[label] = np.mean([sample(c) for c in chosen], axis=0)
+    right = total = 0
+    for image, boxes, names in zip(
+        images[..., 0], y_true["boxes"], y_true["labels"], strict=True
+    ):
+        for box, name in zip(boxes * 64, names, strict=True):
+            if name < 0:
+                continue
+            x1, y1 = np.round(box[:2] - box[2:] / 2).astype(int)
+            x2, y2 = np.round(box[:2] + box[2:] / 2).astype(int)
+            crop = sample(image[max(y1, 0) : y2, max(x1, 0) : x2])
+            nearest = min(
+                mean,
+                key=lambda label, crop=crop: ((crop - mean[label]) ** 2).sum(),
+            )
+            right += nearest == name
+            total += 1
+    # The nearest class mean is right for most digits, were they drawn right.
+    assert right / total > 0.75, right / total
+
+
+def sample(crop, size=6):
+    """A crop as size x size pixels, each the nearest one's."""
+    rows = (np.arange(size) + 0.5) * crop.shape[0] / size
+    columns = (np.arange(size) + 0.5) * crop.shape[1] / size
+    return crop[rows.astype(int)][:, columns.astype(int)].astype("float64")
+
+
+def test_the_last_batch_holds_the_rest():
+    batches = list(digit_scenes("train", batch_size=16, num_scenes=40))
+    assert [len(images) for images, _ in batches] == [16, 16, 8]
+
+
+def test_without_a_number_scenes_never_end():
+    scenes = digit_scenes("train", batch_size=2).take(100)
+    assert sum(1 for _ in scenes) == 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"split": "test"}, "Received: split='test'"),
+        ({"split": "train", "batch_size": 0}, "`batch_size` must be 1 or more"),
+        ({"split": "train", "num_scenes": 0}, "`num_scenes` must be 1 or more"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        digit_scenes(**arguments)

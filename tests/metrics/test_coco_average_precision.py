@@ -1,0 +1,139 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_vtr.metrics import CocoAveragePrecision
+from tests.models.test_detection_model import batch
+from tests.models.test_detection_model import compiled
+from tests.models.test_detection_model import tiny_detr
+
+SIDE = 200
+
+
+def truth(*boxes, labels=None):
+    """One image with absolute `xyxy` boxes, as relative targets."""
+    boxes = np.array(boxes, "float32").reshape(-1, 4)
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
+    relative = np.concatenate([center, boxes[:, 2:] - boxes[:, :2]], -1) / SIDE
+    labels = np.zeros(len(boxes)) if labels is None else labels
+    return {"boxes": relative[None], "labels": np.array([labels], "int32")}
+
+
+def found(*rows):
+    """One image with detections (x1, y1, x2, y2, score, label)."""
+    rows = np.array(rows, "float32").reshape(1, -1, 6)
+    return {
+        "boxes": rows[..., :4],
+        "scores": rows[..., 4],
+        "labels": rows[..., 5].astype("int32"),
+    }
+
+
+def judge(*pairs):
+    precision = CocoAveragePrecision((SIDE, SIDE))
+    for y_true, detections in pairs:
+        precision.update_state(y_true, detections)
+    return precision.result()
+
+
+def test_perfect_detections_score_one_at_every_size():
+    boxes = (10, 10, 30, 30), (50, 50, 100, 100), (20, 20, 190, 190)
+    rows = [(*box, 0.9, i) for i, box in enumerate(boxes)]
+    result = judge((truth(*boxes, labels=[0, 1, 2]), found(*rows)))
+    assert list(result) == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
+    np.testing.assert_allclose(list(result.values()), 1.0)
+
+
+def test_a_shifted_box_counts_at_the_low_thresholds_only():
+    # 80 of 120 columns shared: IoU 2/3 passes 0.50, 0.55, 0.60 and 0.65.
+    y_true = truth((20, 20, 120, 120))
+    result = judge((y_true, found((40, 20, 140, 120, 0.9, 0))))
+    np.testing.assert_allclose(result["AP50"], 1.0)
+    np.testing.assert_allclose(result["AP75"], 0.0)
+    np.testing.assert_allclose(result["AP"], 0.4)
+
+
+def test_a_second_box_on_the_same_object_is_a_mistake():
+    box = (20, 20, 120, 120)
+    once = judge((truth(box, box), found((*box, 0.9, 0))))
+    more = truth(box, (130, 130, 190, 190))
+    result = judge(
+        (
+            more,
+            found((*box, 0.9, 0), (*box, 0.8, 0), (130, 130, 190, 190, 0.7, 0)),
+        )
+    )
+    assert once["AP"] < 1.0
+    # Precision is 1 up to recall 1/2 and 2/3 beyond, at 101 recalls.
+    np.testing.assert_allclose(result["AP"], (51 + 50 * 2 / 3) / 101, rtol=1e-6)
+
+
+def test_a_wrong_class_is_a_mistake():
+    box = (20, 20, 120, 120)
+    assert judge((truth(box), found((*box, 0.9, 1))))["AP"] == 0.0
+
+
+def test_padding_is_no_object_and_sizes_without_objects_are_nan():
+    box = (10, 10, 30, 30)
+    y_true = truth(box, (0, 0, 0, 0), labels=[0, -1])
+    result = judge((y_true, found((*box, 0.9, 0))))
+    np.testing.assert_allclose([result["AP"], result["APs"]], 1.0)
+    assert np.isnan(result["APm"]) and np.isnan(result["APl"])
+
+
+def test_images_without_objects_count_as_false_alarms():
+    box = (10, 10, 30, 30)
+    empty = {"boxes": np.zeros((1, 0, 4)), "labels": np.zeros((1, 0), int)}
+    result = judge(
+        (empty, found((*box, 0.95, 0))), (truth(box), found((*box, 0.9, 0)))
+    )
+    np.testing.assert_allclose(result["AP"], 0.5)
+
+
+def test_nothing_found_is_zero_and_nothing_to_find_is_nan():
+    box = (10, 10, 30, 30)
+    assert judge((truth(box), found()))["AP"] == 0.0
+    assert np.isnan(judge((truth(), found((*box, 0.9, 0))))["AP"])
+    assert np.isnan(judge()["AP"])
+
+
+def test_reset_forgets():
+    box = (10, 10, 30, 30)
+    precision = CocoAveragePrecision((SIDE, SIDE))
+    precision.update_state(truth(box), found())
+    precision.reset_state()
+    precision.update_state(truth(box), found((*box, 0.9, 0)))
+    np.testing.assert_allclose(precision.result()["AP"], 1.0)
+
+
+def test_in_fit_its_numbers_are_in_the_history(rng):
+    images, y_true = batch(rng)
+    precision = CocoAveragePrecision((16, 16), data=[(images, y_true)])
+    watcher = keras.callbacks.EarlyStopping("val_AP", mode="max", patience=9)
+    history = compiled(tiny_detr()).fit(
+        images, y_true, epochs=2, verbose=0, callbacks=[precision, watcher]
+    )
+    assert len(history.history["val_AP"]) == 2
+    assert history.history["val_AP50"][-1] >= history.history["val_AP"][-1]
+
+
+def test_it_prints_nothing(capfd):
+    box = (10, 10, 30, 30)
+    judge((truth(box), found((*box, 0.9, 0))))
+    assert capfd.readouterr().out == ""
+
+
+def test_wrong_input_is_refused():
+    precision = CocoAveragePrecision((SIDE, SIDE))
+    box = (10, 10, 30, 30)
+    with pytest.raises(ValueError, match="Boxes must be relative"):
+        y_true = truth(box)
+        y_true["boxes"] *= SIDE
+        precision.update_state(y_true, found())
+    with pytest.raises(ValueError, match="must be what `decode_detections`"):
+        precision.update_state(truth(box), {"logits": 0, "boxes": 0})
+    with pytest.raises(ValueError, match="Received: 1 and 2 images"):
+        both = {key: np.repeat(x, 2, 0) for key, x in found().items()}
+        precision.update_state(truth(box), both)
+    with pytest.raises(ValueError, match="needs `data` to be used as a callb"):
+        precision.on_epoch_end(0, {})

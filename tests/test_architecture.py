@@ -1,0 +1,198 @@
+"""The house rules that a machine can check."""
+
+import ast
+import doctest
+import inspect
+import pathlib
+import re
+
+import keras
+import numpy as np
+import PIL.Image
+import pytest
+
+import keras_vtr
+
+PACKAGE = pathlib.Path(keras_vtr.__file__).parent
+ROOT = PACKAGE.parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Who may import whom; a sub-package may always import from itself.
+ARROWS = {
+    "targets": set(),
+    "box_ops": {"targets"},
+    "layers": set(),
+    "backbones": {"layers"},
+    "models": {"layers", "backbones", "box_ops"},
+    "losses": {"box_ops", "targets"},
+    "metrics": {"box_ops", "targets"},
+    "data": {"targets"},
+    "serving": {"box_ops"},
+    "visualization": set(),
+    "version": set(),
+}
+# Guarded by the backend: where the matcher is compiled alone, and where a sum
+# over replicas is taken.
+MAY_IMPORT_TENSORFLOW = {
+    "data",
+    "serving",
+    "losses/shortest_augmenting_path.py",
+    "losses/replicas.py",
+}
+FORBIDDEN_WORDS = (
+    "embed_dim|d_model|intermediate_dim|dim_feedforward|nhead|head_dim|"
+    "enc_layers|dec_layers|img_size|posemb|query_embed|pre_norm|norm_first|"
+    "drop_rate|key_padding_mask|bboxes|indices|eos_coef"
+)
+PUBLIC = [
+    (package, name)
+    for package in ("layers", "backbones", "models", "losses", "metrics")
+    + ("data", "serving")
+    for name in getattr(keras_vtr, package).__all__
+    if not inspect.ismodule(getattr(getattr(keras_vtr, package), name))
+] + [
+    ("box_ops", "iou"),
+    ("box_ops", "generalized_iou"),
+    ("losses.matching", "assign"),
+    ("losses.matching", "pairwise_cost"),
+    ("visualization", "draw_boxes"),
+    ("visualization", "draw_grid"),
+]
+
+
+def public(package, name):
+    found = keras_vtr
+    for part in (*package.split("."), name):
+        found = getattr(found, part)
+    return found
+
+
+def imports(path):
+    """Full names of all modules that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def place(path):
+    """The sub-package or root module that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_follow_the_arrows(path):
+    own = place(path)
+    if own == "__init__":
+        return
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "keras_vtr":
+            assert parts[1] in ARROWS[own] | {own}, f"{own} imports {name}"
+        if parts[0] == "tensorflow":
+            relative = path.relative_to(PACKAGE).as_posix()
+            assert {own, relative} & MAY_IMPORT_TENSORFLOW, path
+        assert not name.startswith("keras.src"), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_files_and_functions_can_be_read_in_one_sitting(path):
+    text = path.read_text()
+    assert text.count("\n") <= 250
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            docstring = ast.get_docstring(node, clean=False) or ""
+            length = node.end_lineno - node.lineno + 1 - docstring.count("\n")
+            assert length <= 50, f"{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_one_word_per_concept(path):
+    found = re.search(rf"\b({FORBIDDEN_WORDS})\b", path.read_text())
+    assert found is None, found
+
+
+def test_there_is_no_drawer_without_a_label():
+    names = {path.stem for path in MODULES}
+    assert not names & {"utils", "common", "helpers", "misc", "core"}
+
+
+@pytest.mark.parametrize("name", keras_vtr.layers.__all__)
+def test_every_public_layer_is_checked_and_registered(name):
+    layer_class = getattr(keras_vtr.layers, name)
+    registered = keras.saving.get_registered_name(layer_class)
+    assert registered == f"keras_vtr>{name}"
+    called = set()
+    for path in (ROOT / "tests" / "layers").glob("test_*.py"):
+        text = path.read_text()
+        if "check_layer(" in text:
+            called |= set(re.findall(r"[(\[ ](\w+),", text))
+    assert name in called, f"no check_layer({name}, ...) in tests/layers"
+
+
+@pytest.mark.parametrize("name", keras_vtr.layers.__all__)
+def test_a_layer_documents_each_argument(name):
+    layer_class = getattr(keras_vtr.layers, name)
+    docstring = inspect.getdoc(layer_class)
+    sections = ["Call arguments:", "Returns:", "Raises:", "Example:"]
+    docstring = f"\n{docstring}\n"
+    arguments = [
+        argument
+        for base in layer_class.__mro__
+        if base.__module__.startswith("keras_vtr") and "__init__" in vars(base)
+        for argument in inspect.signature(base.__init__).parameters
+        if argument not in ("self", "args", "kwargs")
+    ]
+    if arguments:
+        sections = ["Args:", *sections]
+    positions = [docstring.find(f"\n{section}\n") for section in sections]
+    assert -1 not in positions and positions == sorted(positions), sections
+    assert "et al." in docstring, "names no source"
+    called = inspect.signature(layer_class.call).parameters
+    for argument in {*arguments, *called} - {"self", "training"}:
+        assert re.search(rf"\n +{argument}: ", docstring), argument
+
+
+@pytest.mark.parametrize(("package", "name"), PUBLIC, ids=lambda x: str(x))
+def test_examples_in_docstrings_run(package, name):
+    found = public(package, name)
+    docstring = inspect.getdoc(found)
+    assert "Args:" in docstring or "Call arguments:" in docstring
+    names = {"keras": keras, "keras_vtr": keras_vtr, "np": np}
+    names["Image"] = PIL.Image
+    example = doctest.DocTestParser().get_doctest(
+        docstring, names, name, None, 0
+    )
+    report = []
+    doctest.DocTestRunner().run(example, out=report.append)
+    assert not report, "".join(report)
+
+
+def test_every_example_states_its_command_time_and_numbers():
+    for path in (ROOT / "examples").glob("*.py"):
+        text = path.read_text()
+        assert text.count("\n") <= 120, path
+        header = ast.get_docstring(ast.parse(text))
+        assert f"python examples/{path.name}" in header
+        assert re.search(r"\d+ (seconds|minutes)", header), "no time"
+
+
+def test_what_the_code_imports_is_declared():
+    import configparser
+
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    declared = parser["options"]["install_requires"]
+    declared += parser["options.extras_require"]["examples"]
+    declared = set(re.findall(r"^[a-z0-9-]+", declared, re.MULTILINE))
+    import_names = {"PIL": "pillow", "sklearn": "scikit-learn"}
+    import sys
+
+    for path in MODULES:
+        for name in imports(path):
+            top = name.split(".")[0]
+            if top in sys.stdlib_module_names or top == "keras_vtr":
+                continue
+            assert import_names.get(top, top) in declared, f"{path}: {top}"
