@@ -162,12 +162,16 @@ class HungarianLoss(keras.losses.Loss):
         num_layers, num_queries, num_logits = y_pred["logits"].shape[1:]
         weights = self.label_weight, self.box_weight, self.giou_weight
         cost = pairwise_cost(y_true, y_pred, *weights)  # (B, L, M, Q)
-        num_targets = ops.shape(is_target)[1]
+        num_images, num_targets = ops.shape(is_target)
+        num_problems = num_images * num_layers
         is_target = ops.repeat(is_target, num_layers, axis=0)
         assignment = assign(
-            ops.reshape(cost, (-1, num_targets, num_queries)), is_target
+            ops.reshape(cost, (num_problems, num_targets, num_queries)),
+            is_target,
         )  # (B * L, M)
-        assignment = ops.reshape(assignment, (-1, num_layers, num_targets, 1))
+        assignment = ops.reshape(
+            assignment, (num_images, num_layers, num_targets, 1)
+        )
         answers = assignment == ops.arange(
             num_queries, dtype="int32"
         )  # (B, L, M, Q)
@@ -187,7 +191,8 @@ class HungarianLoss(keras.losses.Loss):
             ops.log_softmax(logits, axis=-1), labels[..., None], axis=-1
         )[..., 0]
         log_probability = ops.maximum(log_probability, -1e30)
-        weight = ops.where(matched, 1.0, self.no_object_weight)
+        ones = ops.ones_like(log_probability)
+        weight = ops.where(matched, ones, self.no_object_weight)
         predicted = ops.cast(ops.argmax(logits, axis=-1), labels.dtype)
         is_wrong = ops.logical_and(matched, predicted != labels)
         is_object = predicted != logits.shape[-1] - 1

@@ -29,7 +29,8 @@ def pairwise_cost(y_true, y_pred, label_weight, box_weight, giou_weight):
         (B, L, M, Q) float32. Rows of padding targets mean nothing.
     """
     probabilities = ops.softmax(y_pred["logits"], axis=-1)
-    labels = ops.maximum(y_true["labels"], 0)[:, None, None, :]  # (B, 1, 1, M)
+    labels = y_true["labels"][:, None, None, :]  # (B, 1, 1, M)
+    labels = ops.where(labels < 0, 0, labels)
     probability = ops.take_along_axis(probabilities, labels, axis=-1)
     probability = ops.transpose(probability, (0, 1, 3, 2))  # (B, L, M, Q)
     true_boxes = y_true["boxes"][:, None, :, None]  # (B, 1, M, 1, 4)

@@ -117,7 +117,7 @@ def _search(state, cost):
     moves = ops.logical_and(searches, owner >= 0)[:, None]
     here = _places(distance) == query[:, None]
     is_open = ops.logical_and(is_open, ops.logical_not(here))
-    reduced = _pick(cost, ops.maximum(owner, 0)) + price
+    reduced = _pick(cost, ops.where(owner < 0, 0, owner)) + price
     length = length - ops.sum(ops.where(here, reduced, 0.0), axis=1)
     through = reduced + length[:, None]
     shorter = ops.logical_and(

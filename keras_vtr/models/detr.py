@@ -97,8 +97,6 @@ def build_detr(
     _check_arguments(num_classes, image_shape, hidden_dim, num_heads)
     images = keras.Input(image_shape, name="images")
     pixels = _normalize_pixels(images, pixel_mean, pixel_deviation)
-    if backbone is None:
-        backbone = build_convolution_stem(image_shape)
     tokens, positions = _tokens(_feature_map(backbone, pixels), hidden_dim)
     options = {
         "num_heads": num_heads,
@@ -177,6 +175,8 @@ def _normalize_pixels(images, mean, deviation):
 
 
 def _feature_map(backbone, pixels):
+    if backbone is None:
+        backbone = build_convolution_stem(pixels.shape[1:])
     feature_map = backbone(pixels)
     shape = getattr(feature_map, "shape", None)
     if shape is None or len(shape) != 4:

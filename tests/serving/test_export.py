@@ -38,7 +38,7 @@ def exported(tmp_path_factory):
 def test_the_signature_answers_as_the_model_does(exported, rng):
     model, path = exported
     signature = tf.saved_model.load(path).signatures["serving_default"]
-    for num_images in (0, 1, 3):
+    for num_images in (1, 3):
         images = batch(rng, num_images)[0]
         answer = signature(images=tf.constant(images))
         assert {key: x.dtype.name for key, x in answer.items()} == {
@@ -50,6 +50,14 @@ def test_the_signature_answers_as_the_model_does(exported, rng):
         for key, value in expected.items():
             assert answer[key].shape == value.shape
             np.testing.assert_allclose(answer[key], to_numpy(value), atol=1e-4)
+
+
+def test_an_empty_batch_is_answered(exported):
+    _, path = exported
+    signature = tf.saved_model.load(path).signatures["serving_default"]
+    answer = signature(images=tf.zeros((0, 16, 16, 1)))
+    shapes = {key: tuple(value.shape) for key, value in answer.items()}
+    assert shapes == {"boxes": (0, 4, 4), "scores": (0, 4), "labels": (0, 4)}
 
 
 def test_it_runs_in_a_process_without_keras(exported, rng, tmp_path):
