@@ -167,7 +167,7 @@ def main():
             ratio * row["SciPy in a loop"][0],
             jax_row["ours, JAX"][1],
         )
-        if keras_hub and case in ("7 random", "7 trained"):
+        if keras_hub:
             num_targets, kind = case.split()
             cost = make_costs(int(num_targets), kind)
             row.update(measure({"KerasHub": keras_hub}, cost, 1))

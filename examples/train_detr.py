@@ -55,33 +55,21 @@ def train(model, scenes, num_steps):
         # classes wait for hundreds of steps until they follow.
         keras_vtr.losses.HungarianLoss(label_weight=2.0),
     )
-    epochs = min(10, num_steps)
     model.fit(
         scenes,
-        steps_per_epoch=num_steps // epochs,
-        epochs=epochs,
+        steps_per_epoch=max(1, num_steps // 10),
+        epochs=10,
         shuffle=False,  # they are random already
     )
 
 
-def draw(model, images, y_true, path):
+def draw(model, images, y_true):
     """Each scene twice: what is there, and below it what was found."""
-    boxes = keras.utils.bounding_boxes.convert_format(
-        y_true["boxes"], "rel_center_xywh", "xyxy", *IMAGE_SHAPE[:2]
-    )
-    truth = [np.array(x) for x in (boxes, y_true["labels"])]
     detections = keras_vtr.models.decode_detections(model(images), IMAGE_SHAPE)
-    found = [np.array(detections[x]) for x in ("boxes", "labels", "scores")]
-    pictures = [
-        keras_vtr.visualization.draw_boxes(
-            images[i], *(x[i] for x in drawn), scale=4
-        )
-        for row in np.split(np.arange(len(images)), 2)
-        for drawn in (truth, found)
-        for i in row
-    ]
-    grid = keras_vtr.visualization.draw_grid(pictures, len(images) // 2)
-    grid.save(path)
+    path = ROOT / "digit_scenes.png"
+    keras_vtr.visualization.draw_comparison(
+        images, y_true, detections, num_columns=6, scale=4
+    ).save(path)
     print(f"True boxes and, below them, detections: {path}")
 
 
@@ -121,7 +109,7 @@ def main():
         "held_out", batch_size=12, num_scenes=12
     )
     images, y_true = next(scenes.as_numpy_iterator())
-    draw(model, images, y_true, ROOT / "digit_scenes.png")
+    draw(model, images, y_true)
     export(model, images)
 
 

@@ -129,6 +129,50 @@ def draw_grid(pictures, num_columns=4, gap=4):
     return grid
 
 
+def draw_comparison(
+    images, y_true, detections, *, num_columns=4, class_names=None, scale=1
+):
+    """Draws true boxes and, below each image, what was detected in it.
+
+    Args:
+        images: (B, height, width, C) pixels in [0, 255].
+        y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh`, and
+            `"labels"` (B, M), -1 for padding.
+        detections: Dict with `"boxes"` (B, n, 4), absolute `xyxy` pixels,
+            `"scores"` (B, n) and `"labels"` (B, n), as
+            `keras_vtr.models.decode_detections` returns it.
+        num_columns: How many images stand in a row.
+        class_names: Optional names, by label.
+        scale: Whole number by which each image is enlarged.
+
+    Returns:
+        A `PIL.Image.Image`.
+
+    Raises:
+        ValueError: If there are no images, or a shape doesn't fit.
+    """
+    images = _to_numpy(images)
+    height, width = images.shape[1:3]
+    boxes = keras.utils.bounding_boxes.convert_format(
+        y_true["boxes"], "rel_center_xywh", "xyxy", height, width
+    )
+    options = {"class_names": class_names, "scale": scale}
+    truth = [_to_numpy(x) for x in (boxes, y_true["labels"])]
+    found = [_to_numpy(detections[x]) for x in ("boxes", "labels", "scores")]
+    pictures = []
+    for first in range(0, len(images), num_columns):
+        row = range(first, min(first + num_columns, len(images)))
+        for drawn in (truth, found):
+            pictures += [
+                draw_boxes(images[i], *(x[i] for x in drawn), **options)
+                for i in row
+            ]
+            # An incomplete last row is filled up, to keep the columns.
+            blank = Image.new("RGB", (width * scale, height * scale), "white")
+            pictures += [blank] * (num_columns - len(row))
+    return draw_grid(pictures, num_columns)
+
+
 def _draw_text(draw, box, text, ink, font):
     """Text on a filled patch above the box, or within it at the upper edge."""
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)

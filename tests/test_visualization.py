@@ -5,6 +5,7 @@ from PIL import ImageColor
 
 from keras_vtr.visualization import COLORS
 from keras_vtr.visualization import draw_boxes
+from keras_vtr.visualization import draw_comparison
 from keras_vtr.visualization import draw_grid
 
 BLACK = np.zeros((40, 60, 3))
@@ -57,6 +58,33 @@ def test_a_grid_holds_all_pictures_row_by_row():
         row, column = divmod(i, 2)
         pixel = grid[row * 8 + 3, column * 12 + 5]
         assert tuple(pixel) == ImageColor.getrgb(COLORS[i])
+
+
+def test_a_comparison_has_the_truth_above_what_was_found():
+    images = np.zeros((3, 20, 30, 1))
+    y_true = {
+        "boxes": np.full((3, 1, 4), 0.5),
+        "labels": np.array([[0], [-1], [1]]),
+    }
+    detections = {
+        "boxes": np.tile([[[5.0, 5.0, 25.0, 15.0]]], (3, 1, 1)),
+        "scores": np.array([[0.9], [0.9], [0.1]]),
+        "labels": np.array([[0], [2], [1]]),
+    }
+    comparison = np.asarray(
+        draw_comparison(images, y_true, detections, num_columns=2, scale=4)
+    )
+    assert comparison.shape == (4 * 80 + 3 * 4, 2 * 120 + 4, 3)
+
+    def has_ink(row, column):
+        top, left = row * 84, column * 124
+        picture = comparison[top : top + 80, left : left + 120]
+        return bool(picture.any()) and not (picture == 255).all()
+
+    assert [has_ink(0, 0), has_ink(0, 1)] == [True, False]  # truth
+    assert [has_ink(1, 0), has_ink(1, 1)] == [True, True]  # found
+    assert [has_ink(2, 0), has_ink(3, 0)] == [True, False]
+    assert (comparison[168:, 124:] == 255).all()  # nothing stands there
 
 
 def test_shapes_that_do_not_fit_are_refused():

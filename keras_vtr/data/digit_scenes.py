@@ -62,16 +62,16 @@ def digit_scenes(split, *, batch_size=32, num_scenes=None, seed=0):
     stream = 0 if split == "train" else 1
 
     def draw(index):
-        count = batch_size
-        if num_scenes is not None:
-            count = tf.minimum(count, num_scenes - index * batch_size)
+        index = tf.cast(index, tf.int32)
         scenes = _draw_batch(digits, batch_size, [seed, 2 * index + stream])
-        return tf.nest.map_structure(lambda x: x[:count], scenes)
+        if num_scenes is None:
+            return scenes
+        rest = tf.minimum(batch_size, num_scenes - index * batch_size)
+        return tf.nest.map_structure(lambda x: x[:rest], scenes)
 
-    num_batches = 2**30
+    dataset = tf.data.Dataset.counter()
     if num_scenes is not None:
-        num_batches = -(-num_scenes // batch_size)
-    dataset = tf.data.Dataset.range(num_batches, output_type=tf.int32)
+        dataset = dataset.take(-(-num_scenes // batch_size))
     dataset = dataset.map(draw, num_parallel_calls=2, deterministic=True)
     return dataset.prefetch(4)
 

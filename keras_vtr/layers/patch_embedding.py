@@ -61,21 +61,17 @@ class PatchEmbedding(keras.layers.Layer):
     def call(self, images):
         self._check_divisible(images.shape)
         patches = self.projection(images)  # (B, rows, columns, D)
-        num_patches = patches.shape[1:3]
-        num_patches = (
-            -1 if None in num_patches else num_patches[0] * (num_patches[1])
-        )
-        shape = (keras.ops.shape(patches)[0], num_patches, self.hidden_dim)
-        return keras.ops.reshape(patches, shape)  # (B, N, D)
+        _, length, hidden_dim = self.compute_output_shape(images.shape)
+        batch_size = keras.ops.shape(images)[0]
+        length = -1 if length is None else length
+        return keras.ops.reshape(patches, (batch_size, length, hidden_dim))
 
     def compute_output_shape(self, images_shape):
-        height, width = images_shape[1:3]
+        batch_size, height, width, _ = images_shape
         num_patches = None
-        if height is not None and width is not None:
-            num_patches = (height // self.patch_size) * (
-                width // self.patch_size
-            )
-        return (images_shape[0], num_patches, self.hidden_dim)
+        if None not in (height, width):
+            num_patches = height * width // self.patch_size**2
+        return (batch_size, num_patches, self.hidden_dim)
 
     def get_config(self):
         return {

@@ -135,8 +135,15 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             model: A detector with the outputs of `build_detr`.
             data: Batches of `(images, y_true)`. Default: as constructed.
         """
+        data = self.data if data is None else data
+        # What tf.data says of a data set without end.
+        if hasattr(data, "cardinality") and int(data.cardinality()) == -1:
+            raise ValueError(
+                "`data` must be finite. Received: a data set without end. "
+                "Take a number of batches: data.take(10)"
+            )
         self.reset_state()
-        for images, y_true in self.data if data is None else data:
+        for images, y_true in data:
             outputs = model.predict_on_batch(images)
             self.update_state(
                 y_true, decode_detections(outputs, self.image_shape)

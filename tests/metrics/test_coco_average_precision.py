@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_vtr.data import digit_scenes
 from keras_vtr.metrics import CocoAveragePrecision
 from tests.models.test_detection_model import batch
 from tests.models.test_detection_model import compiled
@@ -135,5 +136,7 @@ def test_wrong_input_is_refused():
     with pytest.raises(ValueError, match="Received: 1 and 2 images"):
         both = {key: np.repeat(x, 2, 0) for key, x in found().items()}
         precision.update_state(truth(box), both)
+    with pytest.raises(ValueError, match="`data` must be finite"):
+        precision.evaluate(None, digit_scenes("train"))
     with pytest.raises(ValueError, match="needs `data` to be used as a callb"):
         precision.on_epoch_end(0, {})
