@@ -2,8 +2,8 @@
 
     pip install -e . && python benchmarks/detr_step.py
 
-The model of PERFORMANCE's prototype: 64 x 64 images, 64 tokens of width 96,
-2 + 3 layers, 10 queries, dropout 0.1, batch 32, AdamW. One thread; median of
+64 x 64 images, 64 tokens of width 96, 2 + 3 layers, 10 queries, dropout 0.1,
+batch 32, AdamW. One thread; median of
 interleaved rounds; takes about two minutes.
 """
 
