@@ -2,8 +2,9 @@
 
     python examples/train_detr.py
 
-Takes about N minutes on two cores, after installation. Expect, on 500 held-out
-scenes: AP 0.xx, AP50 0.xx, AP75 0.xx.
+Takes about 5 minutes on two cores, after installation. Expect, on 500 held-out
+scenes: AP 0.77, AP50 0.96, AP75 0.92. (`--seed 1`, 2 and 3 gave AP 0.76, 0.76,
+0.77, AP50 0.95, 0.95, 0.96 and AP75 0.92, 0.92, 0.93.)
 """
 
 import argparse
@@ -88,7 +89,7 @@ def export(model, images):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(arguments.seed)

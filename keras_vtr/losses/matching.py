@@ -78,20 +78,7 @@ def assign(cost, is_target):
     [[1 0]]
     """
     _check_shapes(cost, is_target)
-    largest = 3e38
-    cost = ops.nan_to_num(
-        ops.cast(cost, "float32"), nan=largest, posinf=largest, neginf=-largest
-    )
-    # A power of two: exact, and it leaves room for sums of costs.
-    cost = ops.stop_gradient(cost * 2.0**-6)
-    is_target = ops.cast(is_target, "bool")
-    # A surplus that only shows at run time must not keep the loop from ending.
-    rank = ops.cumsum(ops.cast(is_target, "int32"), axis=1)
-    is_target = ops.logical_and(is_target, rank <= cost.shape[-1])
-    # One more row, because there may be none and then nothing could be picked.
-    cost = ops.pad(cost, ((0, 0), (0, 1), (0, 0)))
-    is_target = ops.pad(is_target, ((0, 0), (0, 1)))
-    return solve(cost, is_target)[:, :-1]
+    return solve(ops.stop_gradient(cost), is_target)
 
 
 def _check_shapes(cost, is_target):

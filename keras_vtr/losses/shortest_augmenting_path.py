@@ -15,15 +15,34 @@ from keras import ops
 START, SEARCH, AUGMENT, DONE = 0, 1, 2, 3
 
 
+LARGEST = 3e38  # nearly the largest float32
+
+
 def solve(cost, is_target):
-    """`assign` for finite costs and at least one target row."""
+    """`keras_vtr.losses.matching.assign`, for shapes that fit."""
+    cost, is_target = _standardize(cost, is_target)
     state = _greedy_start(cost, is_target)
     (state,) = ops.while_loop(
         lambda state: ops.any(state["phase"] != DONE),
         lambda state: (_turn(state, cost, is_target),),
         (state,),
     )
-    return state["query_of_target"]
+    return state["query_of_target"][:, :-1]
+
+
+def _standardize(cost, is_target):
+    """Finite costs with room for sums; no more targets than queries."""
+    cost = ops.nan_to_num(
+        ops.cast(cost, "float32"), nan=LARGEST, posinf=LARGEST, neginf=-LARGEST
+    )
+    is_target = ops.cast(is_target, "bool")
+    # A surplus that only shows at run time must not keep the loop from ending.
+    rank = ops.cumsum(ops.cast(is_target, "int32"), axis=1)
+    is_target = ops.logical_and(is_target, rank <= cost.shape[-1])
+    # One more row, because there may be none and then nothing could be picked.
+    # The factor is a power of two, so it changes no digit.
+    cost = ops.pad(cost * 2.0**-6, ((0, 0), (0, 1), (0, 0)))
+    return cost, ops.pad(is_target, ((0, 0), (0, 1)))
 
 
 def _greedy_start(cost, is_target):
@@ -180,7 +199,6 @@ def _pick(x, index):
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    # Without XLA every turn costs the dispatch of its 60 operations
-    # (benchmarks/README.md); inside a step that XLA compiles it changes
-    # nothing.
+    # Without XLA every turn of the loop costs the dispatch of its operations
+    # (benchmarks/README.md). In a step that XLA compiles it changes nothing.
     solve = tf.function(solve, jit_compile=True, autograph=False)

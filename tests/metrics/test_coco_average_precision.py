@@ -107,6 +107,7 @@ def test_reset_forgets():
     np.testing.assert_allclose(precision.result()["AP"], 1.0)
 
 
+@pytest.mark.slow
 def test_in_fit_its_numbers_are_in_the_history(rng):
     images, y_true = batch(rng)
     precision = CocoAveragePrecision((16, 16), data=[(images, y_true)])

@@ -73,6 +73,7 @@ def test_terms_start_anew_each_epoch(rng):
     assert first == second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_fit_learns_and_xla_compiles_it(rng, jit_compile):
     model = compiled(tiny_detr(), jit_compile=jit_compile)
@@ -83,6 +84,7 @@ def test_fit_learns_and_xla_compiles_it(rng, jit_compile):
     assert losses[-1] < 0.7 * losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="concerns TensorFlow"
 )
@@ -105,6 +107,7 @@ def test_fit_works_where_keras_sees_an_accelerator(rng, monkeypatch):
     assert np.isfinite(history.history["loss"]).all()
 
 
+@pytest.mark.slow
 def test_a_model_is_saved_reloaded_and_fitted_on(rng, tmp_path):
     images, y_true = batch(rng)
     model = compiled(tiny_detr())
@@ -187,6 +190,7 @@ def test_regularizers_are_added_to_the_loss(rng):
     np.testing.assert_allclose(logs["loss"], plain["loss"] + penalty, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains(rng):
     before = keras.config.dtype_policy()
     try:
