@@ -156,8 +156,7 @@ class HungarianLoss(keras.losses.Loss):
 
         Returns:
             `matched` (B, L, Q) bool, `labels` (B, L, Q) with K for "no
-            object", and `boxes` (B, L, Q, 4), which mean nothing where a
-            query isn't matched.
+            object", and `boxes` (B, L, Q, 4), zeros for "no object".
         """
         num_layers, num_queries, num_logits = y_pred["logits"].shape[1:]
         weights = self.label_weight, self.box_weight, self.giou_weight
@@ -172,9 +171,8 @@ class HungarianLoss(keras.losses.Loss):
         assignment = ops.reshape(
             assignment, (num_images, num_layers, num_targets, 1)
         )
-        answers = assignment == ops.arange(
-            num_queries, dtype="int32"
-        )  # (B, L, M, Q)
+        queries = ops.arange(num_queries, dtype="int32")
+        answers = assignment == queries  # (B, L, M, Q)
         matched = ops.any(answers, axis=2)
         target = ops.arange(num_targets, dtype="int32")[:, None]
         target = target * ops.cast(answers, "int32")
@@ -184,7 +182,8 @@ class HungarianLoss(keras.losses.Loss):
         boxes = ops.pad(y_true["boxes"], ((0, 0), (0, 1), (0, 0)))
         labels = ops.take_along_axis(labels[:, None], target, axis=2)
         boxes = ops.take_along_axis(boxes[:, None], target[..., None], axis=2)
-        return matched, ops.where(matched, labels, num_logits - 1), boxes
+        labels = ops.where(matched, labels, num_logits - 1)
+        return matched, labels, ops.where(matched[..., None], boxes, 0.0)
 
     def _label_sums(self, logits, matched, labels, num_targets):
         log_probability = ops.take_along_axis(

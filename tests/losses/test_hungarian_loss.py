@@ -101,6 +101,21 @@ def test_bit_equal_whatever_the_padding_and_the_order_of_targets(rng):
         assert value(padded, y_pred) == expected
 
 
+def test_what_stands_in_padding_boxes_never_matters(rng):
+    y_true, y_pred = random_targets(rng), random_predictions(rng)
+    y_true["labels"][:, 0] = -1
+    loss = HungarianLoss()
+    expected, slope = gradient(lambda x: loss(y_true, x), y_pred)
+    for content in (np.nan, np.inf, 1e38, -7.0):
+        padding = y_true["labels"] < 0
+        boxes = np.where(padding[..., None], content, y_true["boxes"])
+        other = {**y_true, "boxes": boxes.astype("float32")}
+        total, other_slope = gradient(lambda x, y=other: loss(y, x), y_pred)
+        assert total == expected
+        for key in slope:
+            np.testing.assert_array_equal(slope[key], other_slope[key])
+
+
 def test_gradients_are_bit_equal_whatever_the_padding(rng):
     y_true, y_pred = random_targets(rng, num_targets=3), random_predictions(rng)
     padded = {
