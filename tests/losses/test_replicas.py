@@ -1,6 +1,7 @@
 """Two replicas learn what one device learns from the same global batch."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -48,6 +49,7 @@ def test_two_replicas_equal_one_device():
     for replicas in ("1", "2"):
         run = subprocess.run(
             [sys.executable, "-c", PROGRAM, replicas],
+            cwd=pathlib.Path(__file__).parents[2],
             capture_output=True,
             text=True,
             timeout=600,
