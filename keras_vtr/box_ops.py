@@ -97,7 +97,7 @@ def decode_detections(outputs, image_shape, max_detections=None):
         `"labels"` (B, n) int32, 0..K-1.
 
     Raises:
-        ValueError: If `outputs` lacks a key.
+        ValueError: If `outputs` lacks a key or `max_detections` is below 1.
 
     Example:
 
@@ -112,6 +112,11 @@ def decode_detections(outputs, image_shape, max_detections=None):
     (2, 5, 4)
     """
     check_keys("outputs", outputs, ("boxes", "logits"))
+    if max_detections is not None and max_detections < 1:
+        raise ValueError(
+            "`max_detections` must be 1 or more, or None for all. Received: "
+            f"max_detections={max_detections}"
+        )
     logits = keras.ops.cast(outputs["logits"], "float32")
     probabilities = keras.ops.softmax(logits, axis=-1)[..., :-1]  # (B, Q, K)
     scores = keras.ops.max(probabilities, axis=-1)

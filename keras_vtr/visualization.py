@@ -30,7 +30,6 @@ def draw_boxes(
     scores=None,
     *,
     class_names=None,
-    color=None,
     score_threshold=0.5,
     scale=1,
 ):
@@ -43,8 +42,6 @@ def draw_boxes(
         labels: (n,) integers; -1 marks padding and is not drawn.
         scores: Optional (n,) in [0, 1]; drawn after the name.
         class_names: Optional names, by label. Default: the label itself.
-        color: One color for all boxes, as Pillow understands it. Default: a
-            color for each class.
         score_threshold: Boxes with a lower score are not drawn.
         scale: Whole number by which the picture is enlarged first, so that
             boxes and text are legible on small images.
@@ -85,7 +82,7 @@ def draw_boxes(
             continue
         name = str(label) if class_names is None else class_names[label]
         text = f"{name} {score:.2f}" if has_scores else name
-        ink = color or COLORS[label % len(COLORS)]
+        ink = COLORS[label % len(COLORS)]
         box = [float(x) * scale for x in box]
         draw.rectangle(box, outline=ink, width=max(1, size // 7))
         _draw_text(draw, box, text, ink, font)

@@ -118,6 +118,13 @@ def test_detections_are_the_best_class_of_each_query_best_first():
     assert tuple(more["scores"].shape) == (1, 3)
 
 
+@pytest.mark.parametrize("max_detections", [0, -1])
+def test_at_least_one_detection_must_be_asked_for(max_detections):
+    outputs = {"logits": np.ones((1, 2, 3)), "boxes": np.ones((1, 2, 4))}
+    with pytest.raises(ValueError, match=f"max_detections={max_detections}"):
+        decode_detections(outputs, (10, 10), max_detections)
+
+
 def test_outputs_without_boxes_are_refused():
     with pytest.raises(ValueError, match=r"`outputs` must be a dict with the"):
         decode_detections({"logits": np.ones((1, 2, 3))}, (10, 10))

@@ -55,7 +55,7 @@ def assign(cost, is_target):
     Exact, for many problems at once: the shortest augmenting paths of Jonker
     and Volgenant 1987 in the rectangular form of Crouse 2016, "On implementing
     2D rectangular assignment algorithms", targets as rows. Written with tensor
-    operations only, so it runs inside a compiled training step on any device.
+    operations only, so XLA compiles it within a training step.
 
     Args:
         cost: (P, M, Q) float: P problems, M targets, Q queries, M <= Q. Any

@@ -3,6 +3,8 @@ import io
 
 import keras
 import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from keras_vtr.box_ops import decode_detections
 from keras_vtr.targets import check_targets
@@ -30,7 +32,6 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             same at each pass, such as a `tf.data.Dataset`.
 
     Raises:
-        ImportError: If pycocotools is not installed.
         ValueError: If targets or detections are not as documented.
 
     Example:
@@ -55,13 +56,6 @@ class CocoAveragePrecision(keras.callbacks.Callback):
 
     def __init__(self, image_shape, data=None):
         super().__init__()
-        try:
-            import pycocotools.cocoeval  # noqa: F401
-        except ImportError as error:
-            raise ImportError(
-                "CocoAveragePrecision needs pycocotools. Install it: "
-                "pip install pycocotools"
-            ) from error
         self.image_shape = image_shape
         self.data = data
         self.reset_state()
@@ -183,9 +177,6 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         )
 
     def _evaluate(self):
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-
         rows = self._annotations + self._results
         truth = COCO()
         truth.dataset = {
