@@ -6,8 +6,15 @@ from keras_vtr.layers.class_token import ClassToken
 from keras_vtr.layers.feed_forward import FeedForwardBlock
 from keras_vtr.layers.object_queries import ObjectQueries
 from keras_vtr.layers.patch_embedding import PatchEmbedding
+from keras_vtr.layers.pooling import AttentionPooling
+from keras_vtr.layers.pooling import TokenPooling
 from keras_vtr.layers.position_embedding import PositionEmbedding
+from keras_vtr.layers.position_embedding import PositionEmbedding2D
 from keras_vtr.layers.position_encoding import SinePositionEncoding2D
+from keras_vtr.layers.regularization import LayerScale
+from keras_vtr.layers.regularization import StochasticDepth
+from keras_vtr.layers.relative_position_bias import RelativePositionBias
+from keras_vtr.layers.standardized_convolution import StandardizedConv2D
 from keras_vtr.layers.transformer_decoder import TransformerDecoder
 from keras_vtr.layers.transformer_decoder import TransformerDecoderBlock
 from keras_vtr.layers.transformer_encoder import TransformerEncoder
@@ -17,13 +24,20 @@ __all__ = [
     "PatchEmbedding",
     "ClassToken",
     "PositionEmbedding",
+    "PositionEmbedding2D",
     "SinePositionEncoding2D",
+    "RelativePositionBias",
     "MultiHeadAttention",
     "MultiHeadAttentionBlock",
     "FeedForwardBlock",
+    "LayerScale",
+    "StochasticDepth",
     "TransformerEncoderBlock",
     "TransformerEncoder",
     "TransformerDecoderBlock",
     "TransformerDecoder",
     "ObjectQueries",
+    "TokenPooling",
+    "AttentionPooling",
+    "StandardizedConv2D",
 ]

@@ -30,6 +30,27 @@ def check_choice(name, value, choices):
         )
 
 
+def check_grid_shape(value):
+    """Accepts None, or two positive integers."""
+    if value is None:
+        return
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ValueError(
+            "`grid_shape` must be (rows, columns) or None. Received: "
+            f"grid_shape={value!r}"
+        )
+    for name, side in zip(("rows", "columns"), value, strict=True):
+        check_positive_int(f"{name} of grid_shape", side)
+
+
+def check_count(name, value):
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(
+            f"`{name}` must be an integer, 0 or more. Received: "
+            f"{name}={value!r}"
+        )
+
+
 def check_rank(name, shape, letters):
     """Refuses a shape whose rank is not the number of `letters`."""
     if len(shape) != len(letters):

@@ -1,6 +1,7 @@
 import keras
 
 from keras_vtr.layers.arguments import check_fraction
+from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
@@ -27,6 +28,10 @@ class MultiHeadAttention(keras.layers.Layer):
         num_heads: H. Must divide the width D of the queries; each head works
             with `key_dim = D / H` channels.
         attention_dropout: Fraction of attention weights dropped in training.
+        normalize_query_key: If True, a layer norm over each head's queries
+            and one over its keys keep the logits small in large models
+            (Dehghani et al. 2023, section 2).
+        layer_norm_epsilon: Added to the variance in these layer norms.
 
     Call arguments:
         query: (B, T, D), the tokens that ask.
@@ -38,6 +43,8 @@ class MultiHeadAttention(keras.layers.Layer):
             attention: `query_positions`.
         padding_mask: Optional (B, S) bool, True = real: which keys may be
             attended to.
+        attention_bias: Optional (B, H, T, S) or (1, H, T, S), added to the
+            logits: relative positions.
         use_causal_mask: If True, query t sees keys 0..t only: the masked
             attention of the original decoder.
         return_attention_scores: If True, also return the attention weights.
@@ -58,12 +65,22 @@ class MultiHeadAttention(keras.layers.Layer):
     (2, 5, 8)
     """
 
-    def __init__(self, num_heads, attention_dropout=0.0, **kwargs):
+    def __init__(
+        self,
+        num_heads,
+        attention_dropout=0.0,
+        normalize_query_key=False,
+        layer_norm_epsilon=1e-6,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         check_positive_int("num_heads", num_heads)
         check_fraction("attention_dropout", attention_dropout)
+        check_positive("layer_norm_epsilon", layer_norm_epsilon)
         self.num_heads = num_heads
         self.attention_dropout = attention_dropout
+        self.normalize_query_key = normalize_query_key
+        self.layer_norm_epsilon = layer_norm_epsilon
 
     def build(self, query_shape, key_shape=None, value_shape=None):
         check_rank("query", query_shape, ("B", "T", "D"))
@@ -90,6 +107,10 @@ class MultiHeadAttention(keras.layers.Layer):
         self.key_projection = projection("key_projection", key_shape)
         self.value_projection = projection("value_projection", value_shape)
         self.output_projection = projection("output_projection", query_shape)
+        self.query_norm = self.key_norm = None
+        if self.normalize_query_key:
+            self.query_norm = self._build_norm("query_norm")
+            self.key_norm = self._build_norm("key_norm")
         self.dropout = keras.layers.Dropout(
             self.attention_dropout, name="dropout", dtype=self.dtype_policy
         )
@@ -102,6 +123,7 @@ class MultiHeadAttention(keras.layers.Layer):
         query_positions=None,
         key_positions=None,
         padding_mask=None,
+        attention_bias=None,
         use_causal_mask=False,
         return_attention_scores=False,
         training=None,
@@ -116,12 +138,19 @@ class MultiHeadAttention(keras.layers.Layer):
         key = self.key_projection(_add_positions(key, key_positions))
         value = self.value_projection(value)
 
+        query, key = self._split_heads(query), self._split_heads(key)
+        value = self._split_heads(value)  # (B, H, S, key_dim)
+        if self.normalize_query_key:
+            query, key = self.query_norm(query), self.key_norm(key)
         # Scaled before the product, which can overflow float16 otherwise.
-        query = self._split_heads(query * self.key_dim**-0.5)
-        key, value = self._split_heads(key), self._split_heads(value)
+        query = query * self.key_dim**-0.5
         logits = keras.ops.matmul(
             query, keras.ops.transpose(key, (0, 1, 3, 2))
         )  # (B, H, T, S)
+        if attention_bias is not None:
+            logits = keras.ops.cast(logits, "float32") + keras.ops.cast(
+                attention_bias, "float32"
+            )
         mask = self._mask(logits, padding_mask, use_causal_mask)
         scores = _masked_softmax(logits, mask)
         scores = self.dropout(
@@ -136,7 +165,18 @@ class MultiHeadAttention(keras.layers.Layer):
             **super().get_config(),
             "num_heads": self.num_heads,
             "attention_dropout": self.attention_dropout,
+            "normalize_query_key": self.normalize_query_key,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
         }
+
+    def _build_norm(self, name):
+        norm = keras.layers.LayerNormalization(
+            epsilon=self.layer_norm_epsilon,
+            name=name,
+            dtype=self.dtype_policy,
+        )
+        norm.build((None, None, None, self.key_dim))
+        return norm
 
     def _split_heads(self, tokens):
         """(B, N, D) -> (B, H, N, key_dim)."""

@@ -1,13 +1,13 @@
 import keras
 
 from keras_vtr.layers.arguments import check_fraction
-from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.attention import MultiHeadAttention
+from keras_vtr.layers.residual_block import ResidualBlock
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class MultiHeadAttentionBlock(keras.layers.Layer):
+class MultiHeadAttentionBlock(ResidualBlock):
     """Attention with what always surrounds it: norm, dropout and residual.
 
     Vaswani et al. 2017, figure 1, one "multi-head attention, add & norm". One
@@ -24,7 +24,11 @@ class MultiHeadAttentionBlock(keras.layers.Layer):
         dropout: Fraction of the attention's output dropped in training.
         attention_dropout: Fraction of attention weights dropped in training.
         normalize_first: True for pre-norm, False for post-norm.
-        layer_norm_epsilon: Added to the variance in the layer norm.
+        layer_norm_epsilon: Added to the variance in the layer norms.
+        normalize_query_key: Whether queries and keys are normalized, as in
+            `MultiHeadAttention`.
+        layer_scale: Optional start of a `LayerScale` on the branch.
+        stochastic_depth: Probability that training drops the branch.
 
     Call arguments:
         query: (B, T, D).
@@ -34,6 +38,8 @@ class MultiHeadAttentionBlock(keras.layers.Layer):
             self attention.
         memory_positions: Optional, as `memory`, added to keys.
         padding_mask: Optional (B, S) bool, True = real, for the keys.
+        attention_bias: Optional (B, H, T, S) or (1, H, T, S), added to the
+            logits.
         use_causal_mask: If True, query t sees keys 0..t only.
         return_attention_scores: If True, also return the attention weights.
 
@@ -59,36 +65,36 @@ class MultiHeadAttentionBlock(keras.layers.Layer):
         attention_dropout=0.0,
         normalize_first=True,
         layer_norm_epsilon=1e-6,
+        normalize_query_key=False,
+        layer_scale=None,
+        stochastic_depth=0.0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(
+            dropout,
+            normalize_first,
+            layer_norm_epsilon,
+            layer_scale,
+            stochastic_depth,
+            **kwargs,
+        )
         check_positive_int("num_heads", num_heads)
-        check_fraction("dropout", dropout)
         check_fraction("attention_dropout", attention_dropout)
-        check_positive("layer_norm_epsilon", layer_norm_epsilon)
         self.num_heads = num_heads
-        self.dropout = dropout
         self.attention_dropout = attention_dropout
-        self.normalize_first = normalize_first
-        self.layer_norm_epsilon = layer_norm_epsilon
+        self.normalize_query_key = normalize_query_key
 
     def build(self, query_shape, memory_shape=None):
         self.attention = MultiHeadAttention(
             self.num_heads,
             self.attention_dropout,
+            self.normalize_query_key,
+            self.layer_norm_epsilon,
             name="attention",
             dtype=self.dtype_policy,
         )
         self.attention.build(query_shape, memory_shape)
-        self.norm = keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon,
-            name="norm",
-            dtype=self.dtype_policy,
-        )
-        self.norm.build(query_shape)
-        self.residual_dropout = keras.layers.Dropout(
-            self.dropout, name="residual_dropout", dtype=self.dtype_policy
-        )
+        self._build_residual(query_shape)
 
     def call(
         self,
@@ -97,31 +103,29 @@ class MultiHeadAttentionBlock(keras.layers.Layer):
         query_positions=None,
         memory_positions=None,
         padding_mask=None,
+        attention_bias=None,
         use_causal_mask=False,
         return_attention_scores=False,
         training=None,
     ):
         attended, scores = self.attention(
-            self.norm(query) if self.normalize_first else query,
+            self._before(query),
             key=memory,
             query_positions=query_positions,
             key_positions=memory_positions,
             padding_mask=padding_mask,
+            attention_bias=attention_bias,
             use_causal_mask=use_causal_mask,
             return_attention_scores=True,
             training=training,
         )
-        output = query + self.residual_dropout(attended, training=training)
-        if not self.normalize_first:
-            output = self.norm(output)
+        output = self._add(query, attended, training)
         return (output, scores) if return_attention_scores else output
 
     def get_config(self):
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
-            "dropout": self.dropout,
             "attention_dropout": self.attention_dropout,
-            "normalize_first": self.normalize_first,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
+            "normalize_query_key": self.normalize_query_key,
         }

@@ -1,5 +1,6 @@
 import keras
 
+from keras_vtr.layers.arguments import check_count
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
@@ -7,24 +8,29 @@ from keras_vtr.layers.arguments import check_static
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class ClassToken(keras.layers.Layer):
-    """Prepends learned tokens, the same ones to every image's tokens.
+    """Puts learned tokens in front, the same ones for every image.
 
     Dosovitskiy et al. 2020 (ViT), section 3.1, equation 1: the first token
     has no pixels of its own; by attention it gathers what the classifier
     needs, and the classifier reads it alone. Zeros at the start, as the
     authors' code has it.
 
+    The same layer adds registers, learned tokens that nobody reads: Darcet et
+    al. 2023 ("Vision Transformers Need Registers"), section 2.2. They stand
+    behind the class token, `index=1`.
+
     Args:
-        num_tokens: How many tokens to prepend.
+        num_tokens: How many tokens to put in.
+        index: How many of the tokens that are there stay in front of them.
 
     Call arguments:
         tokens: (B, N, D).
 
     Returns:
-        (B, num_tokens + N, D), the learned tokens first.
+        (B, num_tokens + N, D), the learned tokens from `index` on.
 
     Raises:
-        ValueError: If `num_tokens` is not a positive integer or the input
+        ValueError: If an argument is out of its range or the input
             isn't a batch of tokens of known width.
 
     Example:
@@ -34,10 +40,12 @@ class ClassToken(keras.layers.Layer):
     (2, 7, 8)
     """
 
-    def __init__(self, num_tokens=1, **kwargs):
+    def __init__(self, num_tokens=1, index=0, **kwargs):
         super().__init__(**kwargs)
         check_positive_int("num_tokens", num_tokens)
+        check_count("index", index)
         self.num_tokens = num_tokens
+        self.index = index
 
     def build(self, tokens_shape):
         check_rank("tokens", tokens_shape, ("B", "N", "D"))
@@ -54,7 +62,11 @@ class ClassToken(keras.layers.Layer):
             keras.ops.cast(self.class_token, tokens.dtype),
             (batch_size, self.num_tokens, hidden_dim),
         )
-        return keras.ops.concatenate([class_token, tokens], axis=1)
+        parts = [class_token, tokens]
+        if self.index:
+            parts = [tokens[:, : self.index], class_token]
+            parts.append(tokens[:, self.index :])
+        return keras.ops.concatenate(parts, axis=1)
 
     def compute_output_shape(self, tokens_shape):
         batch_size, length, hidden_dim = tokens_shape
@@ -63,4 +75,8 @@ class ClassToken(keras.layers.Layer):
         return (batch_size, length, hidden_dim)
 
     def get_config(self):
-        return {**super().get_config(), "num_tokens": self.num_tokens}
+        return {
+            **super().get_config(),
+            "num_tokens": self.num_tokens,
+            "index": self.index,
+        }

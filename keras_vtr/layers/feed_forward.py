@@ -3,9 +3,8 @@ import math
 import keras
 
 from keras_vtr.layers.arguments import check_choice
-from keras_vtr.layers.arguments import check_fraction
-from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.residual_block import ResidualBlock
 
 
 def exact_gelu(x):
@@ -17,11 +16,27 @@ def exact_gelu(x):
     return x * (0.5 * (1.0 + keras.ops.erf(x * math.sqrt(0.5))))
 
 
-ACTIVATIONS = {"gelu": exact_gelu, "relu": keras.ops.relu}
+def tanh_gelu(x):
+    """The approximation of GELU by tanh (Hendrycks 2016, section 2)."""
+    return keras.ops.gelu(x, approximate=True)
+
+
+def swiglu(x):
+    """(..., 2 n) -> (..., n): one half opens the other (Shazeer 2020)."""
+    gate, value = keras.ops.split(x, 2, axis=-1)
+    return keras.ops.silu(gate) * value
+
+
+ACTIVATIONS = {
+    "gelu": exact_gelu,
+    "gelu_tanh": tanh_gelu,
+    "relu": keras.ops.relu,
+    "swiglu": swiglu,
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class FeedForwardBlock(keras.layers.Layer):
+class FeedForwardBlock(ResidualBlock):
     """Two dense layers on each token alone, with norm, dropout and residual.
 
     Vaswani et al. 2017, section 3.3, equation 2. Attention moves information
@@ -31,9 +46,14 @@ class FeedForwardBlock(keras.layers.Layer):
     Args:
         mlp_dim: Width of the inner layer, usually 4 D (ViT) or 8 D (DETR).
         dropout: Fraction dropped in training after each of the two layers.
-        activation: `"gelu"` (exact; ViT) or `"relu"` (original, DETR).
+        activation: `"gelu"` (exact; ViT), `"gelu_tanh"` (its approximation),
+            `"relu"` (original, DETR) or `"swiglu"` (Shazeer 2020, equation 6;
+            the first matrix is twice as wide, since one half of what it makes
+            gates the other).
         normalize_first: True for pre-norm, False for post-norm.
         layer_norm_epsilon: Added to the variance in the layer norm.
+        layer_scale: Optional start of a `LayerScale` on the branch.
+        stochastic_depth: Probability that training drops the branch.
 
     Call arguments:
         tokens: (B, N, D).
@@ -59,28 +79,28 @@ class FeedForwardBlock(keras.layers.Layer):
         activation="gelu",
         normalize_first=True,
         layer_norm_epsilon=1e-6,
+        layer_scale=None,
+        stochastic_depth=0.0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(
+            dropout,
+            normalize_first,
+            layer_norm_epsilon,
+            layer_scale,
+            stochastic_depth,
+            **kwargs,
+        )
         check_positive_int("mlp_dim", mlp_dim)
-        check_fraction("dropout", dropout)
         check_choice("activation", activation, ACTIVATIONS)
-        check_positive("layer_norm_epsilon", layer_norm_epsilon)
         self.mlp_dim = mlp_dim
-        self.dropout = dropout
         self.activation = activation
-        self.normalize_first = normalize_first
-        self.layer_norm_epsilon = layer_norm_epsilon
 
     def build(self, tokens_shape):
-        self.norm = keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon,
-            name="norm",
-            dtype=self.dtype_policy,
-        )
-        self.norm.build(tokens_shape)
+        self._build_residual(tokens_shape)
+        inner_dim = self.mlp_dim * (2 if self.activation == "swiglu" else 1)
         self.inner_projection = keras.layers.Dense(
-            self.mlp_dim, name="inner_projection", dtype=self.dtype_policy
+            inner_dim, name="inner_projection", dtype=self.dtype_policy
         )
         self.inner_projection.build(tokens_shape)
         self.output_projection = keras.layers.Dense(
@@ -90,25 +110,17 @@ class FeedForwardBlock(keras.layers.Layer):
         self.inner_dropout = keras.layers.Dropout(
             self.dropout, name="inner_dropout", dtype=self.dtype_policy
         )
-        self.residual_dropout = keras.layers.Dropout(
-            self.dropout, name="residual_dropout", dtype=self.dtype_policy
-        )
 
     def call(self, tokens, training=None):
-        inner = self.norm(tokens) if self.normalize_first else tokens
-        inner = self.inner_projection(inner)  # (B, N, mlp_dim)
-        inner = ACTIVATIONS[self.activation](inner)
+        inner = self.inner_projection(self._before(tokens))
+        inner = ACTIVATIONS[self.activation](inner)  # (B, N, mlp_dim)
         inner = self.inner_dropout(inner, training=training)
         inner = self.output_projection(inner)  # (B, N, D)
-        output = tokens + self.residual_dropout(inner, training=training)
-        return output if self.normalize_first else self.norm(output)
+        return self._add(tokens, inner, training)
 
     def get_config(self):
         return {
             **super().get_config(),
             "mlp_dim": self.mlp_dim,
-            "dropout": self.dropout,
             "activation": self.activation,
-            "normalize_first": self.normalize_first,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
         }

@@ -17,6 +17,7 @@ class PatchEmbedding(keras.layers.Layer):
     Args:
         hidden_dim: Width D of a token.
         patch_size: Side of a square patch in pixels.
+        flatten: If False, the tokens keep their rows and columns.
 
     Call arguments:
         images: (B, height, width, C). Height and width must be multiples of
@@ -24,7 +25,8 @@ class PatchEmbedding(keras.layers.Layer):
 
     Returns:
         (B, N, D) tokens in raster order: left to right, then top to bottom.
-        N = (height / patch_size) * (width / patch_size).
+        N = (height / patch_size) * (width / patch_size). With `flatten=False`
+        (B, height / patch_size, width / patch_size, D).
 
     Raises:
         ValueError: If the patches don't cover the image exactly, or the input
@@ -38,12 +40,13 @@ class PatchEmbedding(keras.layers.Layer):
     (2, 6, 8)
     """
 
-    def __init__(self, hidden_dim, patch_size, **kwargs):
+    def __init__(self, hidden_dim, patch_size, flatten=True, **kwargs):
         super().__init__(**kwargs)
         check_positive_int("hidden_dim", hidden_dim)
         check_positive_int("patch_size", patch_size)
         self.hidden_dim = hidden_dim
         self.patch_size = patch_size
+        self.flatten = flatten
 
     def build(self, images_shape):
         check_rank("images", images_shape, ("B", "height", "width", "C"))
@@ -61,16 +64,19 @@ class PatchEmbedding(keras.layers.Layer):
     def call(self, images):
         self._check_divisible(images.shape)
         patches = self.projection(images)  # (B, rows, columns, D)
+        if not self.flatten:
+            return patches
         _, length, hidden_dim = self.compute_output_shape(images.shape)
         batch_size = keras.ops.shape(images)[0]
         length = -1 if length is None else length
         return keras.ops.reshape(patches, (batch_size, length, hidden_dim))
 
     def compute_output_shape(self, images_shape):
-        batch_size, height, width, _ = images_shape
-        num_patches = None
-        if None not in (height, width):
-            num_patches = height * width // self.patch_size**2
+        batch_size, *sides, _ = images_shape
+        grid = [side and side // self.patch_size for side in sides]
+        if not self.flatten:
+            return (batch_size, *grid, self.hidden_dim)
+        num_patches = None if None in grid else grid[0] * grid[1]
         return (batch_size, num_patches, self.hidden_dim)
 
     def get_config(self):
@@ -78,14 +84,25 @@ class PatchEmbedding(keras.layers.Layer):
             **super().get_config(),
             "hidden_dim": self.hidden_dim,
             "patch_size": self.patch_size,
+            "flatten": self.flatten,
         }
 
     def _check_divisible(self, images_shape):
-        for side in images_shape[1:3]:
-            if side is not None and side % self.patch_size:
-                raise ValueError(
-                    "Height and width of `images` must be multiples of "
-                    f"`patch_size`. Received: images.shape="
-                    f"{tuple(images_shape)}, patch_size={self.patch_size}. "
-                    "Resize or pad the images."
-                )
+        sides = images_shape[1:3]
+        if all(side is None or side % self.patch_size == 0 for side in sides):
+            return
+        nearest = " x ".join(
+            "any" if side is None else str(self._nearest(side))
+            for side in sides
+        )
+        raise ValueError(
+            "Height and width of `images` must be multiples of `patch_size`. "
+            f"Received: images.shape={tuple(images_shape)}, "
+            f"patch_size={self.patch_size}. Resize or pad the images; the "
+            f"nearest size that fits is {nearest}."
+        )
+
+    def _nearest(self, side):
+        """The nearest multiple of the patch, and not 0."""
+        half = self.patch_size // 2
+        return max((side + half) // self.patch_size, 1) * self.patch_size

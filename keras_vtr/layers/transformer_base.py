@@ -21,6 +21,9 @@ class TransformerBase(keras.layers.Layer):
         activation="gelu",
         normalize_first=True,
         layer_norm_epsilon=1e-6,
+        normalize_query_key=False,
+        layer_scale=None,
+        stochastic_depth=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -30,6 +33,9 @@ class TransformerBase(keras.layers.Layer):
         check_fraction("attention_dropout", attention_dropout)
         check_choice("activation", activation, ACTIVATIONS)
         check_positive("layer_norm_epsilon", layer_norm_epsilon)
+        if layer_scale is not None:
+            check_positive("layer_scale", layer_scale)
+        check_fraction("stochastic_depth", stochastic_depth)
         self.num_heads = num_heads
         self.mlp_dim = mlp_dim
         self.dropout = dropout
@@ -37,6 +43,9 @@ class TransformerBase(keras.layers.Layer):
         self.activation = activation
         self.normalize_first = normalize_first
         self.layer_norm_epsilon = layer_norm_epsilon
+        self.normalize_query_key = normalize_query_key
+        self.layer_scale = layer_scale
+        self.stochastic_depth = stochastic_depth
 
     def get_config(self):
         return {**super().get_config(), **self._block_config()}
@@ -50,6 +59,9 @@ class TransformerBase(keras.layers.Layer):
             "activation": self.activation,
             "normalize_first": self.normalize_first,
             "layer_norm_epsilon": self.layer_norm_epsilon,
+            "normalize_query_key": self.normalize_query_key,
+            "layer_scale": self.layer_scale,
+            "stochastic_depth": self.stochastic_depth,
         }
 
     def _build_attention(self, name, query_shape, memory_shape=None):
@@ -59,6 +71,9 @@ class TransformerBase(keras.layers.Layer):
             self.attention_dropout,
             self.normalize_first,
             self.layer_norm_epsilon,
+            self.normalize_query_key,
+            self.layer_scale,
+            self.stochastic_depth,
             name=name,
             dtype=self.dtype_policy,
         )
@@ -72,6 +87,8 @@ class TransformerBase(keras.layers.Layer):
             self.activation,
             self.normalize_first,
             self.layer_norm_epsilon,
+            self.layer_scale,
+            self.stochastic_depth,
             name=name,
             dtype=self.dtype_policy,
         )
@@ -84,6 +101,8 @@ class TransformerStack(TransformerBase):
 
     `normalize_output=None` means: as `normalize_first`, because the sum of
     the residuals of a pre-norm stack is normalized nowhere else.
+    `stochastic_depth` is the last block's; before it the probability grows
+    linearly with depth (Huang et al. 2016, equation 4).
     """
 
     def __init__(
@@ -96,6 +115,9 @@ class TransformerStack(TransformerBase):
         activation="gelu",
         normalize_first=True,
         layer_norm_epsilon=1e-6,
+        normalize_query_key=False,
+        layer_scale=None,
+        stochastic_depth=0.0,
         normalize_output=None,
         **kwargs,
     ):
@@ -107,6 +129,9 @@ class TransformerStack(TransformerBase):
             activation,
             normalize_first,
             layer_norm_epsilon,
+            normalize_query_key,
+            layer_scale,
+            stochastic_depth,
             **kwargs,
         )
         check_positive_int("num_layers", num_layers)
@@ -123,8 +148,9 @@ class TransformerStack(TransformerBase):
     def _build_stack(self, block_class, *shapes):
         self.blocks = []
         for i in range(self.num_layers):
+            rate = self.stochastic_depth * (i + 1) / self.num_layers
             block = block_class(
-                **self._block_config(),
+                **{**self._block_config(), "stochastic_depth": rate},
                 name=f"block_{i}",
                 dtype=self.dtype_policy,
             )

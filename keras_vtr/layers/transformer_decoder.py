@@ -19,9 +19,13 @@ class TransformerDecoderBlock(TransformerBase):
         mlp_dim: Width of the feed-forward block's inner layer.
         dropout: Fraction dropped in training after each sub-layer.
         attention_dropout: Fraction of attention weights dropped in training.
-        activation: `"gelu"` or `"relu"`.
+        activation: As in `FeedForwardBlock`.
         normalize_first: True for pre-norm, False for post-norm.
         layer_norm_epsilon: Added to the variance in the layer norms.
+        normalize_query_key: Whether queries and keys are normalized, as in
+            `MultiHeadAttention`.
+        layer_scale: Optional start of a `LayerScale` on each branch.
+        stochastic_depth: Probability that training drops a branch.
 
     Call arguments:
         queries: (B, Q, D).
@@ -101,9 +105,14 @@ class TransformerDecoder(TransformerStack):
         return_every_layer: If True, return the outputs of all layers.
         dropout: Fraction dropped in training after each sub-layer.
         attention_dropout: Fraction of attention weights dropped in training.
-        activation: `"gelu"` or `"relu"`.
+        activation: As in `FeedForwardBlock`.
         normalize_first: True for pre-norm, False for post-norm.
         layer_norm_epsilon: Added to the variance in the layer norms.
+        normalize_query_key: Whether queries and keys are normalized, as in
+            `MultiHeadAttention`.
+        layer_scale: Optional start of a `LayerScale` on each branch.
+        stochastic_depth: Probability that training drops a branch of the last
+            block; it grows linearly from the first one on.
         normalize_output: Whether a layer norm follows each returned output.
             Default: `normalize_first`.
 

@@ -16,18 +16,26 @@ class TransformerEncoderBlock(TransformerBase):
         mlp_dim: Width of the feed-forward block's inner layer.
         dropout: Fraction dropped in training after each sub-layer.
         attention_dropout: Fraction of attention weights dropped in training.
-        activation: `"gelu"` or `"relu"`.
+        activation: As in `FeedForwardBlock`.
         normalize_first: True for pre-norm, False for post-norm.
         layer_norm_epsilon: Added to the variance in the layer norms.
+        normalize_query_key: Whether queries and keys are normalized, as in
+            `MultiHeadAttention`.
+        layer_scale: Optional start of a `LayerScale` on each branch.
+        stochastic_depth: Probability that training drops a branch.
 
     Call arguments:
         tokens: (B, N, D).
         positions: Optional (B, N, D), added to queries and keys.
         padding_mask: Optional (B, N) bool, True = real.
+        attention_bias: Optional (B, H, N, N) or (1, H, N, N), added to the
+            logits of each attention: relative positions.
         use_causal_mask: If True, token n sees tokens 0..n only.
+        return_attention_scores: If True, also return the attention weights.
 
     Returns:
-        (B, N, D).
+        (B, N, D), and with `return_attention_scores` the weights
+        (B, H, N, N).
 
     Raises:
         ValueError: If an argument is out of its range or a shape doesn't fit.
@@ -53,17 +61,22 @@ class TransformerEncoderBlock(TransformerBase):
         tokens,
         positions=None,
         padding_mask=None,
+        attention_bias=None,
         use_causal_mask=False,
+        return_attention_scores=False,
         training=None,
     ):
-        tokens = self.self_attention(
+        tokens, scores = self.self_attention(
             tokens,
             query_positions=positions,
             padding_mask=padding_mask,
+            attention_bias=attention_bias,
             use_causal_mask=use_causal_mask,
+            return_attention_scores=True,
             training=training,
         )
-        return self.feed_forward(tokens, training=training)
+        tokens = self.feed_forward(tokens, training=training)
+        return (tokens, scores) if return_attention_scores else tokens
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -81,9 +94,14 @@ class TransformerEncoder(TransformerStack):
         mlp_dim: Width of the feed-forward blocks' inner layer.
         dropout: Fraction dropped in training after each sub-layer.
         attention_dropout: Fraction of attention weights dropped in training.
-        activation: `"gelu"` or `"relu"`.
+        activation: As in `FeedForwardBlock`.
         normalize_first: True for pre-norm, False for post-norm.
         layer_norm_epsilon: Added to the variance in the layer norms.
+        normalize_query_key: Whether queries and keys are normalized, as in
+            `MultiHeadAttention`.
+        layer_scale: Optional start of a `LayerScale` on each branch.
+        stochastic_depth: Probability that training drops a branch of the last
+            block; it grows linearly from the first one on.
         normalize_output: Whether a layer norm follows the last block.
             Default: `normalize_first`.
 
@@ -91,10 +109,14 @@ class TransformerEncoder(TransformerStack):
         tokens: (B, N, D).
         positions: Optional (B, N, D), added to queries and keys of each layer.
         padding_mask: Optional (B, N) bool, True = real.
+        attention_bias: Optional (B, H, N, N) or (1, H, N, N), added to the
+            logits of each attention: relative positions.
         use_causal_mask: If True, token n sees tokens 0..n only.
+        return_attention_scores: If True, also return the attention weights.
 
     Returns:
-        (B, N, D).
+        (B, N, D), and with `return_attention_scores` the weights of all
+        layers, (B, L, H, N, N).
 
     Raises:
         ValueError: If an argument is out of its range or a shape doesn't fit.
@@ -115,15 +137,24 @@ class TransformerEncoder(TransformerStack):
         tokens,
         positions=None,
         padding_mask=None,
+        attention_bias=None,
         use_causal_mask=False,
+        return_attention_scores=False,
         training=None,
     ):
+        every_score = []
         for block in self.blocks:
-            tokens = block(
+            tokens, scores = block(
                 tokens,
                 positions=positions,
                 padding_mask=padding_mask,
+                attention_bias=attention_bias,
                 use_causal_mask=use_causal_mask,
+                return_attention_scores=True,
                 training=training,
             )
-        return self._normalize(tokens)
+            every_score.append(scores)
+        tokens = self._normalize(tokens)
+        if return_attention_scores:
+            return tokens, keras.ops.stack(every_score, axis=1)
+        return tokens

@@ -1,0 +1,157 @@
+import keras
+
+from keras_vtr.layers.arguments import check_choice
+from keras_vtr.layers.arguments import check_count
+from keras_vtr.layers.arguments import check_positive
+from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.arguments import check_rank
+from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.attention import MultiHeadAttention
+from keras_vtr.layers.feed_forward import FeedForwardBlock
+
+POOLINGS = ("class_token", "mean", "class_token_and_mean")
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class TokenPooling(keras.layers.Layer):
+    """Makes one vector of an image's tokens, for a classifier to read.
+
+    Dosovitskiy et al. 2020 (ViT), section 3.1, equation 4, and appendix D.3,
+    which finds the class token and the mean over patches equally good if each
+    has its own learning rate. Both side by side are what the linear
+    classifiers of Oquab et al. 2023 (DINOv2) read.
+
+    Args:
+        pooling: `"class_token"`, the first token; `"mean"` over the patches;
+            or `"class_token_and_mean"`.
+        num_leading_tokens: How many tokens stand in front of the patches:
+            class tokens and registers.
+
+    Call arguments:
+        tokens: (B, N, D).
+
+    Returns:
+        (B, D), or (B, 2 D) for `"class_token_and_mean"`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+
+    >>> tokens = keras.ops.ones((2, 7, 8))
+    >>> print(tuple(keras_vtr.layers.TokenPooling("mean")(tokens).shape))
+    (2, 8)
+    """
+
+    def __init__(self, pooling="class_token", num_leading_tokens=1, **kwargs):
+        super().__init__(**kwargs)
+        check_choice("pooling", pooling, POOLINGS)
+        check_count("num_leading_tokens", num_leading_tokens)
+        self.pooling = pooling
+        self.num_leading_tokens = num_leading_tokens
+
+    def call(self, tokens):
+        check_rank("tokens", tokens.shape, ("B", "N", "D"))
+        class_token = tokens[:, 0]
+        if self.pooling == "class_token":
+            return class_token
+        mean = keras.ops.mean(tokens[:, self.num_leading_tokens :], axis=1)
+        if self.pooling == "mean":
+            return mean
+        return keras.ops.concatenate([class_token, mean], axis=-1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "pooling": self.pooling,
+            "num_leading_tokens": self.num_leading_tokens,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class AttentionPooling(keras.layers.Layer):
+    """Lets one learned query gather from all tokens what the head needs.
+
+    Zhai et al. 2022 (Scaling Vision Transformers), section 3.2, the "MAP"
+    head, after Lee et al. 2019 (Set Transformer), section 3.2: attention of a
+    learned probe to the tokens, then a feed-forward block.
+
+    Args:
+        num_heads: H. Must divide the width D of the tokens.
+        mlp_dim: Width of the feed-forward block's inner layer.
+        activation: As in `FeedForwardBlock`.
+        layer_norm_epsilon: Added to the variance in the layer norm.
+
+    Call arguments:
+        tokens: (B, N, D).
+        padding_mask: Optional (B, N) bool, True = real.
+
+    Returns:
+        (B, D).
+
+    Raises:
+        ValueError: If an argument is out of its range or a shape doesn't fit.
+
+    Example:
+
+    >>> tokens = keras.ops.ones((2, 7, 8))
+    >>> layer = keras_vtr.layers.AttentionPooling(num_heads=2, mlp_dim=32)
+    >>> print(tuple(layer(tokens).shape))
+    (2, 8)
+    """
+
+    def __init__(
+        self,
+        num_heads,
+        mlp_dim,
+        activation="gelu",
+        layer_norm_epsilon=1e-6,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_positive_int("num_heads", num_heads)
+        check_positive_int("mlp_dim", mlp_dim)
+        check_positive("layer_norm_epsilon", layer_norm_epsilon)
+        self.num_heads = num_heads
+        self.mlp_dim = mlp_dim
+        self.activation = activation
+        self.layer_norm_epsilon = layer_norm_epsilon
+
+    def build(self, tokens_shape, padding_mask_shape=None):
+        check_rank("tokens", tokens_shape, ("B", "N", "D"))
+        check_static("tokens", tokens_shape, -1, "width D")
+        probe_shape = (1, 1, tokens_shape[-1])
+        self.probe = self.add_weight(
+            shape=probe_shape, initializer="glorot_uniform", name="probe"
+        )
+        self.attention = MultiHeadAttention(
+            self.num_heads, name="attention", dtype=self.dtype_policy
+        )
+        self.attention.build(probe_shape, tokens_shape)
+        self.feed_forward = FeedForwardBlock(
+            self.mlp_dim,
+            activation=self.activation,
+            layer_norm_epsilon=self.layer_norm_epsilon,
+            name="feed_forward",
+            dtype=self.dtype_policy,
+        )
+        self.feed_forward.build(probe_shape)
+
+    def call(self, tokens, padding_mask=None):
+        shape = (keras.ops.shape(tokens)[0], 1, tokens.shape[-1])
+        probe = keras.ops.cast(self.probe, tokens.dtype)
+        attended = self.attention(
+            keras.ops.broadcast_to(probe, shape),
+            tokens,
+            padding_mask=padding_mask,
+        )
+        return self.feed_forward(attended)[:, 0]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "mlp_dim": self.mlp_dim,
+            "activation": self.activation,
+            "layer_norm_epsilon": self.layer_norm_epsilon,
+        }
