@@ -104,6 +104,9 @@ class PositionEmbedding(keras.layers.Layer):
             )
         return tokens + keras.ops.cast(table, tokens.dtype)
 
+    def compute_output_shape(self, tokens_shape, feature_map_shape=None):
+        return tokens_shape
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -203,6 +206,9 @@ class PositionEmbedding2D(keras.layers.Layer):
             axis=-1,
         )
         return feature_map + keras.ops.cast(table, feature_map.dtype)
+
+    def compute_output_shape(self, feature_map_shape):
+        return feature_map_shape
 
     def get_config(self):
         return {

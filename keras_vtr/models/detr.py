@@ -6,6 +6,8 @@ from keras_vtr.layers import SinePositionEncoding2D
 from keras_vtr.layers import TransformerDecoder
 from keras_vtr.layers import TransformerEncoder
 from keras_vtr.models.detection_model import DetectionModel
+from keras_vtr.models.pixels import check_image_shape
+from keras_vtr.models.pixels import normalize_pixels
 
 # ImageNet's mean and deviation of red, green and blue (torchvision).
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -96,7 +98,8 @@ def build_detr(
     """
     _check_arguments(num_classes, image_shape, hidden_dim, num_heads)
     images = keras.Input(image_shape, name="images")
-    pixels = _normalize_pixels(images, pixel_mean, pixel_deviation)
+    normalization = _pixel_defaults(pixel_mean, pixel_deviation, image_shape[2])
+    pixels = normalize_pixels(images, *normalization)
     tokens, positions = _tokens(_feature_map(backbone, pixels), hidden_dim)
     options = {
         "num_heads": num_heads,
@@ -133,11 +136,7 @@ def _check_arguments(num_classes, image_shape, hidden_dim, num_heads):
             "`num_classes` must be 1 or more, without 'no object'. Received: "
             f"num_classes={num_classes}"
         )
-    if len(image_shape) != 3 or image_shape[2] is None:
-        raise ValueError(
-            "`image_shape` must be (height, width, channels). Received: "
-            f"image_shape={image_shape}"
-        )
+    check_image_shape(image_shape)
     if hidden_dim % 4 or hidden_dim % num_heads:
         raise ValueError(
             "`hidden_dim` must be a multiple of 4, for the position encoding, "
@@ -146,10 +145,9 @@ def _check_arguments(num_classes, image_shape, hidden_dim, num_heads):
         )
 
 
-def _normalize_pixels(images, mean, deviation):
-    num_channels = images.shape[-1]
+def _pixel_defaults(mean, deviation, num_channels):
     if mean is None and deviation is None and num_channels == 3:
-        mean, deviation = PIXEL_MEAN, PIXEL_DEVIATION
+        return PIXEL_MEAN, PIXEL_DEVIATION
     if mean is None or deviation is None:
         raise ValueError(
             "`pixel_mean` and `pixel_deviation` must both be given; only for "
@@ -157,21 +155,7 @@ def _normalize_pixels(images, mean, deviation):
             f"pixel_mean={mean}, pixel_deviation={deviation}, "
             f"{num_channels} channels"
         )
-    parameters = []
-    for key, value in (("pixel_mean", mean), ("pixel_deviation", deviation)):
-        value = [value] if isinstance(value, (int, float)) else list(value)
-        if len(value) not in (1, num_channels):
-            raise ValueError(
-                f"`{key}` must be one number or one for each of the "
-                f"{num_channels} channels. Received: {key}={value}"
-            )
-        parameters.append(value * (num_channels // len(value)))
-    mean, deviation = parameters
-    return keras.layers.Rescaling(
-        scale=[1 / d for d in deviation],
-        offset=[-m / d for m, d in zip(mean, deviation, strict=True)],
-        name="normalize_pixels",
-    )(images)
+    return mean, deviation
 
 
 def _feature_map(backbone, pixels):

@@ -1,0 +1,51 @@
+"""The first layer of every model: pixels in [0, 255] to what it computes on."""
+
+import keras
+
+
+def normalize_pixels(images, mean, deviation):
+    """Subtracts the mean of each channel and divides by its deviation.
+
+    Args:
+        images: Symbolic (B, height, width, channels).
+        mean: In [0, 255], one number for all channels or one for each.
+        deviation: Likewise, above 0.
+
+    Returns:
+        As `images`, from a layer named "normalize_pixels".
+
+    Raises:
+        ValueError: If there is neither one number nor one for each channel,
+            or a deviation is not above 0.
+    """
+    num_channels = images.shape[-1]
+    mean = _per_channel("pixel_mean", mean, num_channels)
+    deviation = _per_channel("pixel_deviation", deviation, num_channels)
+    if min(deviation) <= 0:
+        raise ValueError(
+            "`pixel_deviation` must be above 0. Received: "
+            f"pixel_deviation={deviation}"
+        )
+    return keras.layers.Rescaling(
+        scale=[1 / d for d in deviation],
+        offset=[-m / d for m, d in zip(mean, deviation, strict=True)],
+        name="normalize_pixels",
+    )(images)
+
+
+def _per_channel(name, value, num_channels):
+    value = [value] if isinstance(value, (int, float)) else list(value)
+    if len(value) not in (1, num_channels):
+        raise ValueError(
+            f"`{name}` must be one number or one for each of the "
+            f"{num_channels} channels. Received: {name}={value}"
+        )
+    return value * (num_channels // len(value))
+
+
+def check_image_shape(image_shape):
+    if len(image_shape) != 3 or image_shape[2] is None:
+        raise ValueError(
+            "`image_shape` must be (height, width, channels). Received: "
+            f"image_shape={image_shape}"
+        )

@@ -1,0 +1,282 @@
+import keras
+
+from keras_vtr.layers import AttentionPooling
+from keras_vtr.layers import ClassToken
+from keras_vtr.layers import PatchEmbedding
+from keras_vtr.layers import PositionEmbedding
+from keras_vtr.layers import PositionEmbedding2D
+from keras_vtr.layers import RelativePositionBias
+from keras_vtr.layers import SinePositionEncoding2D
+from keras_vtr.layers import TokenPooling
+from keras_vtr.layers import TransformerEncoder
+from keras_vtr.models.pixels import check_image_shape
+from keras_vtr.models.pixels import normalize_pixels
+
+# Base, large and huge: Dosovitskiy et al. 2020, table 1. Tiny and small:
+# Touvron et al. 2021 (DeiT), table 1. Giant: Oquab et al. 2023 (DINOv2), table
+# 17, whose feed-forward blocks are SwiGLU.
+#           parameters without head at 224 x 224 and patch 16, huge at 14:
+#           5,524,416; 21,665,664; 85,798,656; 303,301,632; 630,764,800
+# Giant with patch 14 at 518 x 518 and layer scale: 1,136,479,232.
+SIZES = {
+    "tiny": {"hidden_dim": 192, "num_heads": 3, "mlp_dim": 768},
+    "small": {"hidden_dim": 384, "num_heads": 6, "mlp_dim": 1536},
+    "base": {"hidden_dim": 768, "num_heads": 12, "mlp_dim": 3072},
+    "large": {"hidden_dim": 1024, "num_heads": 16, "mlp_dim": 4096},
+    "huge": {"hidden_dim": 1280, "num_heads": 16, "mlp_dim": 5120},
+    "giant": {"hidden_dim": 1536, "num_heads": 24, "mlp_dim": 4096},
+}
+NUM_LAYERS = {"large": 24, "huge": 32, "giant": 40}  # the others have 12
+POSITIONS = ("none", "learned_1d", "learned_2d", "relative", "sine")
+POOLINGS = ("class_token", "mean", "class_token_and_mean", "attention")
+
+
+def build_vit(
+    num_classes,
+    *,
+    size="base",
+    patch_size=16,
+    image_shape=(224, 224, 3),
+    backbone=None,
+    hidden_dim=None,
+    num_heads=None,
+    mlp_dim=None,
+    num_layers=None,
+    position="learned_1d",
+    position_grid=None,
+    position_interpolation="bilinear",
+    pooling="class_token",
+    num_class_tokens=None,
+    num_register_tokens=0,
+    distilled=False,
+    representation_dim=None,
+    pixel_mean=127.5,
+    pixel_deviation=127.5,
+    dropout=0.0,
+    name="vit",
+    **encoder_arguments,
+):
+    """Builds an image classifier or feature extractor.
+
+    Dosovitskiy et al. 2020, "An Image is Worth 16x16 Words", section 3.1 and
+    figure 1: an image is cut into patches, each becomes a token, a
+    Transformer's encoder relates them, and one token tells the class. Every
+    stage is a named layer of a functional model, so the graph can be read, cut
+    and wired anew: `keras.Model(vit.input, vit.get_layer("encoder").output)`
+    gives all tokens: class tokens, registers, patches in raster order.
+
+    Args:
+        num_classes: K; 0 for no head: the model then ends in `pooling`.
+        size: `"tiny"`, `"small"`, `"base"`, `"large"`, `"huge"` or
+            `"giant"`.
+        patch_size: Side of a patch in pixels (of the backbone's map, where
+            there is one).
+        image_shape: (height, width, channels). Height and width may be None:
+            the model then takes every size that the patches divide.
+        backbone: Optional Keras model from images to a feature map whose
+            pixels, or patches, become the tokens: the paper's hybrid, with
+            `keras_vtr.backbones.build_bit_resnet`.
+        hidden_dim: Width D of a token. Default: the size's.
+        num_heads: H. Default: the size's.
+        mlp_dim: Inner width of the feed-forward blocks. Default: the size's.
+        num_layers: L. Default: the size's.
+        position: What tells the tokens where they are, as appendix D.4
+            compares it: `"none"`, `"learned_1d"` (a table in raster order,
+            the paper's choice), `"learned_2d"` (rows and columns),
+            `"relative"` (a bias of attention), or the fixed `"sine"`.
+        position_grid: (rows, columns) of patches that learned positions are
+            made for. Default: those of `image_shape`.
+        position_interpolation: How they are resized for other images, as in
+            `keras_vtr.layers.PositionEmbedding`.
+        pooling: What the head reads: `"class_token"`, `"mean"` over the
+            patches, both (`"class_token_and_mean"`), or `"attention"`.
+        num_class_tokens: Default: 2 if `distilled`, else 1 if `pooling` reads
+            it, else 0.
+        num_register_tokens: Learned tokens that nobody reads (Darcet et al.
+            2023).
+        distilled: If True, a second class token has a head of its own, and
+            the logits are the mean of both heads (Touvron et al. 2021, DeiT,
+            section 4).
+        representation_dim: Width of a dense layer with tanh before the head,
+            as the paper has in pre-training. Default: no such layer.
+        pixel_mean: Of each channel in [0, 255], one number a channel or one
+            for all. -1 to 1 for the network, as the paper has it, by default.
+        pixel_deviation: Likewise.
+        dropout: Fraction dropped in training after positions are added, and
+            after each sub-layer.
+        name: Name of the model.
+        **encoder_arguments: Further arguments of
+            `keras_vtr.layers.TransformerEncoder`: `attention_dropout`,
+            `activation`, `layer_norm_epsilon`, `normalize_query_key`,
+            `layer_scale`, `stochastic_depth`, `normalize_first`.
+
+    Returns:
+        A functional model from pixels in [0, 255], (B, height, width,
+        channels), to float32 logits (B, K), or to features (B, D) without
+        head.
+
+    Raises:
+        ValueError: If an argument is out of its range, or `patch_size` doesn't
+            divide the image.
+
+    Example:
+
+    >>> vit = keras_vtr.models.build_vit(
+    ...     num_classes=3, size="tiny", image_shape=(32, 48, 3), num_layers=2
+    ... )
+    >>> print(tuple(vit(keras.ops.ones((2, 32, 48, 3))).shape))
+    (2, 3)
+    """
+    given = (hidden_dim, num_heads, mlp_dim, num_layers)
+    sizes = _sizes(size, given)
+    num_class_tokens = _check_tokens(
+        num_classes, pooling, num_class_tokens, distilled
+    )
+    check_image_shape(image_shape)
+    images = keras.Input(image_shape, name="images")
+    pixels = normalize_pixels(images, pixel_mean, pixel_deviation)
+    patches = PatchEmbedding(
+        sizes.pop("hidden_dim"), patch_size, flatten=False, name="patches"
+    )(pixels if backbone is None else backbone(pixels))
+    tokens, attention_bias = _place(
+        patches,
+        position,
+        position_grid,
+        position_interpolation,
+        sizes["num_heads"],
+        num_class_tokens,
+        num_register_tokens,
+    )
+    tokens = keras.layers.Dropout(dropout, name="dropout")(tokens)
+    encoder = TransformerEncoder(
+        **sizes, dropout=dropout, **encoder_arguments, name="encoder"
+    )
+    memory = encoder(tokens, attention_bias=attention_bias)
+    num_leading = num_class_tokens + num_register_tokens
+    features = _pool(memory, pooling, num_leading, encoder)
+    if representation_dim is not None:
+        features = keras.layers.Dense(
+            representation_dim, activation="tanh", name="representation"
+        )(features)
+    outputs = features
+    if num_classes:
+        outputs = _head(features, memory, num_classes, distilled)
+    return keras.Model(images, outputs, name=name)
+
+
+def _sizes(size, given):
+    if size not in SIZES:
+        raise ValueError(
+            f"`size` must be one of {list(SIZES)}. Received: size={size!r}"
+        )
+    sizes = {**SIZES[size], "num_layers": NUM_LAYERS.get(size, 12)}
+    for (key, default), value in zip(list(sizes.items()), given, strict=True):
+        sizes[key] = default if value is None else value
+    return sizes
+
+
+def _check_tokens(num_classes, pooling, num_class_tokens, distilled):
+    """The number of class tokens, after a look at what depends on it."""
+    if not isinstance(num_classes, int) or num_classes < 0:
+        raise ValueError(
+            "`num_classes` must be an integer, 0 for no head. Received: "
+            f"num_classes={num_classes!r}"
+        )
+    if pooling not in POOLINGS:
+        raise ValueError(
+            f"`pooling` must be one of {list(POOLINGS)}. "
+            f"Received: pooling={pooling!r}"
+        )
+    if distilled and pooling != "class_token":
+        raise ValueError(
+            "`distilled` needs class tokens that are read one by one, "
+            f"pooling='class_token'. Received: pooling={pooling!r}"
+        )
+    least = 2 if distilled else int(pooling.startswith("class_token"))
+    if num_class_tokens is None:
+        return least
+    if num_class_tokens < least:
+        raise ValueError(
+            f"`num_class_tokens` must be {least} or more with "
+            f"pooling={pooling!r} and distilled={distilled}. Received: "
+            f"num_class_tokens={num_class_tokens}"
+        )
+    return num_class_tokens
+
+
+def _place(
+    patches, position, grid, interpolation, num_heads, num_class, num_register
+):
+    """(B, rows, columns, D) -> tokens (B, N, D) that know where they are.
+
+    The second result is the bias of attention, for relative positions.
+    """
+    if position not in POSITIONS:
+        raise ValueError(
+            f"`position` must be one of {list(POSITIONS)}. "
+            f"Received: position={position!r}"
+        )
+    is_learned = position in ("learned_1d", "learned_2d", "relative")
+    if is_learned and grid is None and None in patches.shape[1:3]:
+        raise ValueError(
+            "`position_grid` must be given where `image_shape` leaves height "
+            "or width open: learned positions need a table of some size, such "
+            "as (14, 14) for 224 x 224 pixels and patches of 16. Received: "
+            f"position={position!r}, position_grid=None"
+        )
+    options = {"grid_shape": grid, "name": "positions"}
+    bias = None
+    if position == "learned_2d":
+        layer = PositionEmbedding2D(interpolation=interpolation, **options)
+        patches = layer(patches)
+    if position == "relative":
+        num_leading = num_class + num_register
+        bias = RelativePositionBias(
+            num_heads, num_class_tokens=num_leading, **options
+        )(patches)
+    tokens = keras.layers.Reshape((-1, patches.shape[-1]), name="tokens")(
+        patches
+    )
+    if position == "sine":
+        tokens = keras.layers.Add(name="positioned")(
+            [tokens, SinePositionEncoding2D(name="positions")(patches)]
+        )
+    if num_class:
+        tokens = ClassToken(num_class, name="class_token")(tokens)
+    if position == "learned_1d":
+        tokens = PositionEmbedding(
+            num_class_tokens=num_class, interpolation=interpolation, **options
+        )(tokens, feature_map=patches)
+    if num_register:
+        tokens = ClassToken(
+            num_register, index=num_class, name="register_tokens"
+        )(tokens)
+    return tokens, bias
+
+
+def _pool(memory, pooling, num_leading_tokens, encoder):
+    if pooling != "attention":
+        layer = TokenPooling(pooling, num_leading_tokens, name="pooling")
+        return layer(memory)
+    return AttentionPooling(
+        encoder.num_heads,
+        encoder.mlp_dim,
+        encoder.activation,
+        encoder.layer_norm_epsilon,
+        name="pooling",
+    )(memory)
+
+
+def _head(features, memory, num_classes, distilled):
+    """Logits in float32, the mean of two heads if there are two."""
+    logits = keras.layers.Dense(num_classes, dtype="float32", name="head")(
+        features
+    )
+    if not distilled:
+        return logits
+    distilled = keras.layers.Dense(
+        num_classes, dtype="float32", name="distillation_head"
+    )(memory[:, 1])
+    return keras.layers.Average(dtype="float32", name="logits")(
+        [logits, distilled]
+    )
