@@ -6,6 +6,7 @@ The sub-packages, in the order data flows: `data`, `layers`, `backbones`,
 
 from keras_vtr import backbones
 from keras_vtr import box_ops
+from keras_vtr import checkpoints
 from keras_vtr import data
 from keras_vtr import layers
 from keras_vtr import losses
@@ -20,6 +21,7 @@ __all__ = [
     "layers",
     "backbones",
     "models",
+    "checkpoints",
     "box_ops",
     "losses",
     "metrics",

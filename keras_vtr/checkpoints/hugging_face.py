@@ -1,0 +1,238 @@
+"""transformers' folders: ViT, DeiT, DINOv2 (and registers), ViT-hybrid.
+
+Files carry the names of transformers 4; models of version 5 have others in
+memory. Both are read: `NAMES_4` and `NAMES_5` say how they differ.
+"""
+
+import re
+
+import numpy as np
+
+from keras_vtr.checkpoints import recipe as recipes
+from keras_vtr.checkpoints.recipe import Recipe
+from keras_vtr.checkpoints.recipe import Source
+from keras_vtr.checkpoints.tensor_files import CheckpointError
+
+PATCHES = "embeddings.patch_embeddings.projection"
+# Of a block, below its prefix. A tuple is joined along the outputs.
+NAMES_4 = {
+    "query_projection": "attention.attention.query",
+    "key_projection": "attention.attention.key",
+    "value_projection": "attention.attention.value",
+    "output_projection": "attention.output.dense",
+}
+NAMES_5 = {
+    "query_projection": "attention.q_proj",
+    "key_projection": "attention.k_proj",
+    "value_projection": "attention.v_proj",
+    "output_projection": "attention.o_proj",
+}
+FEED_FORWARDS = (
+    ("intermediate.dense", "output.dense"),  # ViT, version 4
+    ("mlp.fc1", "mlp.fc2"),
+    ("mlp.weights_in", "mlp.weights_out"),  # SwiGLU, version 4
+    (("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj"),
+)
+NORMS = {
+    "vit": ("layernorm_before", "layernorm_after"),
+    "deit": ("layernorm_before", "layernorm_after"),
+    "vit-hybrid": ("layernorm_before", "layernorm_after"),
+    "dinov2": ("norm1", "norm2"),
+    "dinov2_with_registers": ("norm1", "norm2"),
+}
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+}
+HEADS = {
+    "classifier": "head",
+    "cls_classifier": "head",
+    "distillation_classifier": "distillation_head",
+}
+
+
+def recognize(shapes):
+    return any(name.endswith(f"{PATCHES}.weight") for name in shapes)
+
+
+def recipe(shapes, config, position_grid=None):
+    kind = config.get("model_type")
+    activation = config.get("hidden_act", "gelu")
+    _check_config(config, kind, activation)
+    patches = next(x for x in shapes if x.endswith(f"{PATCHES}.weight"))
+    prefix = patches.removesuffix(f"{PATCHES}.weight")
+    kernel_shape = shapes[patches]
+    embeddings = f"{prefix}embeddings."
+    tokens = [
+        embeddings + name
+        for name in ("cls_token", "distillation_token")
+        if embeddings + name in shapes
+    ]
+    weights = recipes.convolution("patches/projection", prefix + PATCHES)
+    weights["class_token/class_token"] = Source(
+        tuple(tokens), lambda *x: np.concatenate(x, axis=1)
+    )
+    weights["positions/position_embedding"] = Source(
+        (embeddings + "position_embeddings",)
+    )
+    registers = embeddings + "register_tokens"
+    if registers in shapes:
+        weights["register_tokens/class_token"] = Source((registers,))
+    arguments, encoder_weights = _encoder(shapes, prefix, kind)
+    weights |= encoder_weights
+    if arguments["activation"] is None:
+        arguments["activation"] = ACTIVATIONS[activation]
+    num_positions = shapes[embeddings + "position_embeddings"][1] - len(tokens)
+    arguments |= {
+        "patch_size": kernel_shape[2],
+        "hidden_dim": kernel_shape[0],
+        "num_heads": config["num_attention_heads"],
+        "layer_norm_epsilon": config.get("layer_norm_eps", 1e-12),
+        "num_class_tokens": len(tokens),
+        "num_register_tokens": shapes.get(registers, (1, 0))[1],
+        "position_grid": position_grid or recipes.square_grid(num_positions),
+        "position_interpolation": (
+            "bicubic_antialias"
+            if kind == "dinov2_with_registers"
+            else "bicubic"
+        ),
+    }
+    _add_heads(shapes, prefix, kind, arguments, weights)
+    arguments |= _pixels(config, kind)
+    root = f"{embeddings}patch_embeddings.backbone.bit."
+    bit_resnet = None
+    if f"{root}embedder.convolution.weight" in shapes:
+        bit_resnet, backbone_weights = recipes.bit_resnet(
+            shapes,
+            f"{root}embedder.convolution",
+            f"{root}embedder.norm",
+            root + "encoder.stages.{stage}.layers.{unit}",
+        )
+        weights |= backbone_weights
+    unused = [embeddings + "mask_token"]
+    return Recipe(
+        f"Hugging Face {kind}", arguments, weights, bit_resnet, tuple(unused)
+    )
+
+
+def _check_config(config, kind, activation):
+    if kind not in NORMS:
+        raise CheckpointError(
+            f"config.json asks for model_type={kind!r}; known are "
+            f"{sorted(NORMS)}."
+        )
+    if activation not in ACTIVATIONS:
+        raise CheckpointError(
+            f"config.json asks for hidden_act={activation!r}; build_vit has "
+            f"{sorted(ACTIVATIONS)}."
+        )
+    if not config.get("qkv_bias", True):
+        raise CheckpointError(
+            "config.json asks for qkv_bias=False; build_vit's projections "
+            "have biases."
+        )
+    bit = config.get("backbone_config") or {}
+    expected = {"layer_type": "bottleneck", "global_padding": "SAME"}
+    for key, value in expected.items():
+        if bit and bit.get(key, value) not in (value, value.lower()):
+            raise CheckpointError(
+                f"config.json asks for a backbone with {key}={bit[key]!r}; "
+                f"build_bit_resnet has {value!r}."
+            )
+
+
+def _encoder(shapes, prefix, kind):
+    found = (re.match(rf"{prefix}(.*layers?)\.0\.", name) for name in shapes)
+    stem = prefix + next(x.group(1) for x in found if x)
+    num_layers = recipes.count_layers(shapes, rf"{re.escape(stem)}\.(\d+)\.")
+    first = f"{stem}.0."
+    names = (
+        NAMES_4
+        if first + "attention.attention.query.weight" in shapes
+        else NAMES_5
+    )
+    inner, output = next(
+        (inner, output)
+        for inner, output in FEED_FORWARDS
+        if f"{first}{output}.weight" in shapes
+    )
+    is_swiglu = inner[0] == "mlp.gate_proj" or inner == "mlp.weights_in"
+    has_scale = first + "layer_scale1.lambda1" in shapes
+    arguments = {
+        "num_layers": num_layers,
+        "mlp_dim": shapes[f"{first}{output}.weight"][1],
+        "activation": "swiglu" if is_swiglu else None,
+        "layer_scale": 1.0 if has_scale else None,
+    }
+    weights = recipes.norm("encoder/norm", f"{prefix}layernorm")
+    parts = ("self_attention", "feed_forward")
+    for i in range(num_layers):
+        ours, theirs = f"encoder/block_{i}", f"{stem}.{i}"
+        for our_name, name in names.items():
+            weights |= recipes.dense(
+                f"{ours}/self_attention/attention/{our_name}",
+                f"{theirs}.{name}",
+            )
+        projection = f"{ours}/feed_forward/inner_projection"
+        weights |= _joined_dense(projection, theirs, inner)
+        weights |= recipes.dense(
+            f"{ours}/feed_forward/output_projection", f"{theirs}.{output}"
+        )
+        for j, (part, name) in enumerate(zip(parts, NORMS[kind], strict=True)):
+            weights |= recipes.norm(f"{ours}/{part}/norm", f"{theirs}.{name}")
+            if has_scale:
+                weights[f"{ours}/{part}/layer_scale/scale"] = Source(
+                    (f"{theirs}.layer_scale{j + 1}.lambda1",)
+                )
+    return arguments, weights
+
+
+def _joined_dense(ours, prefix, names):
+    if isinstance(names, str):
+        return recipes.dense(ours, f"{prefix}.{names}")
+    return {
+        f"{ours}/kernel": Source(
+            tuple(f"{prefix}.{name}.weight" for name in names),
+            lambda *x: np.concatenate(x).T,
+        ),
+        f"{ours}/bias": Source(
+            tuple(f"{prefix}.{name}.bias" for name in names),
+            lambda *x: np.concatenate(x),
+        ),
+    }
+
+
+def _add_heads(shapes, prefix, kind, arguments, weights):
+    arguments |= {"num_classes": 0, "pooling": "class_token"}
+    arguments["distilled"] = "distillation_classifier.weight" in shapes
+    for theirs, ours in HEADS.items():
+        if f"{theirs}.weight" in shapes:
+            weights |= recipes.dense(ours, theirs)
+            arguments["num_classes"] = shapes[f"{theirs}.weight"][0]
+    if arguments["num_classes"] and kind.startswith("dinov2"):
+        arguments["pooling"] = "class_token_and_mean"
+    pooler = f"{prefix}pooler.dense"
+    if f"{pooler}.weight" in shapes:
+        weights |= recipes.dense("representation", pooler)
+        arguments["representation_dim"] = shapes[f"{pooler}.weight"][0]
+
+
+def _pixels(config, kind):
+    """From preprocessor_config.json; else the family's."""
+    given = config.get("preprocessor", {})
+    unit = 1.0 / given.get("rescale_factor", 1 / 255)
+    if not given.get("do_normalize", True):
+        return {"pixel_mean": 0.0, "pixel_deviation": unit}
+    if "image_mean" in given:
+        return {
+            "pixel_mean": tuple(unit * x for x in given["image_mean"]),
+            "pixel_deviation": tuple(unit * x for x in given["image_std"]),
+        }
+    if kind in ("vit", "vit-hybrid"):
+        return {"pixel_mean": 127.5, "pixel_deviation": 127.5}
+    return {
+        "pixel_mean": recipes.IMAGENET_MEAN,
+        "pixel_deviation": recipes.IMAGENET_DEVIATION,
+    }

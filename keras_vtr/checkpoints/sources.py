@@ -1,0 +1,173 @@
+"""Where a checkpoint lies: a file, a folder, or a place on Hugging Face."""
+
+import hashlib
+import json
+import pathlib
+
+from keras_vtr.checkpoints.tensor_files import CheckpointError
+from keras_vtr.checkpoints.tensor_files import open_tensors
+
+HUB = "hf://"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+INDEX = "model.safetensors.index.json"
+CONFIGS = ("config.json", "preprocessor_config.json")
+
+
+class Checkpoint:
+    """Tensors of one file or of several shards, and the configuration.
+
+    Args:
+        paths: The files of tensors.
+        config: What config.json says, with `preprocessor_config.json` under
+            `"preprocessor"`; empty if there is none.
+    """
+
+    def __init__(self, paths, config):
+        self.paths = paths
+        self.config = config
+        self._files = {}
+        self.shapes = {}
+        for path in paths:
+            file = open_tensors(path)
+            for name, shape in file.shapes.items():
+                if name in self.shapes:
+                    raise CheckpointError(
+                        f"{path}: the tensor {name!r} is also in "
+                        f"{self._files[name].path}."
+                    )
+                self.shapes[name] = shape
+                self._files[name] = file
+
+    def __str__(self):
+        return ", ".join(str(path) for path in self.paths)
+
+    def read(self, name):
+        return self._files[name].read(name)
+
+
+def open_checkpoint(source, revision=None, sha256=None):
+    """Finds the files of a checkpoint and reads their names and shapes.
+
+    Args:
+        source: Path of a file or folder, or "hf://organization/name".
+        revision: Of the repository on the hub: a commit, branch or tag.
+        sha256: Optional digest, in hexadecimal, that the one file of weights
+            must have.
+
+    Raises:
+        CheckpointError: If something is missing, broken or not as pinned.
+    """
+    source = str(source)
+    if source.startswith(HUB):
+        folder = _download(source, revision)
+    elif revision is not None:
+        raise CheckpointError(
+            f"`revision` belongs to sources that begin with {HUB!r}. Received: "
+            f"source={source!r}, revision={revision!r}"
+        )
+    else:
+        folder = pathlib.Path(source)
+    if not folder.exists():
+        raise CheckpointError(
+            f"{folder} doesn't exist. `source` must be a file, a folder, or "
+            f"'{HUB}organization/name'."
+        )
+    paths = _weight_files(folder) if folder.is_dir() else [folder]
+    if sha256 is not None:
+        _check_digest(paths, sha256)
+    config_folder = folder if folder.is_dir() else folder.parent
+    try:
+        return Checkpoint(paths, _read_config(config_folder))
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"{source} can't be read: {error}") from error
+
+
+def _weight_files(folder):
+    for name in WEIGHTS:
+        if (folder / name).exists():
+            return [folder / name]
+    if (folder / INDEX).exists():
+        index = _read_json(folder / INDEX)
+        names = sorted(set(index["weight_map"].values()))
+        if any(pathlib.Path(name).name != name for name in names):
+            raise CheckpointError(
+                f"{folder / INDEX} names a file outside of its folder: {names}"
+            )
+        return [folder / name for name in names]
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in (".safetensors", ".npz", ".pth")
+    )
+    if len(found) != 1:
+        raise CheckpointError(
+            f"{folder} must hold {' or '.join(WEIGHTS)}, or one file of "
+            f"weights. It holds {sorted(x.name for x in folder.iterdir())}."
+        )
+    return found
+
+
+def _read_config(folder):
+    config, preprocessor = (
+        _read_json(folder / name) if (folder / name).exists() else {}
+        for name in CONFIGS
+    )
+    return {**config, "preprocessor": preprocessor}
+
+
+def _read_json(path):
+    try:
+        content = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds no dict: {str(content)[:80]}")
+    return content
+
+
+def _check_digest(paths, sha256):
+    if len(paths) != 1:
+        raise CheckpointError(
+            f"`sha256` pins one file of weights; there are {len(paths)}: "
+            f"{[path.name for path in paths]}"
+        )
+    with open(paths[0], "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != sha256.lower():
+        raise CheckpointError(
+            f"{paths[0]} is not the file that was pinned. Expected "
+            f"sha256={sha256}, found {digest}."
+        )
+
+
+def _download(source, revision):
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise CheckpointError(
+            f"{source} is fetched by huggingface_hub, which is not installed. "
+            "pip install 'keras-vtr[hub]', or give a folder."
+        ) from error
+
+    def fetch(*patterns):
+        folder = huggingface_hub.snapshot_download(
+            source.removeprefix(HUB).strip("/"),
+            revision=revision,
+            allow_patterns=list(patterns),
+        )
+        return pathlib.Path(folder)
+
+    try:
+        folder = fetch("*.json", "*.safetensors")
+        if not any(folder.glob("*.safetensors")):
+            folder = fetch("*.json", "pytorch_model.bin")
+    except Exception as error:
+        raise CheckpointError(
+            f"{source} (revision {revision or 'main'}) could not be "
+            f"fetched: {type(error).__name__}: {error}. Is the name "
+            "right, and is there a connection? A folder that was "
+            "downloaded before can be given instead."
+        ) from error
+    return folder
