@@ -144,8 +144,9 @@ def _check_config(config, kind, activation):
 
 
 def _encoder(shapes, prefix, kind):
-    found = (re.match(rf"{prefix}(.*layers?)\.0\.", name) for name in shapes)
-    stem = prefix + next(x.group(1) for x in found if x)
+    pattern = rf"({re.escape(prefix)}(?:encoder\.)?layers?)\.0\."
+    found = (re.match(pattern, name) for name in shapes)
+    stem = next((x.group(1) for x in found if x), f"{prefix}encoder.layer")
     num_layers = recipes.count_layers(shapes, rf"{re.escape(stem)}\.(\d+)\.")
     first = f"{stem}.0."
     names = (
@@ -154,9 +155,12 @@ def _encoder(shapes, prefix, kind):
         else NAMES_5
     )
     inner, output = next(
-        (inner, output)
-        for inner, output in FEED_FORWARDS
-        if f"{first}{output}.weight" in shapes
+        (
+            (inner, output)
+            for inner, output in FEED_FORWARDS
+            if f"{first}{output}.weight" in shapes
+        ),
+        FEED_FORWARDS[0],
     )
     is_swiglu = inner[0] == "mlp.gate_proj" or inner == "mlp.weights_in"
     has_scale = first + "layer_scale1.lambda1" in shapes

@@ -53,3 +53,13 @@ def test_a_rescaled_filter_is_standardized_as_google_does(rng):
     plain.build(images.shape)
     plain.kernel.assign((kernel - mean) / (std + 1e-5))
     np.testing.assert_allclose(layer(images), plain(images), atol=2e-4)
+
+
+def test_the_hybrid_equals_transformers_4(tmp_path):
+    golden = np.load(golden_weights.GOLDEN / "vit_hybrid.npz")
+    shapes, config = (json.loads(str(golden[k])) for k in ("shapes", "config"))
+    golden_weights.write(tmp_path, shapes, config)
+    for i, size in enumerate(SIZES):
+        model = from_pretrained(tmp_path, image_shape=(*size, 3))
+        found = model(golden_weights.random_images(size))
+        np.testing.assert_allclose(found, golden[str(i)], atol=1e-4, rtol=0)
