@@ -12,6 +12,7 @@ from keras_vtr import layers
 from keras_vtr import losses
 from keras_vtr import metrics
 from keras_vtr import models
+from keras_vtr import optimizers
 from keras_vtr import serving
 from keras_vtr import visualization
 from keras_vtr.version import __version__
@@ -25,6 +26,7 @@ __all__ = [
     "box_ops",
     "losses",
     "metrics",
+    "optimizers",
     "visualization",
     "serving",
     "__version__",

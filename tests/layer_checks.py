@@ -13,6 +13,8 @@ def check_layer(
     shapes,
     output_shape,
     without_gradient=(),
+    lengths_are_free=True,
+    batch_is_free=True,
     tmp_path=None,
 ):
     """Checks what must hold for any layer.
@@ -26,13 +28,24 @@ def check_layer(
         output_shape: What the call must return for them.
         without_gradient: Ends of the paths of weights that can't have one: the
             bias of the keys moves all logits of a softmax alike.
+        lengths_are_free: Whether the layer works with lengths that are
+            unknown when it is built; False where they fix a table.
+        batch_is_free: Whether the output has the inputs' batch.
         tmp_path: Where to save the model.
     """
     inputs = make_inputs(shapes)
     layer = layer_class(**config)
     layer(**inputs)
     _check_config(layer_class, config, layer)
-    _check_shapes(layer_class, config, inputs, shapes, output_shape)
+    _check_shapes(
+        layer_class,
+        config,
+        inputs,
+        shapes,
+        output_shape,
+        lengths_are_free,
+        batch_is_free,
+    )
     _check_precision(layer_class, config, inputs)
     model = _check_fit(layer_class, config, inputs, shapes, without_gradient)
     _check_saving(model, inputs, tmp_path)
@@ -69,12 +82,21 @@ def symbolic(shapes, with_length=True):
     """Inputs with unknown batch and, if asked, unknown length."""
     return {
         name: keras.Input(
-            batch_shape=(None, shape[1] if with_length else None, *shape[2:]),
+            batch_shape=(None, *_sides(shape, with_length)),
             dtype="bool" if name.endswith("_mask") else "float32",
             name=name,
         )
         for name, shape in shapes.items()
     }
+
+
+def _sides(shape, with_length):
+    """Without the batch; lengths are what stands before the channels."""
+    if with_length:
+        return shape[1:]
+    if len(shape) < 3:
+        return (None,) * (len(shape) - 1)
+    return (None,) * (len(shape) - 2) + (shape[-1],)
 
 
 def _check_config(layer_class, config, built):
@@ -92,24 +114,34 @@ def _check_config(layer_class, config, built):
         for name in inspect.signature(base.__init__).parameters
         if name not in ("self", "args", "kwargs")
     ]
-    base_keys = keras.layers.Layer().get_config().keys()
-    own_keys = [key for key in fresh.get_config() if key not in base_keys]
-    assert set(own_keys) == set(arguments)
+    inherited = set(keras.layers.Layer().get_config())
+    for base in layer_class.__mro__:
+        if base.__module__.startswith("keras.") and "__init__" in vars(base):
+            inherited |= set(inspect.signature(base.__init__).parameters)
+    assert set(fresh.get_config()) - inherited == set(arguments) - inherited
     for name, value in config.items():
         assert getattr(built, name) == value
 
 
-def _check_shapes(layer_class, config, inputs, shapes, output_shape):
+def _check_shapes(
+    layer_class,
+    config,
+    inputs,
+    shapes,
+    output_shape,
+    lengths_are_free,
+    batch_is_free,
+):
     eager = layer_class(**config)(**inputs)
     assert tuple(eager.shape) == tuple(output_shape)
     output = layer_class(**config)(**symbolic(shapes))
-    assert tuple(output.shape) == (None, *output_shape[1:])
-    lengths_are_free = layer_class.__name__ != "PositionEmbedding"
+    batch_size = None if batch_is_free else output_shape[0]
+    assert tuple(output.shape) == (batch_size, *output_shape[1:])
     if lengths_are_free:
         free = symbolic(shapes, with_length=False)
         output = layer_class(**config)(**free)
         assert len(output.shape) == len(output_shape)
-        assert output.shape[-1] == output_shape[-1]
+        assert output.shape[-1] in (output_shape[-1], None)
         model = keras.Model(free, output)
         assert tuple(model(inputs).shape) == tuple(output_shape)
 

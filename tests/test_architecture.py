@@ -24,11 +24,13 @@ ARROWS = {
     "layers": set(),
     "backbones": {"layers"},
     "models": {"layers", "backbones", "box_ops"},
+    "checkpoints": {"layers", "backbones", "models"},
+    "optimizers": set(),
     "losses": {"box_ops", "targets"},
     "metrics": {"box_ops", "targets"},
     "data": {"targets"},
     "serving": {"box_ops"},
-    "visualization": set(),
+    "visualization": {"layers"},
     "version": set(),
 }
 # Guarded by the backend: where the matcher is compiled alone, and where a sum
@@ -46,8 +48,8 @@ FORBIDDEN_WORDS = (
 )
 PUBLIC = [
     (package, name)
-    for package in ("layers", "backbones", "models", "losses", "metrics")
-    + ("data", "serving")
+    for package in ("layers", "backbones", "models", "checkpoints")
+    + ("losses", "metrics", "optimizers", "data", "serving")
     for name in getattr(keras_vtr, package).__all__
     if not inspect.ismodule(getattr(getattr(keras_vtr, package), name))
 ] + [
@@ -110,6 +112,8 @@ def test_files_and_functions_can_be_read_in_one_sitting(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_one_word_per_concept(path):
+    if place(path) == "checkpoints":
+        return  # it translates other people's words
     found = re.search(rf"\b({FORBIDDEN_WORDS})\b", path.read_text())
     assert found is None, found
 
@@ -159,7 +163,8 @@ def test_a_layer_documents_each_argument(name):
 def test_examples_in_docstrings_run(package, name):
     found = public(package, name)
     docstring = inspect.getdoc(found)
-    assert "Args:" in docstring or "Call arguments:" in docstring
+    is_error = inspect.isclass(found) and issubclass(found, Exception)
+    assert is_error or "Args:" in docstring or "Call arguments:" in docstring
     names = {"keras": keras, "keras_vtr": keras_vtr, "np": np}
     names["Image"] = PIL.Image
     example = doctest.DocTestParser().get_doctest(
@@ -185,9 +190,15 @@ def test_what_the_code_imports_is_declared():
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
     declared = parser["options"]["install_requires"]
-    declared += parser["options.extras_require"]["examples"]
+    for extra in ("examples", "hub", "parity"):
+        declared += parser["options.extras_require"][extra]
     declared = set(re.findall(r"^[a-z0-9-]+", declared, re.MULTILINE))
-    import_names = {"PIL": "pillow", "sklearn": "scikit-learn"}
+    import_names = {
+        "PIL": "pillow",
+        "sklearn": "scikit-learn",
+        "ml_dtypes": "ml-dtypes",
+        "huggingface_hub": "huggingface-hub",
+    }
     import sys
 
     for path in MODULES:

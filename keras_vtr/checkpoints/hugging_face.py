@@ -11,10 +11,11 @@ import numpy as np
 from keras_vtr.checkpoints import recipe as recipes
 from keras_vtr.checkpoints.recipe import Recipe
 from keras_vtr.checkpoints.recipe import Source
-from keras_vtr.checkpoints.tensor_files import CheckpointError
+from keras_vtr.checkpoints.tensor_file import CheckpointError
 
+POSITIONS = "position_embeddings"
 PATCHES = "embeddings.patch_embeddings.projection"
-# Of a block, below its prefix. A tuple is joined along the outputs.
+# Of a block, below its prefix.
 NAMES_4 = {
     "query_projection": "attention.attention.query",
     "key_projection": "attention.attention.key",
@@ -27,6 +28,7 @@ NAMES_5 = {
     "value_projection": "attention.v_proj",
     "output_projection": "attention.o_proj",
 }
+# A tuple is joined along the outputs.
 FEED_FORWARDS = (
     ("intermediate.dense", "output.dense"),  # ViT, version 4
     ("mlp.fc1", "mlp.fc2"),
@@ -63,42 +65,18 @@ def recipe(shapes, config, position_grid=None):
     _check_config(config, kind, activation)
     patches = next(x for x in shapes if x.endswith(f"{PATCHES}.weight"))
     prefix = patches.removesuffix(f"{PATCHES}.weight")
-    kernel_shape = shapes[patches]
     embeddings = f"{prefix}embeddings."
-    tokens = [
-        embeddings + name
-        for name in ("cls_token", "distillation_token")
-        if embeddings + name in shapes
-    ]
-    weights = recipes.convolution("patches/projection", prefix + PATCHES)
-    weights["class_token/class_token"] = Source(
-        tuple(tokens), lambda *x: np.concatenate(x, axis=1)
-    )
-    weights["positions/position_embedding"] = Source(
-        (embeddings + "position_embeddings",)
-    )
-    registers = embeddings + "register_tokens"
-    if registers in shapes:
-        weights["register_tokens/class_token"] = Source((registers,))
-    arguments, encoder_weights = _encoder(shapes, prefix, kind)
-    weights |= encoder_weights
+    arguments, weights = _encoder(shapes, prefix, kind)
     if arguments["activation"] is None:
         arguments["activation"] = ACTIVATIONS[activation]
-    num_positions = shapes[embeddings + "position_embeddings"][1] - len(tokens)
     arguments |= {
-        "patch_size": kernel_shape[2],
-        "hidden_dim": kernel_shape[0],
+        "patch_size": shapes[patches][2],
+        "hidden_dim": shapes[patches][0],
         "num_heads": config["num_attention_heads"],
         "layer_norm_epsilon": config.get("layer_norm_eps", 1e-12),
-        "num_class_tokens": len(tokens),
-        "num_register_tokens": shapes.get(registers, (1, 0))[1],
-        "position_grid": position_grid or recipes.square_grid(num_positions),
-        "position_interpolation": (
-            "bicubic_antialias"
-            if kind == "dinov2_with_registers"
-            else "bicubic"
-        ),
     }
+    weights |= recipes.convolution("patches/projection", prefix + PATCHES)
+    _add_tokens(shapes, embeddings, kind, arguments, weights, position_grid)
     _add_heads(shapes, prefix, kind, arguments, weights)
     arguments |= _pixels(config, kind)
     root = f"{embeddings}patch_embeddings.backbone.bit."
@@ -111,10 +89,32 @@ def recipe(shapes, config, position_grid=None):
             root + "encoder.stages.{stage}.layers.{unit}",
         )
         weights |= backbone_weights
-    unused = [embeddings + "mask_token"]
-    return Recipe(
-        f"Hugging Face {kind}", arguments, weights, bit_resnet, tuple(unused)
+    unused = (f"{embeddings}mask_token",)
+    family = f"Hugging Face {kind}"
+    return Recipe(family, arguments, weights, bit_resnet, unused)
+
+
+def _add_tokens(shapes, prefix, kind, arguments, weights, position_grid):
+    """Class token, distillation token, registers, positions."""
+    names = ("cls_token", "distillation_token")
+    tokens = [prefix + x for x in names if prefix + x in shapes]
+    weights["class_token/class_token"] = Source(
+        tuple(tokens), lambda *x: np.concatenate(x, axis=1)
     )
+    registers, positions = prefix + "register_tokens", prefix + POSITIONS
+    if registers in shapes:
+        weights["register_tokens/class_token"] = Source((registers,))
+    weights["positions/position_embedding"] = Source((positions,))
+    num_patches = shapes[positions][1] - len(tokens)
+    has_antialias = kind == "dinov2_with_registers"
+    arguments |= {
+        "num_class_tokens": len(tokens),
+        "num_register_tokens": shapes.get(registers, (1, 0))[1],
+        "position_grid": position_grid or recipes.square_grid(num_patches),
+        "position_interpolation": (
+            "bicubic_antialias" if has_antialias else "bicubic"
+        ),
+    }
 
 
 def _check_config(config, kind, activation):

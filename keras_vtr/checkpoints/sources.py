@@ -4,8 +4,8 @@ import hashlib
 import json
 import pathlib
 
-from keras_vtr.checkpoints.tensor_files import CheckpointError
-from keras_vtr.checkpoints.tensor_files import open_tensors
+from keras_vtr.checkpoints.readers import open_tensors
+from keras_vtr.checkpoints.tensor_file import CheckpointError
 
 HUB = "hf://"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")

@@ -9,7 +9,7 @@ import numpy as np
 from keras_vtr.checkpoints import recipe as recipes
 from keras_vtr.checkpoints.recipe import Recipe
 from keras_vtr.checkpoints.recipe import Source
-from keras_vtr.checkpoints.tensor_files import CheckpointError
+from keras_vtr.checkpoints.tensor_file import CheckpointError
 from keras_vtr.models.vit import SIZES
 
 POOLINGS = {"token": "class_token", "avg": "mean"}
@@ -99,7 +99,7 @@ def _encoder(shapes, model_arguments):
             f"config.json asks for act_layer={activation!r}; build_vit has "
             f"{sorted(ACTIVATIONS)}."
         )
-    by_size = {x["hidden_dim"]: x["num_heads"] for x in SIZES.values()}
+    by_size = {width: num_heads for width, _, num_heads, _ in SIZES.values()}
     arguments = {
         "num_layers": num_layers,
         "num_heads": model_arguments.get("num_heads", by_size.get(hidden_dim)),
@@ -110,36 +110,36 @@ def _encoder(shapes, model_arguments):
     }
     weights = recipes.norm("encoder/norm", "norm")
     for i in range(num_layers):
-        ours, theirs = f"encoder/block_{i}", f"blocks.{i}"
-        attention = f"{ours}/self_attention/attention"
-        weights |= recipes.norm(
-            f"{ours}/self_attention/norm", f"{theirs}.norm1"
-        )
-        weights |= recipes.norm(f"{ours}/feed_forward/norm", f"{theirs}.norm2")
-        for part, name in enumerate(("query", "key", "value")):
-            weights |= _third(
-                f"{attention}/{name}_projection", f"{theirs}.attn.qkv", part
-            )
-        weights |= recipes.dense(
-            f"{attention}/output_projection", f"{theirs}.attn.proj"
-        )
-        for part, name in (("inner", "fc1"), ("output", "fc2")):
-            weights |= recipes.dense(
-                f"{ours}/feed_forward/{part}_projection", f"{theirs}.mlp.{name}"
-            )
-        if arguments["normalize_query_key"]:
-            weights |= recipes.norm(
-                f"{attention}/query_norm", f"{theirs}.attn.q_norm"
-            )
-            weights |= recipes.norm(
-                f"{attention}/key_norm", f"{theirs}.attn.k_norm"
-            )
-        if arguments["layer_scale"]:
-            for part, name in (("self_attention", 1), ("feed_forward", 2)):
-                weights[f"{ours}/{part}/layer_scale/scale"] = Source(
-                    (f"{theirs}.ls{name}.gamma",)
-                )
+        weights |= _block(f"encoder/block_{i}", f"blocks.{i}", arguments)
     return arguments, weights
+
+
+def _block(ours, theirs, arguments):
+    attention = f"{ours}/self_attention/attention"
+    weights = recipes.norm(f"{ours}/self_attention/norm", f"{theirs}.norm1")
+    weights |= recipes.norm(f"{ours}/feed_forward/norm", f"{theirs}.norm2")
+    for part, name in enumerate(("query", "key", "value")):
+        weights |= _third(
+            f"{attention}/{name}_projection", f"{theirs}.attn.qkv", part
+        )
+    weights |= recipes.dense(
+        f"{attention}/output_projection", f"{theirs}.attn.proj"
+    )
+    for part, name in (("inner", "fc1"), ("output", "fc2")):
+        weights |= recipes.dense(
+            f"{ours}/feed_forward/{part}_projection", f"{theirs}.mlp.{name}"
+        )
+    if arguments["normalize_query_key"]:
+        for part, name in (("query", "q"), ("key", "k")):
+            weights |= recipes.norm(
+                f"{attention}/{part}_norm", f"{theirs}.attn.{name}_norm"
+            )
+    if arguments["layer_scale"]:
+        for part, name in (("self_attention", 1), ("feed_forward", 2)):
+            weights[f"{ours}/{part}/layer_scale/scale"] = Source(
+                (f"{theirs}.ls{name}.gamma",)
+            )
+    return weights
 
 
 def _third(ours, theirs, part):

@@ -6,7 +6,7 @@ from keras_vtr.layers import SinePositionEncoding2D
 from keras_vtr.layers import TransformerDecoder
 from keras_vtr.layers import TransformerEncoder
 from keras_vtr.models.detection_model import DetectionModel
-from keras_vtr.models.pixels import check_image_shape
+from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
 
 # ImageNet's mean and deviation of red, green and blue (torchvision).
@@ -96,10 +96,9 @@ def build_detr(
     >>> print(tuple(outputs["logits"].shape), tuple(outputs["boxes"].shape))
     (2, 5, 4) (2, 5, 4)
     """
-    _check_arguments(num_classes, image_shape, hidden_dim, num_heads)
-    images = keras.Input(image_shape, name="images")
-    normalization = _pixel_defaults(pixel_mean, pixel_deviation, image_shape[2])
-    pixels = normalize_pixels(images, *normalization)
+    _check_arguments(num_classes, hidden_dim, num_heads)
+    images = image_input(image_shape)
+    pixels = _pixels(images, pixel_mean, pixel_deviation)
     tokens, positions = _tokens(_feature_map(backbone, pixels), hidden_dim)
     options = {
         "num_heads": num_heads,
@@ -130,13 +129,12 @@ def build_detr(
     return DetectionModel(images, outputs, name=name)
 
 
-def _check_arguments(num_classes, image_shape, hidden_dim, num_heads):
+def _check_arguments(num_classes, hidden_dim, num_heads):
     if num_classes < 1:
         raise ValueError(
             "`num_classes` must be 1 or more, without 'no object'. Received: "
             f"num_classes={num_classes}"
         )
-    check_image_shape(image_shape)
     if hidden_dim % 4 or hidden_dim % num_heads:
         raise ValueError(
             "`hidden_dim` must be a multiple of 4, for the position encoding, "
@@ -145,9 +143,10 @@ def _check_arguments(num_classes, image_shape, hidden_dim, num_heads):
         )
 
 
-def _pixel_defaults(mean, deviation, num_channels):
+def _pixels(images, mean, deviation):
+    num_channels = images.shape[-1]
     if mean is None and deviation is None and num_channels == 3:
-        return PIXEL_MEAN, PIXEL_DEVIATION
+        mean, deviation = PIXEL_MEAN, PIXEL_DEVIATION
     if mean is None or deviation is None:
         raise ValueError(
             "`pixel_mean` and `pixel_deviation` must both be given; only for "
@@ -155,7 +154,7 @@ def _pixel_defaults(mean, deviation, num_channels):
             f"pixel_mean={mean}, pixel_deviation={deviation}, "
             f"{num_channels} channels"
         )
-    return mean, deviation
+    return normalize_pixels(images, mean, deviation)
 
 
 def _feature_map(backbone, pixels):

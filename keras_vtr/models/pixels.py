@@ -3,6 +3,16 @@
 import keras
 
 
+def image_input(image_shape):
+    """Symbolic images, (B, *image_shape)."""
+    if len(image_shape) != 3 or image_shape[2] is None:
+        raise ValueError(
+            "`image_shape` must be (height, width, channels). Received: "
+            f"image_shape={image_shape}"
+        )
+    return keras.Input(image_shape, name="images")
+
+
 def normalize_pixels(images, mean, deviation):
     """Subtracts the mean of each channel and divides by its deviation.
 
@@ -41,11 +51,3 @@ def _per_channel(name, value, num_channels):
             f"{num_channels} channels. Received: {name}={value}"
         )
     return value * (num_channels // len(value))
-
-
-def check_image_shape(image_shape):
-    if len(image_shape) != 3 or image_shape[2] is None:
-        raise ValueError(
-            "`image_shape` must be (height, width, channels). Received: "
-            f"image_shape={image_shape}"
-        )

@@ -1,16 +1,12 @@
 import keras
 
 from keras_vtr.layers import AttentionPooling
-from keras_vtr.layers import ClassToken
 from keras_vtr.layers import PatchEmbedding
-from keras_vtr.layers import PositionEmbedding
-from keras_vtr.layers import PositionEmbedding2D
-from keras_vtr.layers import RelativePositionBias
-from keras_vtr.layers import SinePositionEncoding2D
 from keras_vtr.layers import TokenPooling
 from keras_vtr.layers import TransformerEncoder
-from keras_vtr.models.pixels import check_image_shape
+from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
+from keras_vtr.models.vit_tokens import place_tokens
 
 # Base, large and huge: Dosovitskiy et al. 2020, table 1. Tiny and small:
 # Touvron et al. 2021 (DeiT), table 1. Giant: Oquab et al. 2023 (DINOv2), table
@@ -18,16 +14,14 @@ from keras_vtr.models.pixels import normalize_pixels
 #           parameters without head at 224 x 224 and patch 16, huge at 14:
 #           5,524,416; 21,665,664; 85,798,656; 303,301,632; 630,764,800
 # Giant with patch 14 at 518 x 518 and layer scale: 1,136,479,232.
-SIZES = {
-    "tiny": {"hidden_dim": 192, "num_heads": 3, "mlp_dim": 768},
-    "small": {"hidden_dim": 384, "num_heads": 6, "mlp_dim": 1536},
-    "base": {"hidden_dim": 768, "num_heads": 12, "mlp_dim": 3072},
-    "large": {"hidden_dim": 1024, "num_heads": 16, "mlp_dim": 4096},
-    "huge": {"hidden_dim": 1280, "num_heads": 16, "mlp_dim": 5120},
-    "giant": {"hidden_dim": 1536, "num_heads": 24, "mlp_dim": 4096},
+SIZES = {  # hidden_dim, num_layers, num_heads, mlp_dim
+    "tiny": (192, 12, 3, 768),
+    "small": (384, 12, 6, 1536),
+    "base": (768, 12, 12, 3072),
+    "large": (1024, 24, 16, 4096),
+    "huge": (1280, 32, 16, 5120),
+    "giant": (1536, 40, 24, 4096),
 }
-NUM_LAYERS = {"large": 24, "huge": 32, "giant": 40}  # the others have 12
-POSITIONS = ("none", "learned_1d", "learned_2d", "relative", "sine")
 POOLINGS = ("class_token", "mean", "class_token_and_mean", "attention")
 
 
@@ -39,9 +33,6 @@ def build_vit(
     image_shape=(224, 224, 3),
     backbone=None,
     hidden_dim=None,
-    num_heads=None,
-    mlp_dim=None,
-    num_layers=None,
     position="learned_1d",
     position_grid=None,
     position_interpolation="bilinear",
@@ -77,9 +68,6 @@ def build_vit(
             pixels, or patches, become the tokens: the paper's hybrid, with
             `keras_vtr.backbones.build_bit_resnet`.
         hidden_dim: Width D of a token. Default: the size's.
-        num_heads: H. Default: the size's.
-        mlp_dim: Inner width of the feed-forward blocks. Default: the size's.
-        num_layers: L. Default: the size's.
         position: What tells the tokens where they are, as appendix D.4
             compares it: `"none"`, `"learned_1d"` (a table in raster order,
             the paper's choice), `"learned_2d"` (rows and columns),
@@ -106,7 +94,8 @@ def build_vit(
             after each sub-layer.
         name: Name of the model.
         **encoder_arguments: Further arguments of
-            `keras_vtr.layers.TransformerEncoder`: `attention_dropout`,
+            `keras_vtr.layers.TransformerEncoder`: `num_layers`, `num_heads`
+            and `mlp_dim`, which else are the size's; `attention_dropout`,
             `activation`, `layer_norm_epsilon`, `normalize_query_key`,
             `layer_scale`, `stochastic_depth`, `normalize_first`.
 
@@ -127,52 +116,47 @@ def build_vit(
     >>> print(tuple(vit(keras.ops.ones((2, 32, 48, 3))).shape))
     (2, 3)
     """
-    given = (hidden_dim, num_heads, mlp_dim, num_layers)
-    sizes = _sizes(size, given)
+    encoder_arguments = _sizes(size, encoder_arguments)
     num_class_tokens = _check_tokens(
         num_classes, pooling, num_class_tokens, distilled
     )
-    check_image_shape(image_shape)
-    images = keras.Input(image_shape, name="images")
+    images = image_input(image_shape)
     pixels = normalize_pixels(images, pixel_mean, pixel_deviation)
+    hidden_dim = hidden_dim or SIZES[size][0]
     patches = PatchEmbedding(
-        sizes.pop("hidden_dim"), patch_size, flatten=False, name="patches"
+        hidden_dim, patch_size, flatten=False, name="patches"
     )(pixels if backbone is None else backbone(pixels))
-    tokens, attention_bias = _place(
+    num_tokens = (num_class_tokens, num_register_tokens)
+    tokens, attention_bias = place_tokens(
         patches,
         position,
         position_grid,
         position_interpolation,
-        sizes["num_heads"],
-        num_class_tokens,
-        num_register_tokens,
+        encoder_arguments["num_heads"],
+        *num_tokens,
     )
     tokens = keras.layers.Dropout(dropout, name="dropout")(tokens)
     encoder = TransformerEncoder(
-        **sizes, dropout=dropout, **encoder_arguments, name="encoder"
+        dropout=dropout, **encoder_arguments, name="encoder"
     )
     memory = encoder(tokens, attention_bias=attention_bias)
-    num_leading = num_class_tokens + num_register_tokens
-    features = _pool(memory, pooling, num_leading, encoder)
-    if representation_dim is not None:
-        features = keras.layers.Dense(
-            representation_dim, activation="tanh", name="representation"
-        )(features)
-    outputs = features
-    if num_classes:
-        outputs = _head(features, memory, num_classes, distilled)
-    return keras.Model(images, outputs, name=name)
+    features = _pool(memory, pooling, sum(num_tokens), encoder)
+    output = _head(features, memory, num_classes, representation_dim, distilled)
+    return keras.Model(images, output, name=name)
 
 
-def _sizes(size, given):
+def _sizes(size, encoder_arguments):
     if size not in SIZES:
         raise ValueError(
             f"`size` must be one of {list(SIZES)}. Received: size={size!r}"
         )
-    sizes = {**SIZES[size], "num_layers": NUM_LAYERS.get(size, 12)}
-    for (key, default), value in zip(list(sizes.items()), given, strict=True):
-        sizes[key] = default if value is None else value
-    return sizes
+    num_layers, num_heads, mlp_dim = SIZES[size][1:]
+    return {
+        "num_layers": num_layers,
+        "num_heads": num_heads,
+        "mlp_dim": mlp_dim,
+        **encoder_arguments,
+    }
 
 
 def _check_tokens(num_classes, pooling, num_class_tokens, distilled):
@@ -204,56 +188,6 @@ def _check_tokens(num_classes, pooling, num_class_tokens, distilled):
     return num_class_tokens
 
 
-def _place(
-    patches, position, grid, interpolation, num_heads, num_class, num_register
-):
-    """(B, rows, columns, D) -> tokens (B, N, D) that know where they are.
-
-    The second result is the bias of attention, for relative positions.
-    """
-    if position not in POSITIONS:
-        raise ValueError(
-            f"`position` must be one of {list(POSITIONS)}. "
-            f"Received: position={position!r}"
-        )
-    is_learned = position in ("learned_1d", "learned_2d", "relative")
-    if is_learned and grid is None and None in patches.shape[1:3]:
-        raise ValueError(
-            "`position_grid` must be given where `image_shape` leaves height "
-            "or width open: learned positions need a table of some size, such "
-            "as (14, 14) for 224 x 224 pixels and patches of 16. Received: "
-            f"position={position!r}, position_grid=None"
-        )
-    options = {"grid_shape": grid, "name": "positions"}
-    bias = None
-    if position == "learned_2d":
-        layer = PositionEmbedding2D(interpolation=interpolation, **options)
-        patches = layer(patches)
-    if position == "relative":
-        num_leading = num_class + num_register
-        bias = RelativePositionBias(
-            num_heads, num_class_tokens=num_leading, **options
-        )(patches)
-    tokens = keras.layers.Reshape((-1, patches.shape[-1]), name="tokens")(
-        patches
-    )
-    if position == "sine":
-        tokens = keras.layers.Add(name="positioned")(
-            [tokens, SinePositionEncoding2D(name="positions")(patches)]
-        )
-    if num_class:
-        tokens = ClassToken(num_class, name="class_token")(tokens)
-    if position == "learned_1d":
-        tokens = PositionEmbedding(
-            num_class_tokens=num_class, interpolation=interpolation, **options
-        )(tokens, feature_map=patches)
-    if num_register:
-        tokens = ClassToken(
-            num_register, index=num_class, name="register_tokens"
-        )(tokens)
-    return tokens, bias
-
-
 def _pool(memory, pooling, num_leading_tokens, encoder):
     if pooling != "attention":
         layer = TokenPooling(pooling, num_leading_tokens, name="pooling")
@@ -267,16 +201,22 @@ def _pool(memory, pooling, num_leading_tokens, encoder):
     )(memory)
 
 
-def _head(features, memory, num_classes, distilled):
+def _head(features, memory, num_classes, representation_dim, distilled):
     """Logits in float32, the mean of two heads if there are two."""
+    if representation_dim is not None:
+        features = keras.layers.Dense(
+            representation_dim, activation="tanh", name="representation"
+        )(features)
+    if not num_classes:
+        return features
     logits = keras.layers.Dense(num_classes, dtype="float32", name="head")(
         features
     )
     if not distilled:
         return logits
-    distilled = keras.layers.Dense(
+    from_teacher = keras.layers.Dense(
         num_classes, dtype="float32", name="distillation_head"
     )(memory[:, 1])
     return keras.layers.Average(dtype="float32", name="logits")(
-        [logits, distilled]
+        [logits, from_teacher]
     )

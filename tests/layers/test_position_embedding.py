@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import PositionEmbedding
+from keras_vtr.layers import PositionEmbedding2D
 from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
@@ -14,6 +15,7 @@ def test_passes_the_layer_check(tmp_path):
         {},
         {"tokens": (2, 5, 7)},
         (2, 5, 7),
+        lengths_are_free=False,
         tmp_path=tmp_path,
     )
 
@@ -38,3 +40,68 @@ def test_another_number_of_tokens_is_refused():
 def test_the_number_of_tokens_must_be_known():
     with pytest.raises(ValueError, match="must have a known length N"):
         PositionEmbedding()(keras.Input((None, 7)))
+
+
+GRID = {"tokens": (2, 16, 8), "feature_map": (2, 3, 5, 8)}
+
+
+@pytest.mark.parametrize("grid_shape", [None, (3, 5), (4, 7)], ids=str)
+def test_with_a_grid_it_passes_the_layer_check(grid_shape, tmp_path):
+    config = {
+        "grid_shape": grid_shape,
+        "num_class_tokens": 1,
+        "interpolation": "bicubic",
+    }
+    check_layer(
+        PositionEmbedding,
+        config,
+        GRID,
+        (2, 16, 8),
+        lengths_are_free=grid_shape is not None,
+        tmp_path=tmp_path,
+    )
+
+
+def test_another_grid_gets_a_resized_table_and_the_class_token_its_own(rng):
+    layer = PositionEmbedding(grid_shape=(2, 2), num_class_tokens=1)
+    layer(np.zeros((1, 5, 1)), feature_map=np.zeros((1, 2, 2, 1)))
+    layer.set_weights([np.array([9, 0, 2, 4, 6], "float32")[None, :, None]])
+    found = layer(np.zeros((1, 10, 1)), feature_map=np.zeros((1, 3, 3, 1)))
+    expected = [9, 0, 1, 2, 2, 3, 4, 4, 5, 6]
+    np.testing.assert_allclose(to_numpy(found)[0, :, 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("grid_shape", [None, (3, 5), (4, 7)], ids=str)
+def test_the_embedding_of_rows_and_columns_passes_the_layer_check(
+    grid_shape, tmp_path
+):
+    check_layer(
+        PositionEmbedding2D,
+        {"grid_shape": grid_shape, "interpolation": "bilinear"},
+        {"feature_map": (2, 3, 5, 8)},
+        (2, 3, 5, 8),
+        lengths_are_free=grid_shape is not None,
+        tmp_path=tmp_path,
+    )
+
+
+def test_half_of_the_channels_is_the_rows_and_half_the_columns():
+    layer = PositionEmbedding2D()
+    feature_map = np.zeros((1, 2, 3, 4), "float32")
+    layer(feature_map)
+    rows = np.array([[1, 2], [3, 4]], "float32")
+    columns = np.array([[5, 6], [7, 8], [9, 10]], "float32")
+    layer.set_weights([rows, columns])
+    found = to_numpy(layer(feature_map))[0]
+    for row in range(2):
+        for column in range(3):
+            np.testing.assert_array_equal(
+                found[row, column], [*rows[row], *columns[column]]
+            )
+
+
+def test_an_odd_width_is_refused():
+    with pytest.raises(ValueError, match="must be even"):
+        PositionEmbedding2D()(np.ones((1, 2, 3, 5)))
+    with pytest.raises(ValueError, match="Received: interpolation='nearest'"):
+        PositionEmbedding2D(interpolation="nearest")

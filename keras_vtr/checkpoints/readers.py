@@ -9,63 +9,14 @@ import math
 import pathlib
 import zipfile
 
-import ml_dtypes  # noqa: F401  teaches NumPy the name "bfloat16"
 import numpy as np
 import safetensors
 
-# Trained weights hardly compress; a file that unpacks to more than this many
-# times its size is a bomb.
-MOST_EXPANSION = 20
+from keras_vtr.checkpoints.tensor_file import CheckpointError
+from keras_vtr.checkpoints.tensor_file import TensorFile
+from keras_vtr.checkpoints.torch_file import TorchFile
+
 TORCH_SUFFIXES = (".pth", ".pt", ".bin")
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is broken, unsafe, or not what was asked for."""
-
-
-class TensorFile:
-    """`shapes`: name to shape; `read(name)`: a finite float32 array."""
-
-    def __init__(self, path):
-        self.path = pathlib.Path(path)
-        self.shapes = {}
-
-    def read(self, name):
-        array = np.asarray(self._read(name))
-        if array.shape != self.shapes[name]:
-            raise CheckpointError(
-                f"{self.path}: the tensor {name!r} was announced with the "
-                f"shape {self.shapes[name]} and has {array.shape}."
-            )
-        array = array.astype("float32")
-        if not np.isfinite(array).all():
-            raise CheckpointError(
-                f"{self.path}: the tensor {name!r} holds NaN or infinity, "
-                f"{np.size(array) - np.isfinite(array).sum()} of "
-                f"{np.size(array)} values. The file is damaged or its "
-                "training diverged."
-            )
-        return array
-
-    def _add(self, name, shape, dtype):
-        if name in self.shapes:
-            raise CheckpointError(
-                f"{self.path}: two tensors have the name {name!r}."
-            )
-        if str(dtype) not in ("float16", "bfloat16", "float32", "float64"):
-            raise CheckpointError(
-                f"{self.path}: the tensor {name!r} has the dtype {dtype}. "
-                "Weights must be floating point."
-            )
-        self.shapes[name] = tuple(int(side) for side in shape)
-
-    def _check_size(self, num_bytes):
-        size = self.path.stat().st_size
-        if num_bytes > MOST_EXPANSION * size:
-            raise CheckpointError(
-                f"{self.path}: {size:,} bytes claim to unpack to "
-                f"{num_bytes:,}. Nothing was unpacked."
-            )
 
 
 class SafetensorsFile(TensorFile):
@@ -177,63 +128,6 @@ class NpzFile(TensorFile):
             raise CheckpointError(
                 f"{self.path}: the tensor {name!r} can't be read: {error}"
             ) from error
-
-
-class TorchFile(TensorFile):
-    """PyTorch's pickles, read by torch itself with `weights_only=True`."""
-
-    def __init__(self, path):
-        super().__init__(path)
-        torch = _import_torch(self.path)
-        try:
-            content = torch.load(
-                self.path, map_location="cpu", weights_only=True
-            )
-        except Exception as error:
-            raise CheckpointError(
-                f"{self.path}: torch refuses it with weights_only=True, which "
-                "is the only way that files of this kind are read, because "
-                f"they can run programs: {error}"
-            ) from error
-        for key in ("model", "state_dict"):
-            if isinstance(content, dict) and isinstance(content.get(key), dict):
-                content = content[key]
-        if not isinstance(content, dict):
-            raise CheckpointError(
-                f"{self.path} holds a {type(content).__name__}, not a dict of "
-                "tensors."
-            )
-        self._tensors = {
-            name: tensor
-            for name, tensor in content.items()
-            if isinstance(tensor, torch.Tensor)
-        }
-        # A view can claim a shape that its few values don't fill.
-        self._check_size(sum(x.nbytes for x in self._tensors.values()))
-        for name, tensor in self._tensors.items():
-            dtype = str(tensor.dtype).removeprefix("torch.")
-            self._add(name, tensor.shape, dtype)
-
-    def _read(self, name):
-        return self._tensors[name].float().numpy()
-
-
-def _import_torch(path):
-    mend = f"pip install 'torch>=2.10', or convert {path.name} to safetensors"
-    try:
-        import torch
-    except ImportError as error:
-        raise CheckpointError(
-            f"{path}: files of this kind are read by torch, which is not "
-            f"installed. {mend}."
-        ) from error
-    version = tuple(int(x) for x in torch.__version__.split(".")[:2])
-    if version < (2, 10):
-        raise CheckpointError(
-            f"{path}: torch {torch.__version__} has known holes in its safe "
-            f"loading (CVE-2026-24747). {mend}."
-        )
-    return torch
 
 
 def open_tensors(path):

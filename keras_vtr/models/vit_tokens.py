@@ -1,0 +1,59 @@
+import keras
+
+from keras_vtr.layers import ClassToken
+from keras_vtr.layers import PositionEmbedding
+from keras_vtr.layers import PositionEmbedding2D
+from keras_vtr.layers import RelativePositionBias
+from keras_vtr.layers import SinePositionEncoding2D
+
+POSITIONS = ("none", "learned_1d", "learned_2d", "relative", "sine")
+
+
+def place_tokens(
+    patches, position, grid, interpolation, num_heads, num_class, num_register
+):
+    """(B, rows, columns, D) -> tokens (B, N, D) that know where they are.
+
+    The second result is the bias of attention, for relative positions.
+    """
+    if position not in POSITIONS:
+        raise ValueError(
+            f"`position` must be one of {list(POSITIONS)}. "
+            f"Received: position={position!r}"
+        )
+    is_learned = position in ("learned_1d", "learned_2d", "relative")
+    if is_learned and grid is None and None in patches.shape[1:3]:
+        raise ValueError(
+            "`position_grid` must be given where `image_shape` leaves height "
+            "or width open: learned positions need a table of some size, such "
+            "as (14, 14) for 224 x 224 pixels and patches of 16. Received: "
+            f"position={position!r}, position_grid=None"
+        )
+    options = {"grid_shape": grid, "name": "positions"}
+    bias = None
+    if position == "learned_2d":
+        layer = PositionEmbedding2D(interpolation=interpolation, **options)
+        patches = layer(patches)
+    if position == "relative":
+        num_leading = num_class + num_register
+        bias = RelativePositionBias(
+            num_heads, num_class_tokens=num_leading, **options
+        )(patches)
+    tokens = keras.layers.Reshape((-1, patches.shape[-1]), name="tokens")(
+        patches
+    )
+    if position == "sine":
+        tokens = keras.layers.Add(name="positioned")(
+            [tokens, SinePositionEncoding2D(name="positions")(patches)]
+        )
+    if num_class:
+        tokens = ClassToken(num_class, name="class_token")(tokens)
+    if position == "learned_1d":
+        tokens = PositionEmbedding(
+            num_class_tokens=num_class, interpolation=interpolation, **options
+        )(tokens, feature_map=patches)
+    if num_register:
+        tokens = ClassToken(
+            num_register, index=num_class, name="register_tokens"
+        )(tokens)
+    return tokens, bias

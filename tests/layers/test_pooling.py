@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from keras_vtr.layers import AttentionPooling
+from keras_vtr.layers import TokenPooling
+from tests.layer_checks import check_layer
+from tests.layer_checks import make_inputs
+from tests.layer_checks import set_weights
+from tests.layer_checks import to_numpy
+from tests.layers import numpy_reference
+
+TOKENS = {"tokens": (2, 5, 12)}
+
+
+@pytest.mark.parametrize(
+    ("pooling", "width"),
+    [("class_token", 12), ("mean", 12), ("class_token_and_mean", 24)],
+)
+def test_token_pooling_passes_the_layer_check(pooling, width, tmp_path):
+    config = {"pooling": pooling, "num_leading_tokens": 2}
+    check_layer(TokenPooling, config, TOKENS, (2, width), tmp_path=tmp_path)
+
+
+def test_attention_pooling_passes_the_layer_check(tmp_path):
+    check_layer(
+        AttentionPooling,
+        {"num_heads": 3, "mlp_dim": 7, "activation": "gelu_tanh"},
+        {**TOKENS, "padding_mask": (2, 5)},
+        (2, 12),
+        without_gradient=("key_projection/bias",),
+        tmp_path=tmp_path,
+    )
+
+
+def test_the_mean_is_over_the_patches_alone(rng):
+    tokens = rng.normal(size=(2, 5, 3)).astype("float32")
+    both = TokenPooling("class_token_and_mean", num_leading_tokens=2)(tokens)
+    expected = np.concatenate([tokens[:, 0], tokens[:, 2:].mean(1)], axis=-1)
+    np.testing.assert_allclose(to_numpy(both), expected, atol=1e-6)
+
+
+def test_attention_pooling_equals_the_numpy_restatement():
+    inputs = make_inputs({**TOKENS, "padding_mask": (2, 5)})
+    layer = AttentionPooling(num_heads=3, mlp_dim=7)
+    layer(**inputs)
+    set_weights(layer)
+    weights = numpy_reference.weights_of(layer)
+    probe = np.repeat(weights["probe"], 2, axis=0)
+    attended, _ = numpy_reference.attention(
+        numpy_reference.below(weights, "attention"),
+        3,
+        probe,
+        inputs["tokens"],
+        inputs["tokens"],
+        mask=inputs["padding_mask"][:, None],
+    )
+    expected = numpy_reference.feed_forward(
+        numpy_reference.below(weights, "feed_forward"),
+        attended,
+        numpy_reference.gelu,
+        True,
+        1e-6,
+    )[:, 0]
+    np.testing.assert_allclose(to_numpy(layer(**inputs)), expected, atol=1e-5)
+
+
+def test_the_order_of_tokens_is_no_matter_to_attention_pooling(rng):
+    tokens = rng.normal(size=(2, 5, 12)).astype("float32")
+    layer = AttentionPooling(num_heads=3, mlp_dim=7)
+    np.testing.assert_allclose(
+        to_numpy(layer(tokens)),
+        to_numpy(layer(tokens[:, [3, 0, 4, 1, 2]])),
+        atol=1e-5,
+    )
+
+
+def test_arguments_must_be_in_range():
+    with pytest.raises(ValueError, match="Received: pooling='max'"):
+        TokenPooling("max")
+    with pytest.raises(ValueError, match="Received: num_leading_tokens=-1"):
+        TokenPooling("mean", num_leading_tokens=-1)
+    with pytest.raises(ValueError, match="Received: num_heads=0"):
+        AttentionPooling(0, 8)
