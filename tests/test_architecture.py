@@ -50,6 +50,7 @@ PUBLIC = [
     (package, name)
     for package in ("layers", "backbones", "models", "checkpoints")
     + ("losses", "metrics", "optimizers", "data", "serving")
+    + ("visualization",)
     for name in getattr(keras_vtr, package).__all__
     if not inspect.ismodule(getattr(getattr(keras_vtr, package), name))
 ] + [
@@ -57,8 +58,6 @@ PUBLIC = [
     ("box_ops", "generalized_iou"),
     ("losses.matching", "assign"),
     ("losses.matching", "pairwise_cost"),
-    ("visualization", "draw_boxes"),
-    ("visualization", "draw_grid"),
 ]
 
 

@@ -6,6 +6,8 @@ from PIL import Image
 from PIL import ImageDraw
 from PIL import ImageFont
 
+from keras_vtr.visualization.pictures import to_picture
+
 # Twelve colors that differ in hue and lightness; classes take them in turn.
 COLORS = (
     "#4e9bff",
@@ -60,7 +62,7 @@ def draw_boxes(
     >>> print(picture.size)
     (240, 160)
     """
-    picture = _to_picture(image)
+    picture = to_picture(image)
     picture = picture.resize(
         (picture.width * scale, picture.height * scale),
         Image.Resampling.NEAREST,
@@ -178,20 +180,6 @@ def _draw_text(draw, box, text, ink, font):
     y = box[1] - height if box[1] >= height else box[1]
     draw.rectangle((x, y, x + width, y + height), fill=ink)
     draw.text((x + 2 - left, y + 2 - top), text, fill="black", font=font)
-
-
-def _to_picture(image):
-    if isinstance(image, Image.Image):
-        return image.convert("RGB")
-    image = _to_numpy(image)
-    if image.ndim != 3 or image.shape[2] not in (1, 3, 4):
-        raise ValueError(
-            "`image` must have the shape (height, width, C), C being 1, 3 or "
-            f"4. Received: image.shape={image.shape}"
-        )
-    image = np.clip(np.round(image), 0, 255).astype("uint8")
-    image = image[..., 0] if image.shape[2] == 1 else image
-    return Image.fromarray(image).convert("RGB")
 
 
 def _to_numpy(x):

@@ -3,10 +3,10 @@ import pytest
 from PIL import Image
 from PIL import ImageColor
 
-from keras_vtr.visualization import COLORS
 from keras_vtr.visualization import draw_boxes
 from keras_vtr.visualization import draw_comparison
 from keras_vtr.visualization import draw_grid
+from keras_vtr.visualization.boxes import COLORS
 
 BLACK = np.zeros((40, 60, 3))
 

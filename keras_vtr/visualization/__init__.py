@@ -1,0 +1,17 @@
+"""Pictures of what a model sees and says."""
+
+from keras_vtr.visualization.attention import attention_maps
+from keras_vtr.visualization.attention import attention_rollout
+from keras_vtr.visualization.attention import draw_attention
+from keras_vtr.visualization.boxes import draw_boxes
+from keras_vtr.visualization.boxes import draw_comparison
+from keras_vtr.visualization.boxes import draw_grid
+
+__all__ = [
+    "draw_boxes",
+    "draw_comparison",
+    "draw_grid",
+    "attention_maps",
+    "attention_rollout",
+    "draw_attention",
+]

@@ -1,0 +1,189 @@
+"""What a Transformer's encoder looks at, over the picture."""
+
+import keras
+import numpy as np
+from PIL import Image
+
+from keras_vtr.layers import RelativePositionBias
+from keras_vtr.layers import TransformerEncoder
+from keras_vtr.visualization.pictures import to_picture
+
+# From transparent to opaque: dark blue, red, yellow.
+HEAT = ((0.0, (20, 20, 90)), (0.5, (220, 40, 40)), (1.0, (255, 235, 80)))
+
+
+def attention_maps(model, images):
+    """Shows, for each layer and head, where the class token looks.
+
+    Dosovitskiy et al. 2020 (ViT), section 4.5 and figure 6; the maps of
+    Caron et al. 2021 (DINO), figure 1, are those of the last layer.
+
+    Args:
+        model: From `keras_vtr.models.build_vit`, or any functional model with
+            a `TransformerEncoder` over the patches of a feature map.
+        images: (B, height, width, C), as the model takes them.
+
+    Returns:
+        (B, L, H, rows, columns) float32 array of attention weights: how much
+        of each patch the first token gathers; the rest of 1 goes to tokens
+        that are no patches. Without class token, the mean over all patches
+        that ask.
+
+    Raises:
+        ValueError: If the model has not exactly one `TransformerEncoder`.
+
+    Example:
+
+    >>> vit = keras_vtr.models.build_vit(
+    ...     3, size="tiny", num_layers=2, image_shape=(32, 48, 3)
+    ... )
+    >>> images = np.zeros((1, 32, 48, 3))
+    >>> print(keras_vtr.visualization.attention_maps(vit, images).shape)
+    (1, 2, 3, 2, 3)
+    """
+    scores, grid = _scores(model, images)
+    return _of_patches(scores, grid)
+
+
+def attention_rollout(model, images):
+    """Shows what reaches the class token through all layers.
+
+    Abnar and Zuidema 2020, section 3, "attention rollout", equation 1: heads
+    are averaged, the residual counts as half of what a token attends to
+    (itself), and the layers' matrices are multiplied.
+
+    Args:
+        model: As for `attention_maps`.
+        images: (B, height, width, C), as the model takes them.
+
+    Returns:
+        (B, rows, columns) float32 array: the share of each patch in the first
+        token, or, without class token, in the mean of all.
+
+    Raises:
+        ValueError: If the model has not exactly one `TransformerEncoder`.
+
+    Example:
+
+    >>> vit = keras_vtr.models.build_vit(
+    ...     3, size="tiny", num_layers=2, image_shape=(32, 48, 3)
+    ... )
+    >>> images = np.zeros((1, 32, 48, 3))
+    >>> print(keras_vtr.visualization.attention_rollout(vit, images).shape)
+    (1, 2, 3)
+    """
+    scores, grid = _scores(model, images)
+    return _of_patches(rollout(scores), grid)
+
+
+def rollout(scores):
+    """(B, L, H, N, N) attention weights to (B, N, N), rows summing to 1."""
+    mixed = 0.5 * scores.mean(axis=2) + 0.5 * np.eye(scores.shape[-1])
+    total = mixed[:, 0]
+    for i in range(1, mixed.shape[1]):
+        total = mixed[:, i] @ total
+    return total.astype("float32")
+
+
+def draw_attention(image, attention, opacity=0.6):
+    """Lays one map over its image: the brighter, the more attention.
+
+    Args:
+        image: (height, width, C) pixels in [0, 255], or a `PIL.Image.Image`.
+        attention: (rows, columns), of `attention_maps` or
+            `attention_rollout`. Its largest value gets the brightest color.
+        opacity: Of the map, from 0 to 1.
+
+    Returns:
+        A `PIL.Image.Image`.
+
+    Raises:
+        ValueError: If a shape doesn't fit.
+
+    Example:
+
+    >>> picture = keras_vtr.visualization.draw_attention(
+    ...     np.zeros((32, 48, 3)), np.ones((2, 3))
+    ... )
+    >>> print(picture.size)
+    (48, 32)
+    """
+    picture = to_picture(image)
+    attention = np.asarray(attention, "float32")
+    if attention.ndim != 2:
+        raise ValueError(
+            "`attention` must have the shape (rows, columns). Received: "
+            f"attention.shape={attention.shape}"
+        )
+    heat = Image.fromarray(attention / max(attention.max(), 1e-12)).resize(
+        picture.size, Image.Resampling.BILINEAR
+    )
+    levels, colors = zip(*HEAT, strict=True)
+    colors = np.array(colors, "float32")
+    heat = np.asarray(heat)
+    heat = np.stack(
+        [np.interp(heat, levels, colors[:, i]) for i in range(3)], axis=-1
+    )
+    heat = Image.fromarray(np.round(heat).astype("uint8"))
+    return Image.blend(picture, heat, opacity)
+
+
+def _of_patches(scores, grid):
+    """(..., N, N) to (..., rows, columns): what is asked of the patches."""
+    num_leading = scores.shape[-1] - grid[0] * grid[1]
+    asking = scores[..., 0, :] if num_leading else scores.mean(axis=-2)
+    patches = asking[..., num_leading:]
+    return patches.reshape(*patches.shape[:-1], *grid)
+
+
+class _WithScores(keras.layers.Layer):
+    """An encoder that returns its scores, too.
+
+    Keras 3.15.1 counts the outputs of a layer by its first call alone, so a
+    graph can't hold the same layer with one output more.
+    """
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def call(self, tokens, **kwargs):
+        return self.encoder(tokens, **kwargs, return_attention_scores=True)
+
+
+def _scores(model, images):
+    """(B, L, H, N, N) attention weights, and the grid of the patches.
+
+    The model's graph is walked again with the same layers; only the encoder
+    is asked for its scores, too.
+    """
+    found = []
+    feature_map = []
+
+    def call(layer, *args, **kwargs):
+        if isinstance(layer, TransformerEncoder):
+            tokens, scores = _WithScores(layer)(*args, **kwargs)
+            found.append({"scores": scores, "map": feature_map[-1]})
+            return tokens
+        output = layer(*args, **kwargs)
+        is_bias = isinstance(layer, RelativePositionBias)
+        if len(getattr(output, "shape", ())) == 4 and not is_bias:
+            feature_map.append(output)
+        return output
+
+    inputs = keras.Input(batch_shape=model.input_shape, name="images")
+    keras.models.clone_model(
+        model,
+        input_tensors=inputs,
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
+    if len(found) != 1:
+        raise ValueError(
+            "`model` must have exactly one TransformerEncoder over the patches "
+            f"of a feature map. Received: {model.name!r} with {len(found)}"
+        )
+    outputs = keras.Model(inputs, found[0])(images, training=False)
+    grid = tuple(outputs["map"].shape[1:3])
+    scores = keras.ops.cast(outputs["scores"], "float32")
+    return keras.ops.convert_to_numpy(scores), grid
