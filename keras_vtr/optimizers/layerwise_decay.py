@@ -39,7 +39,7 @@ def layerwise_decay(optimizer, num_layers, decay=0.75):
     >>> optimizer = keras_vtr.optimizers.layerwise_decay(
     ...     keras.optimizers.AdamW(1e-3, weight_decay=0.05), num_layers=12
     ... )
-    >>> print(len(optimizer.optimizers))
+    >>> print(len(optimizer.members))
     28
     """
     if not 0 < decay <= 1:

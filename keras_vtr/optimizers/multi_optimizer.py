@@ -22,6 +22,10 @@ class MultiOptimizer(keras.optimizers.Optimizer):
     variable belongs to exactly one of the optimizers. There layers chose it;
     here the variable's path does, so the choice survives saving.
 
+    `keras.optimizers.MultiOptimizer` (Keras 3.15) does this, too, but clips
+    the gradients of each group by themselves, where DETR's recipe clips the
+    norm of all, and refuses the callbacks that set a learning rate.
+
     What concerns all variables is an argument here, not of the optimizers
     inside: clipping (`global_clipnorm` sees all gradients), `use_ema`,
     `gradient_accumulation_steps`, `loss_scale_factor`. The learning rate here
@@ -69,14 +73,16 @@ class MultiOptimizer(keras.optimizers.Optimizer):
             )
         for _, optimizer in optimizers:
             _check_inside(optimizer)
+        # Not `optimizers`: by that name Keras's SwapEMAWeights would look for
+        # the averages in them.
         self.patterns = [pattern for pattern, _ in optimizers]
-        self.optimizers = [optimizer for _, optimizer in optimizers]
+        self.members = [optimizer for _, optimizer in optimizers]
 
     def build(self, variables):
         if self.built:
             return
         self.owners = [self._owner(variable) for variable in variables]
-        for i, optimizer in enumerate(self.optimizers):
+        for i, optimizer in enumerate(self.members):
             group = [
                 variable
                 for variable, owner in zip(variables, self.owners, strict=True)
@@ -94,17 +100,17 @@ class MultiOptimizer(keras.optimizers.Optimizer):
 
     @property
     def variables(self):
-        inside = [optimizer.variables for optimizer in self.optimizers]
+        inside = [optimizer.variables for optimizer in self.members]
         return sum(inside, super().variables)
 
     def apply(self, grads, trainable_variables=None):
-        for optimizer in self.optimizers:
+        for optimizer in self.members:
             optimizer.iterations.assign(self.iterations)
         super().apply(grads, trainable_variables)
 
     def update_step(self, gradient, variable, learning_rate):
         owner = self.owners[self._get_variable_index(variable)]
-        optimizer = self.optimizers[owner]
+        optimizer = self.members[owner]
         learning_rate = keras.ops.cast(
             learning_rate, gradient.dtype
         ) * keras.ops.cast(optimizer.learning_rate, gradient.dtype)
@@ -120,7 +126,7 @@ class MultiOptimizer(keras.optimizers.Optimizer):
             "optimizers": [
                 (pattern, keras.optimizers.serialize(optimizer))
                 for pattern, optimizer in zip(
-                    self.patterns, self.optimizers, strict=True
+                    self.patterns, self.members, strict=True
                 )
             ],
             **config,

@@ -122,6 +122,21 @@ def test_mixed_precision_trains(policy, batch):
         assert np.isfinite(new).all() and not np.array_equal(old, new)
 
 
+def test_the_average_is_judged_and_the_training_goes_on(batch):
+    models = [make_model(), make_model()]
+    models[1].set_weights(models[0].get_weights())
+    options = {"use_ema": True, "ema_momentum": 0.8}
+    optimizers = (
+        SGD(0.1, **options),
+        MultiOptimizer([("", SGD(0.1))], **options),
+    )
+    for model, optimizer in zip(models, optimizers, strict=True):
+        model.compile(optimizer, "mse")
+        swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+        model.fit(*batch, epochs=4, callbacks=[swap], verbose=0)
+    assert_equal(*(model.get_weights() for model in models))
+
+
 def test_a_saved_run_goes_on_as_if_it_had_not_stopped(batch, tmp_path):
     pairs = [("first", SGD(0.1, momentum=0.9)), ("", AdamW(0.01))]
     schedule = keras.optimizers.schedules.CosineDecay(1.0, 10)
@@ -179,7 +194,7 @@ def test_layerwise_decay_gives_each_layer_its_rate():
     for variable, owner in zip(
         vit.trainable_variables, optimizer.owners, strict=True
     ):
-        inside = optimizer.optimizers[owner]
+        inside = optimizer.members[owner]
         rates[variable.path] = float(inside.learning_rate)
         is_matrix = variable.path.endswith("kernel")
         assert inside.weight_decay == (0.1 if is_matrix else 0.0)
@@ -201,7 +216,7 @@ def test_layerwise_decay_takes_over_what_concerns_all():
     optimizer = layerwise_decay(adam, 2)
     assert optimizer.global_clipnorm == 1.0 and optimizer.use_ema
     assert optimizer._learning_rate.get_config() == schedule.get_config()
-    assert {x.beta_2 for x in optimizer.optimizers} == {0.9}
+    assert {x.beta_2 for x in optimizer.members} == {0.9}
     with pytest.raises(ValueError, match="Received: decay=0"):
         layerwise_decay(adam, 2, decay=0)
 
