@@ -9,7 +9,7 @@ THREADS = 2
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["OMP_NUM_THREADS"] = str(THREADS)
 
-import numpy as np
+import numpy as np  # noqa: E402  threads are set before
 
 SHAPES = {"batch 1": (1, 224, 224, 3), "batch 8": (8, 224, 224, 3)}
 
@@ -160,9 +160,7 @@ def keras_hub_graph(task):
         mlp_dim=3072,
     )
     tokens = backbone.output
-    model = keras.Model(
-        backbone.input, keras.layers.Dense(1000)(tokens[:, 0])
-    )
+    model = keras.Model(backbone.input, keras.layers.Dense(1000)(tokens[:, 0]))
     graph = tf.function(lambda x: model(x, training=False), jit_compile=False)
     pixels = tf.constant(images(task))
     return lambda: graph(pixels).numpy()

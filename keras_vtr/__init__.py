@@ -1,7 +1,8 @@
 """Reusable Keras layers for vision transformers.
 
 The sub-packages, in the order data flows: `data`, `layers`, `backbones`,
-`models`, `losses` (on `box_ops`), `metrics`, `visualization`, `serving`.
+`models`, `checkpoints`, `losses` (on `box_ops`), `metrics`, `optimizers`,
+`visualization`, `serving`.
 """
 
 from keras_vtr import backbones

@@ -41,6 +41,41 @@ class LoadReport:
         return "\n".join([*lines, *(f"  {x}" for x in self.remarks)])
 
 
+def check_settings(model, checkpoint, recipe):
+    """Refuses a model that would compute something else with the weights.
+
+    Numbers of heads, activations and the like show in no weight's shape.
+    """
+    expected = dict(recipe.arguments)
+    names = [layer.name for layer in model.layers]
+    wrong = []
+    if "encoder" in names:
+        encoder = model.get_layer("encoder")
+        for key in ("num_heads", "activation", "layer_norm_epsilon"):
+            value = expected.get(key)
+            if value is not None and value != getattr(encoder, key):
+                wrong.append(f"{key}={value!r}, not {getattr(encoder, key)!r}")
+    if "normalize_pixels" in names:
+        layer = model.get_layer("normalize_pixels")
+        mean, deviation = (
+            np.broadcast_to(expected[key], (len(layer.scale),))
+            for key in ("pixel_mean", "pixel_deviation")
+        )
+        same = np.allclose(layer.scale, 1 / deviation) and np.allclose(
+            layer.offset, -mean / deviation, atol=1e-6
+        )
+        if not same:
+            wrong.append(
+                f"pixel_mean={expected['pixel_mean']}, "
+                f"pixel_deviation={expected['pixel_deviation']}"
+            )
+    if wrong:
+        raise CheckpointError(
+            f"{checkpoint} ({recipe.family}) was trained with "
+            f"{'; '.join(wrong)}. Build {model.name!r} so; nothing was loaded."
+        )
+
+
 def assign_weights(model, checkpoint, recipe, new_head):
     """Reads and checks everything before the first weight is changed."""
     paths = [weight.path for weight in model.weights]
@@ -58,10 +93,16 @@ def assign_weights(model, checkpoint, recipe, new_head):
     ]
     _check_complete(model, checkpoint, recipe, missing, unplaced, new_head)
     remarks = list(recipe.remarks)
+    has_grid = any(
+        layer.name == "positions" and getattr(layer, "grid", None)
+        for layer in model.layers
+    )
     for weight in model.weights:
         if weight.path not in missing:
             source = recipe.weights[weight.path]
-            remarks += _check_shape(weight, source, checkpoint, recipe)
+            remarks += _check_shape(
+                weight, source, checkpoint, recipe, has_grid
+            )
     values = {
         path: np.zeros(weight.shape, "float32")
         if path in missing
@@ -116,7 +157,7 @@ def _check_complete(model, checkpoint, recipe, missing, unplaced, new_head):
     )
 
 
-def _check_shape(weight, source, checkpoint, recipe):
+def _check_shape(weight, source, checkpoint, recipe, has_grid):
     """Compares shapes before any value is read. Returns remarks."""
     # Zeros of any shape without memory: all their strides are 0.
     blanks = [
@@ -132,7 +173,7 @@ def _check_shape(weight, source, checkpoint, recipe):
         ) from error
     if shape == tuple(weight.shape):
         return []
-    is_position = weight.path == POSITIONS and len(shape) == 3
+    is_position = weight.path == POSITIONS and has_grid
     if is_position and shape[-1] == weight.shape[-1]:
         return [
             f"Positions were resized from {shape[1]} to {weight.shape[1]} "

@@ -39,6 +39,8 @@ def recipe(shapes, config, position_grid=None):
         "num_classes": 0,
         "pooling": "class_token" if has_class_token else "mean",
         "position": "none",
+        "activation": "gelu",
+        "layer_norm_epsilon": 1e-6,
         "position_interpolation": "bilinear",
         "pixel_mean": 127.5,
         "pixel_deviation": 127.5,

@@ -89,7 +89,12 @@ def recipe(shapes, config, position_grid=None):
             root + "encoder.stages.{stage}.layers.{unit}",
         )
         weights |= backbone_weights
-    unused = (f"{embeddings}mask_token",)
+    # Heads read the token itself, without the pooler.
+    unused = tuple(
+        prefix + name
+        for name in ("embeddings.mask_token", "pooler.dense.weight")
+        + ("pooler.dense.bias",)
+    )
     family = f"Hugging Face {kind}"
     return Recipe(family, arguments, weights, bit_resnet, unused)
 
@@ -218,7 +223,7 @@ def _add_heads(shapes, prefix, kind, arguments, weights):
     if arguments["num_classes"] and kind.startswith("dinov2"):
         arguments["pooling"] = "class_token_and_mean"
     pooler = f"{prefix}pooler.dense"
-    if f"{pooler}.weight" in shapes:
+    if f"{pooler}.weight" in shapes and not arguments["num_classes"]:
         weights |= recipes.dense("representation", pooler)
         arguments["representation_dim"] = shapes[f"{pooler}.weight"][0]
 

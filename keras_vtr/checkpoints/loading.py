@@ -5,6 +5,7 @@ from keras_vtr.checkpoints import google
 from keras_vtr.checkpoints import hugging_face
 from keras_vtr.checkpoints import timm
 from keras_vtr.checkpoints.assignment import assign_weights
+from keras_vtr.checkpoints.assignment import check_settings
 from keras_vtr.checkpoints.sources import open_checkpoint
 from keras_vtr.checkpoints.tensor_file import CheckpointError
 from keras_vtr.models import build_vit
@@ -60,7 +61,8 @@ def from_pretrained(
     recipe = _recipe(checkpoint, arguments.pop("position_grid", None))
     own_classes = recipe.arguments["num_classes"]
     new_head = num_classes is not None and num_classes != own_classes
-    model = _build(recipe, num_classes, image_shape, arguments)
+    num_channels = recipe.num_channels(checkpoint.shapes)
+    model = _build(recipe, num_channels, num_classes, image_shape, arguments)
     report = assign_weights(model, checkpoint, recipe, new_head)
     if verbose:
         print(report)
@@ -85,10 +87,13 @@ def load_weights(model, source, *, new_head=False, revision=None, sha256=None):
     Raises:
         CheckpointError: If a weight of the model isn't in the checkpoint, or a
             tensor of the checkpoint has no place in the model, or their shapes
-            differ. Nothing is changed then.
+            differ, or the model computes with other settings than those that
+            the weights were trained for. Nothing is changed then.
     """
     checkpoint = open_checkpoint(source, revision, sha256)
-    return assign_weights(model, checkpoint, _recipe(checkpoint), new_head)
+    recipe = _recipe(checkpoint)
+    check_settings(model, checkpoint, recipe)
+    return assign_weights(model, checkpoint, recipe, new_head)
 
 
 def _recipe(checkpoint, position_grid=None):
@@ -103,7 +108,7 @@ def _recipe(checkpoint, position_grid=None):
                     f"{checkpoint} lacks {error}, which every checkpoint of "
                     f"its kind ({layout.__name__.split('.')[-1]}) has."
                 ) from error
-            except CheckpointError as error:
+            except (TypeError, ValueError, IndexError, AttributeError) as error:
                 raise CheckpointError(f"{checkpoint}: {error}") from error
     raise CheckpointError(
         f"{checkpoint} holds no model that is known here. Known are ViT, DeiT, "
@@ -112,7 +117,7 @@ def _recipe(checkpoint, position_grid=None):
     )
 
 
-def _build(recipe, num_classes, image_shape, arguments):
+def _build(recipe, num_channels, num_classes, image_shape, arguments):
     arguments = {**recipe.arguments, **arguments}
     if num_classes is not None:
         arguments["num_classes"] = num_classes
@@ -125,7 +130,8 @@ def _build(recipe, num_classes, image_shape, arguments):
         )
     grid = arguments.get("position_grid", (14, 14))
     if image_shape is None:
-        image_shape = (*(side * recipe.stride for side in grid), 3)
+        sides = (side * recipe.stride for side in grid)
+        image_shape = (*sides, num_channels)
     if None not in image_shape[:2]:
         arguments.pop("position_grid", None)  # the image's own
     if recipe.bit_resnet is not None:

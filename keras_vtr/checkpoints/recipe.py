@@ -49,6 +49,15 @@ class Recipe:
         num_stages = len(self.bit_resnet["num_units"])
         return self.arguments["patch_size"] * 4 * 2 ** max(num_stages - 1, 0)
 
+    def num_channels(self, shapes):
+        """Of the images, as the first convolution's kernel has it."""
+        path = "patches/projection/kernel"
+        if self.bit_resnet is not None:
+            path = "root_convolution/kernel"
+        source = self.weights[path]
+        blank = np.broadcast_to(np.float32(0), shapes[source.names[0]])
+        return source.convert(blank).shape[2]
+
 
 def dense(ours, theirs):
     """torch's matrices map by x W^T; ours by x W."""

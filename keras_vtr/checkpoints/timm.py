@@ -41,7 +41,7 @@ def recognize(shapes):
 
 
 def recipe(shapes, config, position_grid=None):
-    model_arguments = config.get("model_args", {})
+    model_arguments = config.get("model_args") or {}
     unknown = set(model_arguments) - VISIBLE_ARGUMENTS
     if unknown:
         raise CheckpointError(
@@ -104,6 +104,7 @@ def _encoder(shapes, model_arguments):
         "num_layers": num_layers,
         "num_heads": model_arguments.get("num_heads", by_size.get(hidden_dim)),
         "mlp_dim": mlp_dim,
+        "layer_norm_epsilon": 1e-6,
         "activation": "swiglu" if inner == 2 * mlp_dim else activation,
         "normalize_query_key": "blocks.0.attn.q_norm.weight" in shapes,
         "layer_scale": 1e-5 if "blocks.0.ls1.gamma" in shapes else None,

@@ -75,7 +75,7 @@ class PositionEmbedding(keras.layers.Layer):
     def build(self, tokens_shape, feature_map_shape=None):
         check_rank("tokens", tokens_shape, ("B", "N", "D"))
         check_static("tokens", tokens_shape, -1, "width D")
-        self.grid = self.grid_shape
+        self.grid = self.grid_shape and tuple(self.grid_shape)
         if self.grid is None and feature_map_shape is not None:
             check_static("feature_map", feature_map_shape, 1, "height")
             check_static("feature_map", feature_map_shape, 2, "width")
@@ -93,7 +93,10 @@ class PositionEmbedding(keras.layers.Layer):
 
     def call(self, tokens, feature_map=None):
         table = self.position_embedding
-        if feature_map is not None and grid_of(feature_map) != self.grid:
+        # Static shapes alone: in a graph the others are tensors.
+        if feature_map is not None and self.grid != tuple(
+            feature_map.shape[1:3]
+        ):
             table = self._resized(grid_of(feature_map))
         elif tokens.shape[1] not in (None, table.shape[1]):
             raise ValueError(

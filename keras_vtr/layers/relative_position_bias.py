@@ -83,7 +83,7 @@ class RelativePositionBias(keras.layers.Layer):
     def call(self, feature_map):
         rows, columns = grid_of(feature_map)
         table = keras.ops.convert_to_tensor(self.offset_bias)
-        if (rows, columns) != tuple(self.grid):
+        if tuple(feature_map.shape[1:3]) != tuple(self.grid):
             table = resize_grid(
                 table, (2 * rows - 1, 2 * columns - 1), "bilinear"
             )

@@ -1,7 +1,13 @@
-"""Writes the checkpoints again whose answers the golden files hold."""
+"""Writes the checkpoints again whose answers the golden files hold.
+
+    python -m tests.checkpoints.golden_weights FOLDER
+
+writes a tiny ViT as timm would, to try examples/finetune_vit.py on.
+"""
 
 import json
 import pathlib
+import sys
 
 import numpy as np
 import safetensors.numpy
@@ -36,3 +42,8 @@ def write(folder, shapes, config=None, as_npz=False):
         return folder / "weights.npz"
     safetensors.numpy.save_file(weights, folder / "model.safetensors")
     return folder
+
+
+if __name__ == "__main__":
+    cases = json.loads(str(np.load(GOLDEN / "timm.npz")["cases"]))
+    write(pathlib.Path(sys.argv[1]), **cases["vit"])

@@ -205,6 +205,8 @@ def test_positions_that_are_no_square_ask_for_their_grid(folder, weights):
         ),
         ({"model_args": {"act_layer": "quick_gelu"}}, "act_layer='quick_gelu'"),
         ({"global_pool": "map"}, "global_pool='map'"),
+        ({"pretrained_cfg": {"mean": 3}}, r"model\.safetensors"),
+        ({"model_args": ["num_heads"]}, r"model\.safetensors"),
     ],
 )
 def test_a_config_of_timms_that_asks_for_more_is_refused(

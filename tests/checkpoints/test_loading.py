@@ -98,6 +98,33 @@ def test_load_weights_fills_a_model_that_exists(folder):
     np.testing.assert_allclose(logits(model), GOLDEN["vit/0"], atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_heads": 2}, "num_heads=3, not 2"),
+        ({"activation": "relu"}, "activation='gelu', not 'relu'"),
+        ({"layer_norm_epsilon": 1e-3}, "layer_norm_epsilon"),
+        ({"pixel_mean": 0.0}, r"pixel_mean=\(127.5, 127.5, 127.5\)"),
+    ],
+)
+def test_settings_that_show_in_no_weight_are_compared(
+    folder, arguments, message
+):
+    model = build_vit(5, **{**TINY, **arguments})
+    with pytest.raises(CheckpointError, match=message):
+        load_weights(model, folder)
+
+
+def test_images_of_other_channels_are_known_by_the_kernel(tmp_path):
+    shapes = {k: tuple(v) for k, v in CASES["vit"]["shapes"].items()}
+    shapes["patch_embed.proj.weight"] = (24, 1, 16, 16)
+    weights = golden_weights.random_weights(shapes)
+    path = tmp_path / "gray.safetensors"
+    safetensors.numpy.save_file(weights, path)
+    model = from_pretrained(path, num_heads=3, verbose=False)
+    assert model.input_shape == (None, 64, 64, 1)
+
+
 def test_load_weights_resizes_positions_and_says_so(folder):
     shape = {"image_shape": (96, 64, 3), "position_interpolation": "bilinear"}
     model = build_vit(5, **{**TINY, **shape})
@@ -217,6 +244,19 @@ def test_without_the_library_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(CheckpointError, match=r"pip install 'keras-vtr\[hub"):
         from_pretrained("hf://someone/vit")
+
+
+def test_an_export_of_open_size_resizes_positions_by_itself(folder, tmp_path):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("exported by TensorFlow")
+    import tensorflow as tf
+
+    model = from_pretrained(folder, image_shape=(None, None, 3), verbose=False)
+    model.export(tmp_path / "export", verbose=False)
+    served = tf.saved_model.load(tmp_path / "export")
+    for i, size in enumerate([(64, 64), (96, 64)]):
+        found = served.serve(golden_weights.random_images(size))
+        np.testing.assert_allclose(found, GOLDEN[f"vit/{i}"], atol=1e-4)
 
 
 def test_the_model_survives_keras_saving(folder, tmp_path):
