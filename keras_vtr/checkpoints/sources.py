@@ -166,7 +166,7 @@ def _download(source, revision):
     except Exception as error:
         raise CheckpointError(
             f"{source} (revision {revision or 'main'}) could not be "
-            f"fetched: {type(error).__name__}: {error}. Is the name "
+            f"fetched: {type(error).__name__}: {error} Is the name "
             "right, and is there a connection? A folder that was "
             "downloaded before can be given instead."
         ) from error

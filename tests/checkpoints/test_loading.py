@@ -235,7 +235,7 @@ def test_without_connection_the_error_says_what_to_do(monkeypatch):
     with pytest.raises(
         CheckpointError,
         match=r"hf://someone/vit \(revision main\) could not be fetched: "
-        r"OSError: no route to host.* A folder",
+        r"OSError: no route to host.*A folder",
     ):
         from_pretrained("hf://someone/vit")
 
