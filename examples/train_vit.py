@@ -2,11 +2,11 @@
 
     pip install -e ".[examples]" && python examples/train_vit.py
 
-Takes about two minutes on two cores. Expect 0.97 or more of the held-out
-digits right for both; README.md has the measured numbers. The hybrid reads
-the feature map of a small ResNet, pixel by pixel; the pure one cuts the image
-into patches (Dosovitskiy et al. 2020, section 3.1). What they look at is
-written to vit_attention.png.
+Takes two to 3 minutes on two cores. Expect 0.980 of the held-out digits right
+for the pure one and 0.973 for the hybrid (other seeds: README.md). The hybrid
+reads a small ResNet's feature map, the pure one cuts the image into patches
+(Dosovitskiy et al. 2020, section 3.1). What they look at is written to
+vit_attention.png.
 """
 
 import argparse
