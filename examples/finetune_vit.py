@@ -4,11 +4,10 @@
 
 SOURCE is a file, a folder or "hf://organization/name" (pip install -e
 ".[hub]"): a checkpoint of Google's, timm's or Hugging Face's. FOLDER holds
-`class_name/picture.jpg`; a fifth of it is held out. Without FOLDER two sample
-photographs of scikit-learn, cut into pieces, stand in (".[examples]"), only
-to try the program: it takes about 30 seconds with a tiny checkpoint. Expect a
-table of losses and accuracies by epoch and finetuned.keras; ViT-B/16 at 224
-needs a GPU.
+`class_name/picture.jpg`; a fifth of it is held out. Without FOLDER pieces of
+scikit-learn's two photographs stand in (".[examples]"), only to try the
+program: it takes about 30 seconds with a tiny checkpoint. Expect losses and
+accuracies by epoch and finetuned.keras; ViT-B/16 at 224 needs a GPU.
 
 The recipe is Bao et al.'s (2021, BEiT): AdamW with warm-up and cosine, less in
 earlier layers, stochastic depth, a moving average of the weights.
@@ -45,7 +44,7 @@ def sample_folder():
 
 
 def load(folder, image_size, batch_size):
-    train, held_out = keras.utils.image_dataset_from_directory(
+    return keras.utils.image_dataset_from_directory(
         folder,
         image_size=image_size,
         batch_size=batch_size,
@@ -55,7 +54,6 @@ def load(folder, image_size, batch_size):
         crop_to_aspect_ratio=True,
         verbose=False,
     )
-    return train, held_out
 
 
 def build(arguments, num_classes):

@@ -2,7 +2,7 @@
 
     pip install -e ".[examples]" && python examples/train_vit.py
 
-Takes two to 3 minutes on two cores. Expect 0.980 of the held-out digits right
+Takes 2 to 3 minutes on two cores. Expect 0.980 of the held-out digits right
 for the pure one and 0.973 for the hybrid (other seeds: README.md). The hybrid
 reads a small ResNet's feature map, the pure one cuts the image into patches
 (Dosovitskiy et al. 2020, section 3.1). What they look at is written to
