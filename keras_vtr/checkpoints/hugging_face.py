@@ -48,6 +48,7 @@ ACTIVATIONS = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
 }
+UNUSED = ("embeddings.mask_token", "pooler.dense.weight", "pooler.dense.bias")
 HEADS = {
     "classifier": "head",
     "cls_classifier": "head",
@@ -78,25 +79,23 @@ def recipe(shapes, config, position_grid=None):
     weights |= recipes.convolution("patches/projection", prefix + PATCHES)
     _add_tokens(shapes, embeddings, kind, arguments, weights, position_grid)
     _add_heads(shapes, prefix, kind, arguments, weights)
-    arguments |= _pixels(config, kind)
-    root = f"{embeddings}patch_embeddings.backbone.bit."
-    bit_resnet = None
-    if f"{root}embedder.convolution.weight" in shapes:
-        bit_resnet, backbone_weights = recipes.bit_resnet(
-            shapes,
-            f"{root}embedder.convolution",
-            f"{root}embedder.norm",
-            root + "encoder.stages.{stage}.layers.{unit}",
-        )
-        weights |= backbone_weights
+    pixels, remarks = _pixels(config, kind)
+    bit_resnet, backbone_weights = _backbone(shapes, embeddings)
+    arguments |= pixels
+    weights |= backbone_weights
     # Heads read the token itself, without the pooler.
-    unused = tuple(
-        prefix + name
-        for name in ("embeddings.mask_token", "pooler.dense.weight")
-        + ("pooler.dense.bias",)
-    )
+    unused = tuple(prefix + name for name in UNUSED)
     family = f"Hugging Face {kind}"
-    return Recipe(family, arguments, weights, bit_resnet, unused)
+    return Recipe(family, arguments, weights, bit_resnet, unused, remarks)
+
+
+def _backbone(shapes, prefix):
+    root = f"{prefix}patch_embeddings.backbone.bit."
+    if f"{root}embedder.convolution.weight" not in shapes:
+        return None, {}
+    unit = root + "encoder.stages.{stage}.layers.{unit}"
+    names = (f"{root}embedder.convolution", f"{root}embedder.norm")
+    return recipes.bit_resnet(shapes, *names, unit)
 
 
 def _add_tokens(shapes, prefix, kind, arguments, weights, position_grid):
@@ -229,19 +228,23 @@ def _add_heads(shapes, prefix, kind, arguments, weights):
 
 
 def _pixels(config, kind):
-    """From preprocessor_config.json; else the family's."""
+    """From preprocessor_config.json; else the family's, with a remark."""
     given = config.get("preprocessor", {})
     unit = 1.0 / given.get("rescale_factor", 1 / 255)
-    if not given.get("do_normalize", True):
-        return {"pixel_mean": 0.0, "pixel_deviation": unit}
-    if "image_mean" in given:
-        return {
-            "pixel_mean": tuple(unit * x for x in given["image_mean"]),
-            "pixel_deviation": tuple(unit * x for x in given["image_std"]),
-        }
+    mean, deviation = recipes.IMAGENET_MEAN, recipes.IMAGENET_DEVIATION
     if kind in ("vit", "vit-hybrid"):
-        return {"pixel_mean": 127.5, "pixel_deviation": 127.5}
-    return {
-        "pixel_mean": recipes.IMAGENET_MEAN,
-        "pixel_deviation": recipes.IMAGENET_DEVIATION,
-    }
+        mean = deviation = 127.5
+    remarks = ()
+    if not given.get("do_normalize", True):
+        mean, deviation = 0.0, unit
+    elif "image_mean" in given:
+        mean, deviation = (
+            tuple(unit * x for x in given[key])
+            for key in ("image_mean", "image_std")
+        )
+    else:
+        remarks = (
+            "There is no preprocessor_config.json; assumed "
+            f"pixel_mean={mean}, pixel_deviation={deviation}.",
+        )
+    return {"pixel_mean": mean, "pixel_deviation": deviation}, remarks

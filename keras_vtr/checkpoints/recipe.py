@@ -31,7 +31,7 @@ class Recipe:
         weights: Path of our weight to `Source`.
         bit_resnet: Arguments of the hybrid's backbone, or None.
         unused: Names in the file that our model has no use for.
-        remarks: What had to be assumed.
+        remarks: What had to be assumed of the pixels' normalization.
     """
 
     family: str

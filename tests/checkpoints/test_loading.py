@@ -115,6 +115,12 @@ def test_settings_that_show_in_no_weight_are_compared(
         load_weights(model, folder)
 
 
+def test_pixels_that_were_only_assumed_are_not_compared(folder):
+    (folder / "config.json").unlink()
+    report = load_weights(build_vit(5, **TINY, pixel_mean=0.0), folder)
+    assert "assumed pixel_mean" in report.remarks[0]
+
+
 def test_images_of_other_channels_are_known_by_the_kernel(tmp_path):
     shapes = {k: tuple(v) for k, v in CASES["vit"]["shapes"].items()}
     shapes["patch_embed.proj.weight"] = (24, 1, 16, 16)
