@@ -67,7 +67,9 @@ OUTSIDE = {
 
 
 @pytest.mark.parametrize("options", OUTSIDE.values(), ids=OUTSIDE)
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_two_equal_optimizers_inside_are_one_outside(
     options, jit_compile, batch
 ):
