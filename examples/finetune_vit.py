@@ -6,8 +6,8 @@ SOURCE is a file, a folder or "hf://organization/name" (pip install -e
 ".[hub]"): a checkpoint of Google's, timm's or Hugging Face's. FOLDER holds
 `class_name/picture.jpg`; a fifth of it is held out. Without FOLDER pieces of
 scikit-learn's two photographs stand in (".[examples]"), only to try the
-program: it takes about 30 seconds with a tiny checkpoint. Expect losses and
-accuracies by epoch and finetuned.keras; ViT-B/16 at 224 needs a GPU.
+program: it takes about 20 seconds with a tiny checkpoint. Expect losses and
+accuracies by epoch and finetuned.keras.
 
 The recipe is Bao et al.'s (2021, BEiT): AdamW with warm-up and cosine, less in
 earlier layers, stochastic depth, a moving average of the weights.

@@ -79,18 +79,14 @@ def check_settings(model, checkpoint, recipe):
 def assign_weights(model, checkpoint, recipe, new_head):
     """Reads and checks everything before the first weight is changed."""
     paths = [weight.path for weight in model.weights]
-    is_left = {
-        path: path.startswith(HEADS) and (new_head or path not in paths)
-        for path in recipe.weights
-    }
-    missing = [
+    left = {
         path
-        for path in paths
-        if path not in recipe.weights or is_left.get(path, False)
-    ]
-    unplaced = [
-        path for path in recipe.weights if path not in paths + _left(is_left)
-    ]
+        for path in recipe.weights
+        if path.startswith(HEADS) and (new_head or path not in paths)
+    }
+    wanted = recipe.weights.keys() - left
+    missing = [path for path in paths if path not in wanted]
+    unplaced = wanted - set(paths)
     _check_complete(model, checkpoint, recipe, missing, unplaced, new_head)
     remarks = list(recipe.remarks)
     has_grid = any(
@@ -126,10 +122,6 @@ def assign_weights(model, checkpoint, recipe, new_head):
     )
 
 
-def _left(is_left):
-    return [path for path, left in is_left.items() if left]
-
-
 def _check_complete(model, checkpoint, recipe, missing, unplaced, new_head):
     known = {name for x in recipe.weights.values() for name in x.names}
     unexpected = checkpoint.shapes.keys() - known - set(recipe.unused)
@@ -148,13 +140,15 @@ def _check_complete(model, checkpoint, recipe, missing, unplaced, new_head):
     text = "; ".join(
         f"{title}: {sorted(names)}" for title, names in problems if names
     )
-    mend = ""
-    if any(path.startswith(HEADS) for path in not_new):
-        mend = " `new_head=True` makes a new head."
     raise CheckpointError(
         f"{checkpoint} ({recipe.family}) doesn't fit. {text}. Nothing was "
-        f"loaded.{mend}"
+        f"loaded.{_mend(not_new)}"
     )
+
+
+def _mend(paths):
+    is_head = any(path.startswith(HEADS) for path in paths)
+    return " `new_head=True` makes a new head." if is_head else ""
 
 
 def _check_shape(weight, source, checkpoint, recipe, has_grid):
@@ -182,8 +176,7 @@ def _check_shape(weight, source, checkpoint, recipe, has_grid):
     raise CheckpointError(
         f"{checkpoint}: {', '.join(source.names)} makes a weight of shape "
         f"{shape}; the model's {weight.path} has {tuple(weight.shape)}. "
-        "Nothing was loaded."
-        + (" `new_head=True` makes a new head." * ("head" in weight.path))
+        f"Nothing was loaded.{_mend([weight.path])}"
     )
 
 
@@ -193,11 +186,11 @@ def _value(model, weight, checkpoint, recipe):
     if value.shape == tuple(weight.shape):
         return value
     layer = model.get_layer("positions")
-    num_class_tokens = layer.num_class_tokens
+    num_leading = layer.num_leading_tokens
     grid = recipe.arguments["position_grid"]
-    rest = value[0, num_class_tokens:].reshape(*grid, -1)
+    rest = value[0, num_leading:].reshape(*grid, -1)
     rest = resize_grid(
         rest, layer.grid, recipe.arguments["position_interpolation"]
     )
     rest = keras.ops.convert_to_numpy(rest).reshape(1, -1, value.shape[-1])
-    return np.concatenate([value[:, :num_class_tokens], rest], axis=1)
+    return np.concatenate([value[:, :num_leading], rest], axis=1)

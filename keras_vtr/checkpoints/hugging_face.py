@@ -1,7 +1,6 @@
 """transformers' folders: ViT, DeiT, DINOv2 (and registers), ViT-hybrid.
 
-Files carry the names of transformers 4; models of version 5 have others in
-memory. Both are read: `NAMES_4` and `NAMES_5` say how they differ.
+Files carry version 4's names, version 5 has others in memory; both are read.
 """
 
 import re
@@ -12,10 +11,11 @@ from keras_vtr.checkpoints import recipe as recipes
 from keras_vtr.checkpoints.recipe import Recipe
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.tensor_file import CheckpointError
+from keras_vtr.models.pixels import IMAGENET_DEVIATION
+from keras_vtr.models.pixels import IMAGENET_MEAN
 
 POSITIONS = "position_embeddings"
 PATCHES = "embeddings.patch_embeddings.projection"
-# Of a block, below its prefix.
 NAMES_4 = {
     "query_projection": "attention.attention.query",
     "key_projection": "attention.attention.key",
@@ -231,7 +231,7 @@ def _pixels(config, kind):
     """From preprocessor_config.json; else the family's, with a remark."""
     given = config.get("preprocessor", {})
     unit = 1.0 / given.get("rescale_factor", 1 / 255)
-    mean, deviation = recipes.IMAGENET_MEAN, recipes.IMAGENET_DEVIATION
+    mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
     if kind in ("vit", "vit-hybrid"):
         mean = deviation = 127.5
     remarks = ()

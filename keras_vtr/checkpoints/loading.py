@@ -32,7 +32,7 @@ def from_pretrained(
 
     Args:
         source: Path of a file or folder, or "hf://organization/name" (needs
-            `pip install 'keras-vtr[hub]'`). `.pth` and `.bin` need
+            `pip install huggingface-hub`). `.pth` and `.bin` need
             `torch>=2.10`; prefer safetensors.
         num_classes: Default: the checkpoint's own head. A number makes a new
             head of zeros (Dosovitskiy et al. 2020, section 3.2); 0 leaves the

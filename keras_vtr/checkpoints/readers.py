@@ -47,13 +47,14 @@ class SafetensorsFile(TensorFile):
         """The library takes the last of two equal names without a word."""
 
         def unique(pairs):
-            names = [name for name, _ in pairs]
-            for name in names:
-                if names.count(name) > 1:
+            found = {}
+            for name, value in pairs:
+                if name in found:
                     raise CheckpointError(
                         f"{self.path}: two tensors have the name {name!r}."
                     )
-            return dict(pairs)
+                found[name] = value
+            return found
 
         with open(self.path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")

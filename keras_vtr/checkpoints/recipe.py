@@ -9,9 +9,6 @@ import numpy as np
 
 from keras_vtr.checkpoints.tensor_file import CheckpointError
 
-IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
-
 
 @dataclasses.dataclass(frozen=True)
 class Source:

@@ -78,8 +78,6 @@ def open_checkpoint(source, revision=None, sha256=None):
     config_folder = folder if folder.is_dir() else folder.parent
     try:
         return Checkpoint(paths, _read_config(config_folder))
-    except CheckpointError:
-        raise
     except OSError as error:
         raise CheckpointError(f"{source} can't be read: {error}") from error
 
@@ -90,6 +88,8 @@ def _weight_files(folder):
             return [folder / name]
     if (folder / INDEX).exists():
         index = _read_json(folder / INDEX)
+        if not isinstance(index.get("weight_map"), dict):
+            raise CheckpointError(f"{folder / INDEX} has no weight_map.")
         names = sorted(set(index["weight_map"].values()))
         if any(pathlib.Path(name).name != name for name in names):
             raise CheckpointError(
@@ -148,7 +148,7 @@ def _download(source, revision):
     except ImportError as error:
         raise CheckpointError(
             f"{source} is fetched by huggingface_hub, which is not installed. "
-            "pip install 'keras-vtr[hub]', or give a folder."
+            "pip install huggingface-hub, or give a folder."
         ) from error
 
     def fetch(*patterns):

@@ -10,6 +10,8 @@ from keras_vtr.checkpoints import recipe as recipes
 from keras_vtr.checkpoints.recipe import Recipe
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.tensor_file import CheckpointError
+from keras_vtr.models.pixels import IMAGENET_DEVIATION
+from keras_vtr.models.pixels import IMAGENET_MEAN
 from keras_vtr.models.vit import SIZES
 
 POOLINGS = {"token": "class_token", "avg": "mean"}
@@ -32,6 +34,11 @@ VISIBLE_ARGUMENTS = {
     "mlp_layer",
     "act_layer",
     "qk_norm",
+}
+HEADS = {  # theirs: ours, and the argument that says its width
+    "head": ("head", "num_classes"),
+    "head_dist": ("distillation_head", "num_classes"),
+    "pre_logits.fc": ("representation", "representation_dim"),
 }
 ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "relu": "relu"}
 
@@ -68,19 +75,10 @@ def recipe(shapes, config, position_grid=None):
     if "reg_token" in shapes:
         weights["register_tokens/class_token"] = Source(("reg_token",))
     _add_positions(shapes, arguments, weights, position_grid)
-    heads = {
-        "head": "head",
-        "head_dist": "distillation_head",
-        "pre_logits.fc": "representation",
-    }
-    for theirs, ours in heads.items():
+    for theirs, (ours, key) in HEADS.items():
         if f"{theirs}.weight" in shapes:
             weights |= recipes.dense(ours, theirs)
-    for key, name in (("num_classes", "head"),) + (
-        ("representation_dim", "pre_logits.fc"),
-    ):
-        if f"{name}.weight" in shapes:
-            arguments[key] = shapes[f"{name}.weight"][0]
+            arguments[key] = shapes[f"{theirs}.weight"][0]
     bit_resnet, backbone_weights = _backbone(shapes)
     weights |= encoder_weights | backbone_weights
     pixels, remarks = _pixels(shapes, config)
@@ -213,11 +211,11 @@ def _pixels(shapes, config):
         return {"pixel_mean": mean, "pixel_deviation": deviation}, ()
     mean, deviation = 127.5, 127.5
     if "dist_token" in shapes or "blocks.0.ls1.gamma" in shapes:
-        mean, deviation = recipes.IMAGENET_MEAN, recipes.IMAGENET_DEVIATION
+        mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
     remark = (
         f"There is no config.json; assumed pixel_mean={mean}, "
         f"pixel_deviation={deviation}. DeiT without distillation needs "
-        f"pixel_mean={recipes.IMAGENET_MEAN}, "
-        f"pixel_deviation={recipes.IMAGENET_DEVIATION}."
+        f"pixel_mean={IMAGENET_MEAN}, "
+        f"pixel_deviation={IMAGENET_DEVIATION}."
     )
     return {"pixel_mean": mean, "pixel_deviation": deviation}, (remark,)

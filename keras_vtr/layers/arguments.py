@@ -43,6 +43,15 @@ def check_grid_shape(value):
         check_positive_int(f"{name} of grid_shape", side)
 
 
+def grid_for(grid_shape, feature_map_shape):
+    """(rows, columns) that a table is made for: as given, or as the map's."""
+    if grid_shape is not None:
+        return tuple(grid_shape)
+    check_static("feature_map", feature_map_shape, 1, "height")
+    check_static("feature_map", feature_map_shape, 2, "width")
+    return tuple(feature_map_shape[1:3])
+
+
 def check_count(name, value):
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(

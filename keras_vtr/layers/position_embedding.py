@@ -1,14 +1,16 @@
 import keras
 
 from keras_vtr.layers.arguments import check_choice
+from keras_vtr.layers.arguments import check_count
 from keras_vtr.layers.arguments import check_grid_shape
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.arguments import grid_for
 from keras_vtr.layers.interpolation import INTERPOLATIONS
 from keras_vtr.layers.interpolation import interpolation_matrix
 from keras_vtr.layers.interpolation import resize_grid
 
-INITIALIZER = {"stddev": 0.02}
+DEVIATION = 0.02  # of the tables at the start, as the authors' code has it
 
 
 def grid_of(feature_map):
@@ -33,7 +35,7 @@ class PositionEmbedding(keras.layers.Layer):
     Args:
         grid_shape: (rows, columns) that the table is made for. Default: those
             of the `feature_map` that the layer is built with.
-        num_class_tokens: How many tokens stand in front of the grid's.
+        num_leading_tokens: How many tokens stand in front of the grid's.
         interpolation: How the table is resized: `"bilinear"` (corners on
             corners, as Google's code), `"bicubic"` (torch's), or
             `"bicubic_antialias"` (timm's).
@@ -61,33 +63,31 @@ class PositionEmbedding(keras.layers.Layer):
     def __init__(
         self,
         grid_shape=None,
-        num_class_tokens=0,
+        num_leading_tokens=0,
         interpolation="bilinear",
         **kwargs,
     ):
         super().__init__(**kwargs)
         check_grid_shape(grid_shape)
+        check_count("num_leading_tokens", num_leading_tokens)
         check_choice("interpolation", interpolation, INTERPOLATIONS)
         self.grid_shape = grid_shape
-        self.num_class_tokens = num_class_tokens
+        self.num_leading_tokens = num_leading_tokens
         self.interpolation = interpolation
 
     def build(self, tokens_shape, feature_map_shape=None):
         check_rank("tokens", tokens_shape, ("B", "N", "D"))
         check_static("tokens", tokens_shape, -1, "width D")
-        self.grid = self.grid_shape and tuple(self.grid_shape)
-        if self.grid is None and feature_map_shape is not None:
-            check_static("feature_map", feature_map_shape, 1, "height")
-            check_static("feature_map", feature_map_shape, 2, "width")
-            self.grid = tuple(feature_map_shape[1:3])
-        if self.grid is None:
+        self.grid = None
+        if self.grid_shape is None and feature_map_shape is None:
             check_static("tokens", tokens_shape, -2, "length N")
             length = tokens_shape[1]
         else:
-            length = self.num_class_tokens + self.grid[0] * self.grid[1]
+            self.grid = grid_for(self.grid_shape, feature_map_shape)
+            length = self.num_leading_tokens + self.grid[0] * self.grid[1]
         self.position_embedding = self.add_weight(
             shape=(1, length, tokens_shape[-1]),
-            initializer=keras.initializers.RandomNormal(**INITIALIZER),
+            initializer=keras.initializers.RandomNormal(stddev=DEVIATION),
             name="position_embedding",
         )
 
@@ -114,15 +114,15 @@ class PositionEmbedding(keras.layers.Layer):
         return {
             **super().get_config(),
             "grid_shape": self.grid_shape,
-            "num_class_tokens": self.num_class_tokens,
+            "num_leading_tokens": self.num_leading_tokens,
             "interpolation": self.interpolation,
         }
 
     def _resized(self, grid):
         table = keras.ops.convert_to_tensor(self.position_embedding)
-        first = table[:, : self.num_class_tokens]
+        first = table[:, : self.num_leading_tokens]
         rest = keras.ops.reshape(
-            table[0, self.num_class_tokens :], (*self.grid, table.shape[-1])
+            table[0, self.num_leading_tokens :], (*self.grid, table.shape[-1])
         )
         rest = resize_grid(rest, grid, self.interpolation)
         rest = keras.ops.reshape(rest, (1, grid[0] * grid[1], table.shape[-1]))
@@ -180,15 +180,11 @@ class PositionEmbedding2D(keras.layers.Layer):
                 "row's, half the column's. Received: feature_map.shape="
                 f"{tuple(feature_map_shape)}"
             )
-        self.grid = self.grid_shape
-        if self.grid is None:
-            check_static("feature_map", feature_map_shape, 1, "height")
-            check_static("feature_map", feature_map_shape, 2, "width")
-            self.grid = tuple(feature_map_shape[1:3])
+        self.grid = grid_for(self.grid_shape, feature_map_shape)
         self.row_embedding, self.column_embedding = (
             self.add_weight(
                 shape=(length, hidden_dim // 2),
-                initializer=keras.initializers.RandomNormal(**INITIALIZER),
+                initializer=keras.initializers.RandomNormal(stddev=DEVIATION),
                 name=name,
             )
             for name, length in zip(

@@ -4,7 +4,7 @@ from keras_vtr.layers.arguments import check_count
 from keras_vtr.layers.arguments import check_grid_shape
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
-from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.arguments import grid_for
 from keras_vtr.layers.interpolation import resize_grid
 from keras_vtr.layers.position_embedding import grid_of
 
@@ -28,14 +28,14 @@ class RelativePositionBias(keras.layers.Layer):
         num_heads: H.
         grid_shape: (rows, columns) that the table is made for. Default: those
             of the `feature_map` that the layer is built with.
-        num_class_tokens: How many tokens stand in front of the grid's.
+        num_leading_tokens: How many tokens stand in front of the grid's.
 
     Call arguments:
         feature_map: (B, rows, columns, ...). Only its shape is read.
 
     Returns:
         (1, H, T, T), to add to the logits of self attention;
-        T = num_class_tokens + rows * columns.
+        T = num_leading_tokens + rows * columns.
 
     Raises:
         ValueError: If an argument is out of its range, or the grid is unknown
@@ -50,30 +50,26 @@ class RelativePositionBias(keras.layers.Layer):
     """
 
     def __init__(
-        self, num_heads, grid_shape=None, num_class_tokens=0, **kwargs
+        self, num_heads, grid_shape=None, num_leading_tokens=0, **kwargs
     ):
         super().__init__(**kwargs)
         check_positive_int("num_heads", num_heads)
         check_grid_shape(grid_shape)
-        check_count("num_class_tokens", num_class_tokens)
+        check_count("num_leading_tokens", num_leading_tokens)
         self.num_heads = num_heads
         self.grid_shape = grid_shape
-        self.num_class_tokens = num_class_tokens
+        self.num_leading_tokens = num_leading_tokens
 
     def build(self, feature_map_shape):
         letters = ("B", "rows", "columns", "D")
         check_rank("feature_map", feature_map_shape, letters)
-        self.grid = self.grid_shape
-        if self.grid is None:
-            check_static("feature_map", feature_map_shape, 1, "height")
-            check_static("feature_map", feature_map_shape, 2, "width")
-            self.grid = tuple(feature_map_shape[1:3])
+        self.grid = grid_for(self.grid_shape, feature_map_shape)
         self.offset_bias = self.add_weight(
             shape=(2 * self.grid[0] - 1, 2 * self.grid[1] - 1, self.num_heads),
             initializer="zeros",
             name="offset_bias",
         )
-        if self.num_class_tokens:
+        if self.num_leading_tokens:
             self.class_bias = self.add_weight(
                 shape=(3, self.num_heads),
                 initializer="zeros",
@@ -83,7 +79,7 @@ class RelativePositionBias(keras.layers.Layer):
     def call(self, feature_map):
         rows, columns = grid_of(feature_map)
         table = keras.ops.convert_to_tensor(self.offset_bias)
-        if tuple(feature_map.shape[1:3]) != tuple(self.grid):
+        if tuple(feature_map.shape[1:3]) != self.grid:
             table = resize_grid(
                 table, (2 * rows - 1, 2 * columns - 1), "bilinear"
             )
@@ -97,7 +93,7 @@ class RelativePositionBias(keras.layers.Layer):
             axis=0,
         )  # (N, N, H)
         bias = keras.ops.transpose(bias, (2, 0, 1))[None]
-        if self.num_class_tokens:
+        if self.num_leading_tokens:
             bias = self._with_class_tokens(bias, rows * columns)
         return keras.ops.cast(bias, self.compute_dtype)
 
@@ -105,7 +101,7 @@ class RelativePositionBias(keras.layers.Layer):
         length = None
         if None not in feature_map_shape[1:3]:
             length = feature_map_shape[1] * feature_map_shape[2]
-            length += self.num_class_tokens
+            length += self.num_leading_tokens
         return (1, self.num_heads, length, length)
 
     def get_config(self):
@@ -113,12 +109,12 @@ class RelativePositionBias(keras.layers.Layer):
             **super().get_config(),
             "num_heads": self.num_heads,
             "grid_shape": self.grid_shape,
-            "num_class_tokens": self.num_class_tokens,
+            "num_leading_tokens": self.num_leading_tokens,
         }
 
     def _with_class_tokens(self, bias, length):
         """(1, H, N, N) -> (1, H, T, T), the class tokens' rows first."""
-        num = self.num_class_tokens
+        num = self.num_leading_tokens
         to_patch, from_patch, among = (
             keras.ops.cast(self.class_bias, bias.dtype)[i][None, :, None, None]
             for i in range(3)

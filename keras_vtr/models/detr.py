@@ -6,12 +6,10 @@ from keras_vtr.layers import SinePositionEncoding2D
 from keras_vtr.layers import TransformerDecoder
 from keras_vtr.layers import TransformerEncoder
 from keras_vtr.models.detection_model import DetectionModel
+from keras_vtr.models.pixels import IMAGENET_DEVIATION
+from keras_vtr.models.pixels import IMAGENET_MEAN
 from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
-
-# ImageNet's mean and deviation of red, green and blue (torchvision).
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_DEVIATION = (58.395, 57.12, 57.375)
 
 
 def build_detr(
@@ -146,7 +144,7 @@ def _check_arguments(num_classes, hidden_dim, num_heads):
 def _pixels(images, mean, deviation):
     num_channels = images.shape[-1]
     if mean is None and deviation is None and num_channels == 3:
-        mean, deviation = PIXEL_MEAN, PIXEL_DEVIATION
+        mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
     if mean is None or deviation is None:
         raise ValueError(
             "`pixel_mean` and `pixel_deviation` must both be given; only for "

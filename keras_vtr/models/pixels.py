@@ -2,6 +2,10 @@
 
 import keras
 
+# Of ImageNet's red, green and blue, in [0, 255] (torchvision).
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
+
 
 def image_input(image_shape):
     """Symbolic images, (B, *image_shape)."""

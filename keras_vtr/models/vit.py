@@ -122,7 +122,7 @@ def build_vit(
     )
     images = image_input(image_shape)
     pixels = normalize_pixels(images, pixel_mean, pixel_deviation)
-    hidden_dim = hidden_dim or SIZES[size][0]
+    hidden_dim = SIZES[size][0] if hidden_dim is None else hidden_dim
     patches = PatchEmbedding(
         hidden_dim, patch_size, flatten=False, name="patches"
     )(pixels if backbone is None else backbone(pixels))

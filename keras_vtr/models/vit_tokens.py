@@ -37,7 +37,7 @@ def place_tokens(
     if position == "relative":
         num_leading = num_class + num_register
         bias = RelativePositionBias(
-            num_heads, num_class_tokens=num_leading, **options
+            num_heads, num_leading_tokens=num_leading, **options
         )(patches)
     tokens = keras.layers.Reshape((-1, patches.shape[-1]), name="tokens")(
         patches
@@ -50,7 +50,7 @@ def place_tokens(
         tokens = ClassToken(num_class, name="class_token")(tokens)
     if position == "learned_1d":
         tokens = PositionEmbedding(
-            num_class_tokens=num_class, interpolation=interpolation, **options
+            num_leading_tokens=num_class, interpolation=interpolation, **options
         )(tokens, feature_map=patches)
     if num_register:
         tokens = ClassToken(

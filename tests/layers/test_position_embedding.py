@@ -49,7 +49,7 @@ GRID = {"tokens": (2, 16, 8), "feature_map": (2, 3, 5, 8)}
 def test_with_a_grid_it_passes_the_layer_check(grid_shape, tmp_path):
     config = {
         "grid_shape": grid_shape,
-        "num_class_tokens": 1,
+        "num_leading_tokens": 1,
         "interpolation": "bicubic",
     }
     check_layer(
@@ -63,7 +63,7 @@ def test_with_a_grid_it_passes_the_layer_check(grid_shape, tmp_path):
 
 
 def test_another_grid_gets_a_resized_table_and_the_class_token_its_own(rng):
-    layer = PositionEmbedding(grid_shape=(2, 2), num_class_tokens=1)
+    layer = PositionEmbedding(grid_shape=(2, 2), num_leading_tokens=1)
     layer(np.zeros((1, 5, 1)), feature_map=np.zeros((1, 2, 2, 1)))
     layer.set_weights([np.array([9, 0, 2, 4, 6], "float32")[None, :, None]])
     found = layer(np.zeros((1, 10, 1)), feature_map=np.zeros((1, 3, 3, 1)))

@@ -52,7 +52,6 @@ def test_equals_tensorflow_addons_on_a_branch_times_its_survival():
     np.testing.assert_allclose(
         shortcut + to_numpy(layer(scaled)), golden["inference"], atol=1e-6
     )
-    found = shortcut + to_numpy(layer(scaled, training=True))
     outcomes = {"kept": golden["kept"], "dropped": golden["dropped"]}
     seen = set()
     for _ in range(20):

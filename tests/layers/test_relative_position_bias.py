@@ -13,7 +13,7 @@ MAP = {"feature_map": (1, 3, 5, 7)}
 
 @pytest.mark.parametrize("grid_shape", [None, (3, 5), (2, 7)], ids=str)
 def test_passes_the_layer_check(grid_shape, tmp_path):
-    config = {"num_heads": 2, "grid_shape": grid_shape, "num_class_tokens": 2}
+    config = {"num_heads": 2, "grid_shape": grid_shape, "num_leading_tokens": 2}
     check_layer(
         RelativePositionBias,
         config,
@@ -41,7 +41,7 @@ def test_the_bias_depends_on_the_offset_alone():
 
 
 def test_class_tokens_have_three_numbers_a_head():
-    layer = RelativePositionBias(num_heads=2, num_class_tokens=1)
+    layer = RelativePositionBias(num_heads=2, num_leading_tokens=1)
     layer(np.ones((1, 2, 2, 4)))
     set_weights(layer)
     to_patch, from_patch, among = layer.get_weights()[1]
