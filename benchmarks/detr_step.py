@@ -42,6 +42,7 @@ def main():
     model = keras_vtr.models.build_detr(
         10,
         image_shape=(64, 64, 1),
+        backbone=keras_vtr.backbones.build_convolution_stem((64, 64, 1)),
         num_queries=10,
         hidden_dim=96,
         num_heads=4,

@@ -15,6 +15,7 @@ def check_layer(
     without_gradient=(),
     lengths_are_free=True,
     batch_is_free=True,
+    output_dtype=None,
     tmp_path=None,
 ):
     """Checks what must hold for any layer.
@@ -24,13 +25,14 @@ def check_layer(
         config: Its constructor's arguments.
         shapes: Dict of call argument to shape with the batch axis; lengths are
             best pairwise different primes. Names that end in "_mask" get
-            booleans.
+            booleans. A list of shapes makes a list of inputs.
         output_shape: What the call must return for them.
         without_gradient: Ends of the paths of weights that can't have one: the
             bias of the keys moves all logits of a softmax alike.
         lengths_are_free: Whether the layer works with lengths that are
             unknown when it is built; False where they fix a table.
         batch_is_free: Whether the output has the inputs' batch.
+        output_dtype: Of the output, if it isn't that of the dtype policy.
         tmp_path: Where to save the model.
     """
     inputs = make_inputs(shapes)
@@ -46,7 +48,7 @@ def check_layer(
         lengths_are_free,
         batch_is_free,
     )
-    _check_precision(layer_class, config, inputs)
+    _check_precision(layer_class, config, inputs, output_dtype)
     model = _check_fit(layer_class, config, inputs, shapes, without_gradient)
     _check_saving(model, inputs, tmp_path)
 
@@ -58,6 +60,8 @@ def make_inputs(shapes, seed=3):
         if name.endswith("_mask"):
             inputs[name] = rng.random(shape) < 0.7
             inputs[name][:, 0] = True
+        elif isinstance(shape, list):
+            inputs[name] = [rng.normal(size=x).astype("float32") for x in shape]
         else:
             inputs[name] = rng.normal(size=shape).astype("float32")
     return inputs
@@ -70,22 +74,27 @@ def to_numpy(x):
 def set_weights(layer, seed=5):
     """Random weights, biases and norms too, the same for the same shapes."""
     rng = np.random.default_rng(seed)
-    layer.set_weights(
-        [
-            rng.normal(0.0, 0.3, size=weight.shape).astype("float32")
-            for weight in layer.get_weights()
-        ]
-    )
+    for weight in layer.weights:
+        value = rng.normal(0.0, 0.3, size=weight.shape)
+        if weight.path.endswith("variance"):
+            value = 0.5 + abs(value)
+        weight.assign(value)
 
 
 def symbolic(shapes, with_length=True):
     """Inputs with unknown batch and, if asked, unknown length."""
-    return {
-        name: keras.Input(
+
+    def one(name, shape):
+        return keras.Input(
             batch_shape=(None, *_sides(shape, with_length)),
             dtype="bool" if name.endswith("_mask") else "float32",
             name=name,
         )
+
+    return {
+        name: [one(f"{name}_{i}", x) for i, x in enumerate(shape)]
+        if isinstance(shape, list)
+        else one(name, shape)
         for name, shape in shapes.items()
     }
 
@@ -146,7 +155,7 @@ def _check_shapes(
         assert tuple(model(inputs).shape) == tuple(output_shape)
 
 
-def _check_precision(layer_class, config, inputs):
+def _check_precision(layer_class, config, inputs, output_dtype):
     exact = layer_class(**config)
     exact(**inputs)
     set_weights(exact)
@@ -157,7 +166,8 @@ def _check_precision(layer_class, config, inputs):
         assert all(weight.dtype == "float32" for weight in layer.weights)
         set_weights(layer)
         output = layer(**inputs)
-        assert keras.backend.standardize_dtype(output.dtype) == policy[6:]
+        dtype = keras.backend.standardize_dtype(output.dtype)
+        assert dtype == (output_dtype or policy[6:])
         np.testing.assert_allclose(
             to_numpy(output), expected, atol=tolerance, rtol=tolerance
         )

@@ -8,10 +8,10 @@ import re
 
 import numpy as np
 
-from keras_vtr.checkpoints.recipe import Recipe
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.recipe import count_layers
 from keras_vtr.checkpoints.recipe import square_grid
+from keras_vtr.checkpoints.vit_recipe import VitRecipe
 
 POSITIONS = "Transformer/posembed_input/pos_embedding"
 STANDARDIZATION_EPSILON = 1e-8
@@ -67,7 +67,7 @@ def recipe(shapes, config, position_grid=None):
         ours: Source(tuple(prefix + x for x in source.names), source.convert)
         for ours, source in weights.items()
     }
-    return Recipe("Google", arguments, weights, bit_resnet)
+    return VitRecipe("Google", arguments, weights, bit_resnet=bit_resnet)
 
 
 def _encoder(shapes):

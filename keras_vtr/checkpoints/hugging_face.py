@@ -8,9 +8,10 @@ import re
 import numpy as np
 
 from keras_vtr.checkpoints import recipe as recipes
-from keras_vtr.checkpoints.recipe import Recipe
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.tensor_file import CheckpointError
+from keras_vtr.checkpoints.vit_recipe import VitRecipe
+from keras_vtr.checkpoints.vit_recipe import read_bit_resnet
 from keras_vtr.models.pixels import IMAGENET_DEVIATION
 from keras_vtr.models.pixels import IMAGENET_MEAN
 
@@ -48,6 +49,7 @@ ACTIVATIONS = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
 }
+# Heads read the token itself, without the pooler.
 UNUSED = ("embeddings.mask_token", "pooler.dense.weight", "pooler.dense.bias")
 HEADS = {
     "classifier": "head",
@@ -79,14 +81,23 @@ def recipe(shapes, config, position_grid=None):
     weights |= recipes.convolution("patches/projection", prefix + PATCHES)
     _add_tokens(shapes, embeddings, kind, arguments, weights, position_grid)
     _add_heads(shapes, prefix, kind, arguments, weights)
-    pixels, remarks = _pixels(config, kind)
+    mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
+    if kind in ("vit", "vit-hybrid"):
+        mean = deviation = 127.5
+    pixels, remarks = recipes.pixels(config, mean, deviation)
     bit_resnet, backbone_weights = _backbone(shapes, embeddings)
     arguments |= pixels
     weights |= backbone_weights
-    # Heads read the token itself, without the pooler.
-    unused = tuple(prefix + name for name in UNUSED)
-    family = f"Hugging Face {kind}"
-    return Recipe(family, arguments, weights, bit_resnet, unused, remarks)
+
+    return VitRecipe(
+        f"Hugging Face {kind}",
+        arguments,
+        weights,
+        unused=tuple(prefix + name for name in UNUSED),
+        remarks=remarks,
+        knows_pixels=not remarks,
+        bit_resnet=bit_resnet,
+    )
 
 
 def _backbone(shapes, prefix):
@@ -95,7 +106,7 @@ def _backbone(shapes, prefix):
         return None, {}
     unit = root + "encoder.stages.{stage}.layers.{unit}"
     names = (f"{root}embedder.convolution", f"{root}embedder.norm")
-    return recipes.bit_resnet(shapes, *names, unit)
+    return read_bit_resnet(shapes, *names, unit)
 
 
 def _add_tokens(shapes, prefix, kind, arguments, weights, position_grid):
@@ -225,26 +236,3 @@ def _add_heads(shapes, prefix, kind, arguments, weights):
     if f"{pooler}.weight" in shapes and not arguments["num_classes"]:
         weights |= recipes.dense("representation", pooler)
         arguments["representation_dim"] = shapes[f"{pooler}.weight"][0]
-
-
-def _pixels(config, kind):
-    """From preprocessor_config.json; else the family's, with a remark."""
-    given = config.get("preprocessor", {})
-    unit = 1.0 / given.get("rescale_factor", 1 / 255)
-    mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
-    if kind in ("vit", "vit-hybrid"):
-        mean = deviation = 127.5
-    remarks = ()
-    if not given.get("do_normalize", True):
-        mean, deviation = 0.0, unit
-    elif "image_mean" in given:
-        mean, deviation = (
-            tuple(unit * x for x in given[key])
-            for key in ("image_mean", "image_std")
-        )
-    else:
-        remarks = (
-            "There is no preprocessor_config.json; assumed "
-            f"pixel_mean={mean}, pixel_deviation={deviation}.",
-        )
-    return {"pixel_mean": mean, "pixel_deviation": deviation}, remarks

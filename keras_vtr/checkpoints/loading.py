@@ -1,16 +1,15 @@
 """Other people's weights in our models: strictly, or not at all."""
 
-from keras_vtr.backbones import build_bit_resnet
+from keras_vtr.checkpoints import detr_names
 from keras_vtr.checkpoints import google
 from keras_vtr.checkpoints import hugging_face
+from keras_vtr.checkpoints import resnet_names
 from keras_vtr.checkpoints import timm
 from keras_vtr.checkpoints.assignment import assign_weights
-from keras_vtr.checkpoints.assignment import check_settings
 from keras_vtr.checkpoints.sources import open_checkpoint
 from keras_vtr.checkpoints.tensor_file import CheckpointError
-from keras_vtr.models import build_vit
 
-LAYOUTS = (google, timm, hugging_face)
+LAYOUTS = (google, timm, hugging_face, detr_names, resnet_names)
 
 
 def from_pretrained(
@@ -25,32 +24,39 @@ def from_pretrained(
 ):
     """Builds the model that a checkpoint was made by, with its weights.
 
-    Knows Google's `.npz` files (Dosovitskiy et al. 2020; Steiner et al. 2021),
-    timm's safetensors, and Hugging Face's folders: ViT, DeiT (distilled too),
-    DINOv2 (with registers too), and the hybrids with a ResNet. What a file is
-    is read from its content.
+    Knows ViT: Google's `.npz` files (Dosovitskiy et al. 2020; Steiner et al.
+    2021), timm's safetensors, and Hugging Face's folders (ViT; DeiT, distilled
+    too; DINOv2, with registers too; the hybrids with a ResNet). Knows DETR:
+    its authors' `.pth` and Hugging Face's folders, detection and panoptic. And
+    the ResNets of torchvision, timm and Hugging Face alone, as backbones. What
+    a file is is read from its content.
 
     Args:
         source: Path of a file or folder, or "hf://organization/name" (needs
             `pip install huggingface-hub`). `.pth` and `.bin` need
             `torch>=2.10`; prefer safetensors.
-        num_classes: Default: the checkpoint's own head. A number makes a new
-            head of zeros (Dosovitskiy et al. 2020, section 3.2); 0 leaves the
-            head out.
+        num_classes: Default: the checkpoint's own head. Another number makes
+            a new head of zeros (Dosovitskiy et al. 2020, section 3.2), for
+            DETR with a bias by which "no object" is as likely as all classes
+            together; 0 leaves a ViT's head out.
         image_shape: (height, width, channels). Default: what the checkpoint
-            was trained at. Positions are resized for others, as its family
+            was trained at; DETR: open sizes. Positions are resized for others, as its family
             does it: bilinearly (Google) or bicubically (with antialiasing:
             timm, DINOv2 with registers). With None for height and width they
             are resized in the graph, for each image size anew.
         revision: Commit, branch or tag on the hub; a commit pins what you get.
         sha256: Digest in hexadecimal that the file of weights must have.
         verbose: Whether to print what was loaded and what wasn't.
-        **arguments: Of `keras_vtr.models.build_vit`, over what the checkpoint
-            says: `dropout`, `stochastic_depth`, `pixel_mean`, `name`, ...
-            `num_heads` for a timm file of unusual width without config.json.
+        **arguments: Of `keras_vtr.models.build_vit` or `build_detr`, over
+            what the checkpoint says: `dropout`, `stochastic_depth`,
+            `pixel_mean`, `name`, ... `num_heads` for a timm file of unusual
+            width without config.json. For DETR `padding`; `num_queries`, of
+            which the first ones are kept; `masks=True` for a new mask head;
+            `dilation=True` for DC5, which the authors' files don't tell.
 
     Returns:
-        A functional model, as from `keras_vtr.models.build_vit`. Pixels are
+        A functional model, as from `keras_vtr.models.build_vit` or
+        `build_detr`, with COCO's or config.json's class names. Pixels are
         normalized in its first layer as the checkpoint was trained.
 
     Raises:
@@ -59,11 +65,10 @@ def from_pretrained(
     """
     checkpoint = open_checkpoint(source, revision, sha256)
     recipe = _recipe(checkpoint, arguments.pop("position_grid", None))
-    own_classes = recipe.arguments["num_classes"]
-    new_head = num_classes is not None and num_classes != own_classes
-    num_channels = recipe.num_channels(checkpoint.shapes)
-    model = _build(recipe, num_channels, num_classes, image_shape, arguments)
-    report = assign_weights(model, checkpoint, recipe, new_head)
+    model, new = recipe.build(
+        checkpoint.shapes, num_classes, image_shape, arguments
+    )
+    report = assign_weights(model, checkpoint, recipe, new)
     if verbose:
         print(report)
     return model
@@ -73,11 +78,14 @@ def load_weights(model, source, *, new_head=False, revision=None, sha256=None):
     """Fills a model that exists with the weights of a checkpoint.
 
     Args:
-        model: From `keras_vtr.models.build_vit`, or made of the same layers
+        model: From `keras_vtr.models.build_vit`, `build_detr` or
+            `keras_vtr.backbones.build_resnet`, or made of the same layers
             under the same names.
         source: As in `from_pretrained`.
         new_head: If True, the model's head is set to zeros and the
             checkpoint's is left out. A model without head always leaves it.
+            For DETR as in `from_pretrained`; its mask head is new only if the
+            checkpoint has none.
         revision: As in `from_pretrained`.
         sha256: As in `from_pretrained`.
 
@@ -92,8 +100,22 @@ def load_weights(model, source, *, new_head=False, revision=None, sha256=None):
     """
     checkpoint = open_checkpoint(source, revision, sha256)
     recipe = _recipe(checkpoint)
-    check_settings(model, checkpoint, recipe)
-    return assign_weights(model, checkpoint, recipe, new_head)
+    wrong = recipe.wrong_settings(model)
+    if wrong:
+        raise CheckpointError(
+            f"{checkpoint} ({recipe.family}) was trained with "
+            f"{'; '.join(wrong)}. Build {model.name!r} so; nothing was loaded."
+        )
+    new = ()
+    if new_head:
+        paths = tuple(recipe.weights)
+        lacking = (x for x in recipe.parts if not _begins(paths, x))
+        new = (*recipe.heads, *lacking)
+    return assign_weights(model, checkpoint, recipe, new)
+
+
+def _begins(paths, start):
+    return any(path.startswith(start) for path in paths)
 
 
 def _recipe(checkpoint, position_grid=None):
@@ -112,30 +134,7 @@ def _recipe(checkpoint, position_grid=None):
                 raise CheckpointError(f"{checkpoint}: {error}") from error
     raise CheckpointError(
         f"{checkpoint} holds no model that is known here. Known are ViT, DeiT, "
-        "DINOv2 and ViT's hybrids, as Google, timm and Hugging Face name their "
-        f"tensors. It has {sorted(checkpoint.shapes)[:5]} ..."
+        "DINOv2, ViT's hybrids, DETR and ResNets, as Google, timm, Hugging "
+        "Face and DETR's authors name their tensors. It has "
+        f"{sorted(checkpoint.shapes)[:5]} ..."
     )
-
-
-def _build(recipe, num_channels, num_classes, image_shape, arguments):
-    arguments = {**recipe.arguments, **arguments}
-    if num_classes is not None:
-        arguments["num_classes"] = num_classes
-        if num_classes == 0:
-            arguments["distilled"] = False
-    if arguments.get("num_heads") is None:
-        raise CheckpointError(
-            "The arrays don't tell the number of heads, and a width of "
-            f"{arguments['hidden_dim']} is no usual one. Give `num_heads`."
-        )
-    grid = arguments.get("position_grid", (14, 14))
-    if image_shape is None:
-        sides = (side * recipe.stride for side in grid)
-        image_shape = (*sides, num_channels)
-    if None not in image_shape[:2]:
-        arguments.pop("position_grid", None)  # the image's own
-    if recipe.bit_resnet is not None:
-        arguments["backbone"] = build_bit_resnet(
-            image_shape, **recipe.bit_resnet
-        )
-    return build_vit(image_shape=image_shape, **arguments)

@@ -24,36 +24,65 @@ class Recipe:
 
     Args:
         family: Whose layout it is.
-        arguments: Of `keras_vtr.models.build_vit`.
+        arguments: Of the function that builds the model.
         weights: Path of our weight to `Source`.
-        bit_resnet: Arguments of the hybrid's backbone, or None.
         unused: Names in the file that our model has no use for.
-        remarks: What had to be assumed of the pixels' normalization.
+        remarks: What had to be assumed.
+        knows_pixels: Whether the checkpoint tells how pixels are normalized.
     """
 
     family: str
     arguments: dict
     weights: dict
-    bit_resnet: dict | None = None
     unused: tuple = ()
     remarks: tuple = ()
+    knows_pixels: bool = True
 
-    @property
-    def stride(self):
-        """Pixels from one token to the next."""
-        if self.bit_resnet is None:
-            return self.arguments["patch_size"]
-        num_stages = len(self.bit_resnet["num_units"])
-        return self.arguments["patch_size"] * 4 * 2 ** max(num_stages - 1, 0)
+    heads = ()  # Beginnings of paths that `new_head=True` makes anew ...
+    parts = ()  # ... and of parts that a model may have or not.
 
-    def num_channels(self, shapes):
-        """Of the images, as the first convolution's kernel has it."""
-        path = "patches/projection/kernel"
-        if self.bit_resnet is not None:
-            path = "root_convolution/kernel"
-        source = self.weights[path]
-        blank = np.broadcast_to(np.float32(0), shapes[source.names[0]])
-        return source.convert(blank).shape[2]
+    def build(self, shapes, num_classes, image_shape, arguments):
+        """The model, and the beginnings of what is new in it."""
+        raise NotImplementedError
+
+    def adapt(self, model, weight, shape):
+        """For a weight of another shape: (function, remark), or None."""
+
+    def start(self, model, weight):
+        """The value that a weight of a new head begins with."""
+        return np.zeros(weight.shape, "float32")
+
+    def wrong_settings(self, model):
+        """What the model computes otherwise, as "argument=value" texts.
+
+        Numbers of heads, activations and the like show in no weight's shape.
+        """
+        wrong = []
+        for layer in model.layers:
+            for key in ("num_heads", "activation", "layer_norm_epsilon"):
+                if (
+                    layer.name in ("encoder", "decoder")
+                    and key in self.arguments
+                ):
+                    value, found = self.arguments[key], getattr(layer, key)
+                    if value is not None and value != found:
+                        wrong.append(f"{key}={value!r}, not {found!r}")
+            if layer.name == "normalize_pixels" and self.knows_pixels:
+                wrong += self._wrong_pixels(layer)
+        return wrong
+
+    def _wrong_pixels(self, layer):
+        mean, deviation = (
+            np.broadcast_to(self.arguments[key], (len(layer.scale),))
+            for key in ("pixel_mean", "pixel_deviation")
+        )
+        same = np.allclose(layer.scale, 1 / deviation) and np.allclose(
+            layer.offset, -mean / deviation, atol=1e-6
+        )
+        if same:
+            return []
+        names = ("pixel_mean", "pixel_deviation")
+        return [f"{name}={self.arguments[name]}" for name in names]
 
 
 def dense(ours, theirs):
@@ -83,50 +112,6 @@ def convolution(ours, theirs, use_bias=True):
     return weights
 
 
-def bit_resnet(shapes, root_convolution, root_norm, unit):
-    """Our backbone's arguments and weights, from torch's names.
-
-    Args:
-        shapes: Name to shape.
-        root_convolution: Name of the first convolution.
-        root_norm: Name of the norm behind it.
-        unit: Name of a unit, with `{stage}` and `{unit}` to fill in.
-    """
-    pattern = re.escape(unit).replace(r"\{stage\}", r"(\d+)")
-    pattern = pattern.replace(r"\{unit\}", r"(\d+)") + r"\."
-    units = {
-        tuple(int(x) for x in found.groups())
-        for found in (re.match(pattern, name) for name in shapes)
-        if found
-    }
-    num_stages = 1 + max((stage for stage, _ in units), default=-1)
-    num_units = [sum(s == i for s, _ in units) for i in range(num_stages)]
-    weights = convolution("root_convolution", root_convolution, False)
-    weights |= norm("root_norm", root_norm)
-    for stage, i in sorted(units):
-        ours = f"stage_{stage}_unit_{i}"
-        theirs = unit.format(stage=stage, unit=i)
-        for part in range(3):
-            weights |= convolution(
-                f"{ours}_convolution_{part}", f"{theirs}.conv{part + 1}", False
-            )
-            weights |= norm(f"{ours}_norm_{part}", f"{theirs}.norm{part + 1}")
-        if f"{theirs}.downsample.conv.weight" in shapes:
-            weights |= convolution(
-                f"{ours}_projection", f"{theirs}.downsample.conv", False
-            )
-            weights |= norm(
-                f"{ours}_projection_norm", f"{theirs}.downsample.norm"
-            )
-    arguments = {
-        "num_units": tuple(num_units),
-        "width": shapes[f"{root_convolution}.weight"][0],
-        "group_norm_epsilon": 1e-5,
-        "standardization_epsilon": 1e-8,
-    }
-    return arguments, weights
-
-
 def count_layers(shapes, pattern):
     """One more than the highest number that `pattern` finds in the names."""
     found = (re.match(pattern, name) for name in shapes)
@@ -145,3 +130,23 @@ def square_grid(num_positions):
             "`position_grid=(rows, columns)`."
         )
     return (side, side)
+
+
+def pixels(config, mean, deviation):
+    """Arguments from preprocessor_config.json; else as given, with a remark."""
+    given = config.get("preprocessor", {})
+    unit = 1.0 / given.get("rescale_factor", 1 / 255)
+    remarks = ()
+    if not given.get("do_normalize", True):
+        mean, deviation = 0.0, unit
+    elif "image_mean" in given:
+        mean, deviation = (
+            tuple(unit * x for x in given[key])
+            for key in ("image_mean", "image_std")
+        )
+    else:
+        remarks = (
+            "There is no preprocessor_config.json; assumed "
+            f"pixel_mean={mean}, pixel_deviation={deviation}.",
+        )
+    return {"pixel_mean": mean, "pixel_deviation": deviation}, remarks

@@ -39,6 +39,8 @@ class TensorFile:
         return array
 
     def _add(self, name, shape, dtype):
+        if name.endswith(".num_batches_tracked"):
+            return  # torch's batch norms count their steps
         if name in self.shapes:
             raise CheckpointError(
                 f"{self.path}: two tensors have the name {name!r}."

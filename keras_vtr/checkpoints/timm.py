@@ -7,9 +7,10 @@ some; for the rest the sizes of the papers stand.
 import numpy as np
 
 from keras_vtr.checkpoints import recipe as recipes
-from keras_vtr.checkpoints.recipe import Recipe
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.tensor_file import CheckpointError
+from keras_vtr.checkpoints.vit_recipe import VitRecipe
+from keras_vtr.checkpoints.vit_recipe import read_bit_resnet
 from keras_vtr.models.pixels import IMAGENET_DEVIATION
 from keras_vtr.models.pixels import IMAGENET_MEAN
 from keras_vtr.models.vit import SIZES
@@ -82,8 +83,14 @@ def recipe(shapes, config, position_grid=None):
     bit_resnet, backbone_weights = _backbone(shapes)
     weights |= encoder_weights | backbone_weights
     pixels, remarks = _pixels(shapes, config)
-    return Recipe(
-        "timm", arguments | pixels, weights, bit_resnet, remarks=remarks
+    arguments |= pixels
+    return VitRecipe(
+        "timm",
+        arguments,
+        weights,
+        remarks=remarks,
+        knows_pixels=not remarks,
+        bit_resnet=bit_resnet,
     )
 
 
@@ -186,7 +193,7 @@ def _backbone(shapes):
     else:
         return None, {}
     unit = root + ".stages.{stage}.blocks.{unit}"
-    return recipes.bit_resnet(shapes, *root_names, unit)
+    return read_bit_resnet(shapes, *root_names, unit)
 
 
 def _pooling(shapes, config, class_tokens):

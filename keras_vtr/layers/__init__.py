@@ -4,7 +4,12 @@ from keras_vtr.layers.attention import MultiHeadAttention
 from keras_vtr.layers.attention_block import MultiHeadAttentionBlock
 from keras_vtr.layers.class_token import ClassToken
 from keras_vtr.layers.feed_forward import FeedForwardBlock
+from keras_vtr.layers.frozen_norm_convolution import FrozenNormConv2D
+from keras_vtr.layers.mask_head import MaskHead
+from keras_vtr.layers.mask_head import MultiHeadAttentionMap
 from keras_vtr.layers.object_queries import ObjectQueries
+from keras_vtr.layers.padding_mask import MaskPadding
+from keras_vtr.layers.padding_mask import ResizePaddingMask
 from keras_vtr.layers.patch_embedding import PatchEmbedding
 from keras_vtr.layers.pooling import AttentionPooling
 from keras_vtr.layers.pooling import TokenPooling
@@ -39,5 +44,10 @@ __all__ = [
     "ObjectQueries",
     "TokenPooling",
     "AttentionPooling",
+    "MultiHeadAttentionMap",
+    "MaskHead",
     "StandardizedConv2D",
+    "FrozenNormConv2D",
+    "MaskPadding",
+    "ResizePaddingMask",
 ]

@@ -73,6 +73,23 @@ def interpolation_matrix(size, new_size, interpolation):
     return weights / keras.ops.sum(weights, axis=1, keepdims=True)
 
 
+def resize_nearest(x, height, width):
+    """(B, rows, columns, ...) -> (B, height, width, ...).
+
+    Row i is the old row `floor(i * rows / height)`, as torch has it.
+    """
+    for axis, after in ((1, height), (2, width)):
+        before = keras.ops.shape(x)[axis]
+        # In float32, because torch computes it so.
+        scale = keras.ops.cast(before, "float32") / keras.ops.cast(
+            after, "float32"
+        )
+        old = keras.ops.floor(keras.ops.arange(after, dtype="float32") * scale)
+        old = keras.ops.minimum(keras.ops.cast(old, "int32"), before - 1)
+        x = keras.ops.take(x, old, axis=axis)
+    return x
+
+
 def resize_grid(table, grid_shape, interpolation):
     """(rows, columns, D) -> (*grid_shape, D), in float32."""
     rows, columns, width = table.shape

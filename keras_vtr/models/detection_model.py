@@ -77,6 +77,34 @@ class DetectionModel(keras.Model):
         return super().make_train_function(force)
 
     @property
+    def class_names(self):
+        """K names, None for an unused class; or None. Saved with the model."""
+        return vars(self).get("_class_names")
+
+    @class_names.setter
+    def class_names(self, names):
+        if names is not None:
+            names = tuple(names)
+            num_classes = self.output["logits"].shape[-1] - 1
+            if len(names) != num_classes:
+                raise ValueError(
+                    "`class_names` must be one for each of the "
+                    f"{num_classes} classes, None where one isn't used. "
+                    f"Received: {len(names)} names, {names[:3]} ..."
+                )
+        vars(self)["_class_names"] = names
+
+    def get_config(self):
+        return {**super().get_config(), "class_names": self.class_names}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        names = config.pop("class_names", None)
+        model = super().from_config(config, custom_objects)
+        model.class_names = names
+        return model
+
+    @property
     def metrics(self):
         return super().metrics + self._term_trackers
 

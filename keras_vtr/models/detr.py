@@ -1,22 +1,31 @@
 import keras
 
-from keras_vtr.backbones import build_convolution_stem
+from keras_vtr.layers import MaskHead
 from keras_vtr.layers import ObjectQueries
 from keras_vtr.layers import SinePositionEncoding2D
 from keras_vtr.layers import TransformerDecoder
 from keras_vtr.layers import TransformerEncoder
 from keras_vtr.models.detection_model import DetectionModel
-from keras_vtr.models.pixels import IMAGENET_DEVIATION
-from keras_vtr.models.pixels import IMAGENET_MEAN
+from keras_vtr.models.detr_features import PADDINGS
+from keras_vtr.models.detr_features import normalized_pixels
+from keras_vtr.models.detr_features import read_features
 from keras_vtr.models.pixels import image_input
-from keras_vtr.models.pixels import normalize_pixels
+
+# Carion et al. 2020, table 1, with 91 slots of classes as the authors count
+# COCO's. They train all but the ResNet's stem and first stage and its norms.
+#   backbone          parameters, without norms   trained by the authors
+#   "resnet50"        41,524,768                  41,302,368
+#   "resnet101"       60,464,672                  60,242,272
+#   "resnet50_dc5"    41,524,768                  41,302,368
+#   "resnet101_dc5"   60,464,672                  60,242,272
 
 
 def build_detr(
     num_classes,
     *,
     image_shape=(None, None, 3),
-    backbone=None,
+    backbone="resnet50",
+    padding=None,
     num_queries=100,
     hidden_dim=256,
     num_heads=8,
@@ -26,6 +35,8 @@ def build_detr(
     dropout=0.1,
     normalize_first=False,
     auxiliary_outputs=True,
+    masks=False,
+    class_names=None,
     pixel_mean=None,
     pixel_deviation=None,
     name="detr",
@@ -45,10 +56,18 @@ def build_detr(
     Args:
         num_classes: K, real classes only.
         image_shape: (height, width, channels); height and width may be None.
-        backbone: A Keras model from images, (B, height, width, channels)
-            normalized to mean 0 and deviation 1, to one feature map
-            (B, height', width', features). Default: a new
-            `keras_vtr.backbones.build_convolution_stem`.
+        backbone: "resnet50", "resnet101", "resnet50_dc5", "resnet101_dc5"
+            (DC5: the last stage keeps 1/16 of the resolution), or any Keras
+            model from images, (B, height, width, channels) normalized to mean
+            0 and deviation 1, to one feature map (B, height', width',
+            features), or to a list of them, the one for the encoder last.
+        padding: How images of several sizes share a batch. None: they don't.
+            Else the model has a second input, `padding_mask`, and attention
+            and position encodings see real pixels only. "exact": the backbone
+            doesn't see padding either, and an image has the same detections
+            whatever it is padded to. "published": padding enters the backbone
+            as zeros, as in the authors' code; detections near the lower and
+            right edge change a little with it.
         num_queries: Q, more than the most objects in an image.
         hidden_dim: Width D of the tokens, a multiple of 4 and of `num_heads`.
         num_heads: H.
@@ -61,6 +80,10 @@ def build_detr(
         auxiliary_outputs: Whether the model also returns the answers of the
             decoder layers before the last one, which the loss supervises
             (section 3.2, "auxiliary decoding losses").
+        masks: Whether a mask head draws a mask for each query (section 4.4,
+            panoptic segmentation), from all of the backbone's feature maps.
+        class_names: Optional K names, None for a class that isn't used; kept
+            as `model.class_names`, saved and exported with the model.
         pixel_mean: Mean of each channel in [0, 255], one number a channel or
             one for all. Default: ImageNet's.
         pixel_deviation: Standard deviation, likewise.
@@ -68,11 +91,13 @@ def build_detr(
 
     Returns:
         A `keras_vtr.models.DetectionModel` from pixels in [0, 255],
-        (B, height, width, channels), to a dict of float32: `"logits"`
-        (B, Q, K + 1), the last one "no object", and `"boxes"` (B, Q, 4),
-        `rel_center_xywh`; with `auxiliary_outputs` and L > 1 also
-        `"auxiliary_logits"` (B, L - 1, Q, K + 1) and `"auxiliary_boxes"`
-        (B, L - 1, Q, 4).
+        (B, height, width, channels), or with `padding` from a dict of them,
+        `"images"`, and `"padding_mask"` (B, height, width) bool, True = real,
+        to a dict of float32: `"logits"` (B, Q, K + 1), the last one "no
+        object", and `"boxes"` (B, Q, 4), `rel_center_xywh`; with `masks` also
+        `"masks"` (B, Q, height', width') logits, as fine as the finest feature
+        map; with `auxiliary_outputs` and L > 1 also `"auxiliary_logits"`
+        (B, L - 1, Q, K + 1) and `"auxiliary_boxes"` (B, L - 1, Q, 4).
 
     Raises:
         ValueError: If an argument is out of its range, or the backbone
@@ -83,6 +108,7 @@ def build_detr(
     >>> detr = keras_vtr.models.build_detr(
     ...     num_classes=3,
     ...     image_shape=(64, 96, 3),
+    ...     backbone=keras_vtr.backbones.build_convolution_stem((64, 96, 3)),
     ...     num_queries=5,
     ...     hidden_dim=16,
     ...     num_heads=2,
@@ -94,10 +120,23 @@ def build_detr(
     >>> print(tuple(outputs["logits"].shape), tuple(outputs["boxes"].shape))
     (2, 5, 4) (2, 5, 4)
     """
-    _check_arguments(num_classes, hidden_dim, num_heads)
+    _check_arguments(num_classes, hidden_dim, num_heads, padding)
     images = image_input(image_shape)
-    pixels = _pixels(images, pixel_mean, pixel_deviation)
-    tokens, positions = _tokens(_feature_map(backbone, pixels), hidden_dim)
+    mask, inputs = None, images
+    if padding is not None:
+        mask = keras.Input(image_shape[:2], dtype="bool", name="padding_mask")
+        inputs = {"images": images, "padding_mask": mask}
+    pixels = normalized_pixels(images, pixel_mean, pixel_deviation)
+    feature_maps, mask = read_features(backbone, pixels, mask, padding)
+    feature_map = keras.layers.Conv2D(
+        hidden_dim, kernel_size=1, name="input_projection"
+    )(feature_maps[-1])  # (B, height', width', D)
+    positions = SinePositionEncoding2D(name="positions")
+    positions = positions(feature_map, padding_mask=mask)  # (B, N, D)
+    tokens = keras.layers.Reshape((-1, hidden_dim), name="tokens")(feature_map)
+    token_mask = None
+    if mask is not None:
+        token_mask = keras.layers.Reshape((-1,), name="real_tokens")(mask)
     options = {
         "num_heads": num_heads,
         "mlp_dim": mlp_dim,
@@ -108,7 +147,9 @@ def build_detr(
         "layer_norm_epsilon": 1e-5,
     }
     encoder = TransformerEncoder(num_encoder_layers, **options, name="encoder")
-    memory = encoder(tokens, positions=positions)  # (B, N, D)
+    memory = encoder(
+        tokens, positions=positions, padding_mask=token_mask
+    )  # (B, N, D)
     queries = ObjectQueries(num_queries, name="object_queries")(memory)
     decoder = TransformerDecoder(
         num_decoder_layers,
@@ -122,12 +163,24 @@ def build_detr(
         memory,
         query_positions=queries,
         memory_positions=positions,
+        padding_mask=token_mask,
     )  # (B, L, Q, D)
     outputs = _heads(answers, num_classes, auxiliary_outputs)
-    return DetectionModel(images, outputs, name=name)
+    if masks:
+        outputs["masks"] = _masks(
+            answers, memory, feature_map, feature_maps[:-1], mask, num_heads
+        )
+    model = DetectionModel(inputs, outputs, name=name)
+    model.class_names = class_names
+    return model
 
 
-def _check_arguments(num_classes, hidden_dim, num_heads):
+def _check_arguments(num_classes, hidden_dim, num_heads, padding):
+    if padding not in PADDINGS:
+        raise ValueError(
+            f"`padding` must be one of {PADDINGS}. Received: "
+            f"padding={padding!r}"
+        )
     if num_classes < 1:
         raise ValueError(
             "`num_classes` must be 1 or more, without 'no object'. Received: "
@@ -139,44 +192,6 @@ def _check_arguments(num_classes, hidden_dim, num_heads):
             f"and of `num_heads`. Received: hidden_dim={hidden_dim}, "
             f"num_heads={num_heads}"
         )
-
-
-def _pixels(images, mean, deviation):
-    num_channels = images.shape[-1]
-    if mean is None and deviation is None and num_channels == 3:
-        mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
-    if mean is None or deviation is None:
-        raise ValueError(
-            "`pixel_mean` and `pixel_deviation` must both be given; only for "
-            "color images is there a default. Received: "
-            f"pixel_mean={mean}, pixel_deviation={deviation}, "
-            f"{num_channels} channels"
-        )
-    return normalize_pixels(images, mean, deviation)
-
-
-def _feature_map(backbone, pixels):
-    if backbone is None:
-        backbone = build_convolution_stem(pixels.shape[1:])
-    feature_map = backbone(pixels)
-    shape = getattr(feature_map, "shape", None)
-    if shape is None or len(shape) != 4:
-        raise ValueError(
-            "`backbone` must map images to one feature map (B, height, width, "
-            f"features). Received: an output of shape {shape} from "
-            f"{backbone!r}"
-        )
-    return feature_map
-
-
-def _tokens(feature_map, hidden_dim):
-    """Each pixel of the feature map as a token, and where it is."""
-    feature_map = keras.layers.Conv2D(
-        hidden_dim, kernel_size=1, name="input_projection"
-    )(feature_map)  # (B, height', width', D)
-    positions = SinePositionEncoding2D(name="positions")(feature_map)
-    tokens = keras.layers.Reshape((-1, hidden_dim), name="tokens")(feature_map)
-    return tokens, positions  # (B, N, D)
 
 
 def _heads(answers, num_classes, auxiliary_outputs):
@@ -200,3 +215,13 @@ def _heads(answers, num_classes, auxiliary_outputs):
         outputs["auxiliary_logits"] = logits[:, :-1]
         outputs["auxiliary_boxes"] = boxes[:, :-1]
     return outputs
+
+
+def _masks(answers, memory, feature_map, finer_maps, mask, num_heads):
+    """A mask of logits for each query of the last layer, in float32."""
+    masks = MaskHead(num_heads, name="mask_head")(
+        answers[:, -1], memory, feature_map, finer_maps, padding_mask=mask
+    )
+    return keras.layers.Activation("linear", dtype="float32", name="masks")(
+        masks
+    )

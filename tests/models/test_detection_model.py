@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_vtr.backbones import build_convolution_stem
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.models import DetectionModel
 from keras_vtr.models import build_detr
@@ -30,6 +31,7 @@ def tiny_detr(**change):
         "dropout": 0.0,
         "pixel_mean": 0.0,
         "pixel_deviation": 255.0,
+        "backbone": build_convolution_stem(IMAGE_SHAPE),
     }
     return build_detr(**{**config, **change})
 

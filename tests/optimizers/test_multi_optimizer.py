@@ -159,6 +159,7 @@ def test_detrs_backbone_learns_at_a_tenth():
     detr = keras_vtr.models.build_detr(
         3,
         image_shape=(16, 16, 3),
+        backbone=keras_vtr.backbones.build_convolution_stem((16, 16, 3)),
         num_queries=2,
         hidden_dim=8,
         num_heads=2,

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_vtr.backbones import build_convolution_stem
 from keras_vtr.models import build_detr
 from keras_vtr.models import build_vit
 from keras_vtr.visualization import attention_maps
@@ -107,6 +108,7 @@ def test_it_works_for_detrs_encoder(rng):
         mlp_dim=8,
         num_encoder_layers=2,
         num_decoder_layers=1,
+        backbone=build_convolution_stem((32, 48, 3)),
     )
     maps = attention_maps(detr, rng.uniform(0, 255, size=(1, 32, 48, 3)))
     assert maps.shape == (1, 2, 2, 4, 6)

@@ -1,0 +1,265 @@
+"""DETR as its authors name its tensors, and as transformers does.
+
+Files of transformers carry version 4's names, version 5 has others in memory;
+all are read. The panoptic model is a detector, under the prefix "detr.", with
+a mask head beside it.
+"""
+
+import re
+
+import numpy as np
+
+from keras_vtr.checkpoints import recipe as recipes
+from keras_vtr.checkpoints.coco_classes import class_names
+from keras_vtr.checkpoints.detr_recipe import DetrRecipe
+from keras_vtr.checkpoints.recipe import Source
+from keras_vtr.checkpoints.resnet_names import read_resnet
+from keras_vtr.checkpoints.tensor_file import CheckpointError
+from keras_vtr.models.pixels import IMAGENET_DEVIATION
+from keras_vtr.models.pixels import IMAGENET_MEAN
+
+AUTHORS = {
+    "backbone": ("backbone.0.body.",),
+    "input_projection": "input_proj",
+    "queries": "query_embed.weight",
+    "class_head": "class_embed",
+    "box_head": "bbox_embed.layers",
+    "encoder": "transformer.encoder",
+    "decoder": "transformer.decoder",
+    "encoder_norm": "norm",
+    "decoder_norm": "norm",
+    "cross_attention": "multihead_attn",
+    "inner": ("linear1",),
+    "output": ("linear2",),
+    "encoder_norms": ("norm1", "norm2"),
+    "decoder_norms": ("norm1", "norm2", "norm3"),
+}
+TRANSFORMERS = {
+    "backbone": ("model.backbone.conv_encoder.model.", "model.backbone.model."),
+    "input_projection": "model.input_projection",
+    "queries": "model.query_position_embeddings.weight",
+    "class_head": "class_labels_classifier",
+    "box_head": "bbox_predictor.layers",
+    "encoder": "model.encoder",
+    "decoder": "model.decoder",
+    "encoder_norm": "layernorm",
+    "decoder_norm": "layernorm",
+    "cross_attention": "encoder_attn",
+    "inner": ("fc1", "mlp.fc1"),
+    "output": ("fc2", "mlp.fc2"),
+    "encoder_norms": ("self_attn_layer_norm", "final_layer_norm"),
+    "decoder_norms": (
+        "self_attn_layer_norm",
+        "encoder_attn_layer_norm",
+        "final_layer_norm",
+    ),
+}
+# What config.json must say, if it says anything.
+EXPECTED = {
+    "activation_function": "relu",
+    "position_embedding_type": "sine",
+    "model_type": "detr",
+}
+
+
+def recognize(shapes):
+    return any(
+        name.endswith((AUTHORS["queries"], TRANSFORMERS["queries"]))
+        for name in shapes
+    )
+
+
+def recipe(shapes, config, position_grid=None):
+    _check_config(config)
+    queries = next(x for x in shapes if recognize([x]))
+    prefix = "detr." if queries.startswith("detr.") else ""
+    by_authors = queries == prefix + AUTHORS["queries"]
+    names = AUTHORS if by_authors else TRANSFORMERS
+    arguments, weights = _transformer(shapes, prefix, names)
+    num_queries, hidden_dim = shapes[queries]
+    pixels, remarks = recipes.pixels(config, IMAGENET_MEAN, IMAGENET_DEVIATION)
+    if by_authors:  # theirs never say, and all are normalized alike
+        remarks = (
+            "The file doesn't tell whether the backbone is dilated (DC5); "
+            "assumed not. Give `dilation=True` if it is.",
+        )
+    arguments |= pixels | {
+        "num_classes": shapes[f"{prefix}{names['class_head']}.weight"][0] - 1,
+        "num_queries": num_queries,
+        "hidden_dim": hidden_dim,
+        "num_heads": config.get("encoder_attention_heads", 8),
+        "masks": any(name.startswith("mask_head.") for name in shapes),
+    }
+    arguments["class_names"] = class_names(config, arguments["num_classes"])
+    if arguments["masks"]:
+        weights |= _mask_head(shapes, hidden_dim)
+    resnet, resnet_weights = _backbone(shapes, prefix, names, config)
+    weights |= resnet_weights
+    weights["object_queries/queries"] = Source((queries,), lambda x: x[None])
+    return DetrRecipe(
+        "DETR" if by_authors else "Hugging Face DETR",
+        arguments,
+        weights,
+        remarks=remarks,
+        knows_pixels=by_authors or not remarks,
+        resnet=resnet,
+    )
+
+
+def _check_config(config):
+    for key, value in EXPECTED.items():
+        if config.get(key, value) != value:
+            raise CheckpointError(
+                f"config.json asks for {key}={config[key]!r}; build_detr has "
+                f"{value!r}."
+            )
+    keys = ("attention_heads", "ffn_dim")
+    for key in keys:
+        if config.get(f"encoder_{key}") != config.get(f"decoder_{key}"):
+            raise CheckpointError(
+                f"config.json asks for different {key} in encoder and decoder; "
+                "build_detr has the same in both."
+            )
+
+
+def _backbone(shapes, prefix, names, config):
+    starts = [prefix + start for start in names["backbone"]]
+    start = next(
+        (x for x in starts if any(name.startswith(x) for name in shapes)),
+        starts[0],
+    )
+    resnet, weights = read_resnet(shapes, start)
+    inside = config.get("backbone_config") or {}
+    if inside.get("downsample_in_bottleneck"):
+        raise CheckpointError(
+            "config.json asks for downsample_in_bottleneck=True; build_resnet "
+            "has the stride in the 3 x 3 convolution."
+        )
+    resnet["dilation"] = bool(
+        config.get("dilation") or inside.get("output_stride") == 16
+    )
+    return resnet, weights
+
+
+def _transformer(shapes, prefix, names):
+    weights = recipes.convolution(
+        "input_projection", prefix + names["input_projection"]
+    )
+    weights |= recipes.dense("class_head", prefix + names["class_head"])
+    for i in range(3):
+        weights |= recipes.dense(
+            f"box_head_{i}", f"{prefix}{names['box_head']}.{i}"
+        )
+    arguments = {}
+    parts = {
+        "encoder": ("self_attention", "feed_forward"),
+        "decoder": ("self_attention", "cross_attention", "feed_forward"),
+    }
+    for stack, blocks in parts.items():
+        stem = f"{prefix}{names[stack]}"
+        pattern = rf"{re.escape(stem)}\.layers\.(\d+)\."
+        num_layers = recipes.count_layers(shapes, pattern)
+        arguments[f"num_{stack}_layers"] = num_layers
+        for i in range(num_layers):
+            theirs = f"{stem}.layers.{i}"
+            for part, norm in zip(blocks, names[f"{stack}_norms"], strict=True):
+                ours = f"{stack}/block_{i}/{part}"
+                weights |= recipes.norm(f"{ours}/norm", f"{theirs}.{norm}")
+                if part == "feed_forward":
+                    inner = _feed_forward(shapes, ours, theirs, names, weights)
+                else:
+                    name = names["cross_attention"]
+                    name = "self_attn" if part == "self_attention" else name
+                    weights |= _attention(
+                        shapes, f"{ours}/attention", f"{theirs}.{name}"
+                    )
+        arguments["mlp_dim"] = inner
+        norm = f"{stem}.{names[f'{stack}_norm']}"
+        has_norm = f"{norm}.weight" in shapes
+        if stack == "encoder":  # it has one if norms come first
+            arguments["normalize_first"] = has_norm
+        if stack == "decoder" or has_norm:
+            weights |= recipes.norm(f"{stack}/norm", norm)
+    return arguments, weights
+
+
+def _feed_forward(shapes, ours, theirs, names, weights):
+    """Adds the two projections; returns the inner width."""
+    for part in ("inner", "output"):
+        name = next(
+            (x for x in names[part] if f"{theirs}.{x}.weight" in shapes),
+            names[part][0],
+        )
+        weights |= recipes.dense(
+            f"{ours}/{part}_projection", f"{theirs}.{name}"
+        )
+    return shapes[f"{theirs}.{name}.weight"][1]
+
+
+def _attention(shapes, ours, theirs):
+    output = "out_proj" if f"{theirs}.out_proj.weight" in shapes else "o_proj"
+    weights = recipes.dense(f"{ours}/output_projection", f"{theirs}.{output}")
+    for i, part in enumerate(("query", "key", "value")):
+        if f"{theirs}.in_proj_weight" in shapes:
+            weights |= _joined(f"{ours}/{part}_projection", theirs, i)
+        else:
+            weights |= recipes.dense(
+                f"{ours}/{part}_projection", f"{theirs}.{part[0]}_proj"
+            )
+    return weights
+
+
+def _joined(ours, theirs, i):
+    """torch's own attention keeps queries, keys and values in one matrix."""
+
+    def third(array):
+        return np.split(array, 3)[i].T
+
+    return {
+        f"{ours}/kernel": Source((f"{theirs}.in_proj_weight",), third),
+        f"{ours}/bias": Source((f"{theirs}.in_proj_bias",), third),
+    }
+
+
+def _mask_head(shapes, hidden_dim):
+    """Authors' and version 4's names, or version 5's."""
+    is_5 = "mask_head.output_conv.weight" in shapes
+    weights, head = {}, "mask_head."
+    for part in ("query", "key"):
+        theirs = f"bbox_attention.{part[0]}_{'proj' if is_5 else 'linear'}"
+        ours = f"mask_head/attention_map/{part}_projection"
+        weights |= recipes.dense(ours, theirs)
+    for i in range(5):
+        kernel, norm = f"{head}lay{i + 1}", f"{head}gn{i + 1}"
+        adapter = f"{head}adapter{i - 1}"
+        if is_5:
+            block = f"conv{i + 1}" if i < 2 else f"fpn_stages.{i - 2}.refine"
+            kernel, norm = f"{head}{block}.conv", f"{head}{block}.norm"
+            adapter = f"{head}fpn_stages.{i - 2}.fpn_adapter"
+        weights |= recipes.norm(f"mask_head/norm_{i}", norm)
+        if i == 0:
+            weights |= _first_convolution(kernel, hidden_dim)
+            continue
+        weights |= recipes.convolution(f"mask_head/convolution_{i}", kernel)
+        if i >= 2:
+            ours = f"mask_head/adapter_{i - 2}"
+            weights |= recipes.convolution(ours, adapter)
+    output = head + ("output_conv" if is_5 else "out_lay")
+    return weights | recipes.convolution("mask_head/output_convolution", output)
+
+
+def _first_convolution(theirs, hidden_dim):
+    """Ours is in two: of the features, which come first, and of the maps."""
+
+    def features(kernel):
+        return np.transpose(kernel[:, :hidden_dim], (2, 3, 1, 0))
+
+    def maps(kernel):
+        return np.transpose(kernel[:, hidden_dim:], (2, 3, 1, 0))
+
+    names = (f"{theirs}.weight",)
+    return {
+        "mask_head/feature_convolution/kernel": Source(names, features),
+        "mask_head/attention_convolution/kernel": Source(names, maps),
+        "mask_head/attention_convolution/bias": Source((f"{theirs}.bias",)),
+    }

@@ -1,0 +1,83 @@
+"""DETR's checkpoints, whoever wrote them, become models of `build_detr`."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+
+from keras_vtr.backbones import build_resnet
+from keras_vtr.checkpoints.recipe import Recipe
+from keras_vtr.checkpoints.tensor_file import CheckpointError
+from keras_vtr.models import build_detr
+
+
+@dataclasses.dataclass
+class DetrRecipe(Recipe):
+    """How to make a DETR.
+
+    Args:
+        resnet: Arguments of `keras_vtr.backbones.build_resnet`.
+    """
+
+    resnet: dict = dataclasses.field(default_factory=dict)
+
+    heads = ("class_head/",)
+    parts = ("mask_head/",)
+
+    def build(self, shapes, num_classes, image_shape, arguments):
+        own = dict(self.arguments)
+        dilation = arguments.pop("dilation", self.resnet["dilation"])
+        new = ()
+        if num_classes not in (None, own["num_classes"]):
+            own |= {"num_classes": num_classes, "class_names": None}
+            new = self.heads
+        arguments = {**own, **arguments}
+        if arguments["num_queries"] > own["num_queries"]:
+            raise CheckpointError(
+                f"The checkpoint has {own['num_queries']} queries, and more "
+                "can't be made of them. Received: "
+                f"num_queries={arguments['num_queries']}"
+            )
+        if arguments["masks"] and not own["masks"]:
+            new += self.parts
+        image_shape = image_shape or (None, None, 3)
+        arguments.setdefault(
+            "backbone",
+            build_resnet(
+                image_shape,
+                **{**self.resnet, "dilation": dilation},
+                padding_mask=arguments.get("padding") == "exact",
+            ),
+        )
+        return build_detr(image_shape=image_shape, **arguments), new
+
+    def adapt(self, model, weight, shape):
+        num_queries = weight.shape[1] if len(weight.shape) == 3 else 0
+        is_cut = (
+            weight.path == "object_queries/queries"
+            and shape[2] == weight.shape[2]
+            and shape[1] > num_queries
+        )
+        if not is_cut:
+            return None
+        remark = f"Of {shape[1]} queries the first {num_queries} were kept."
+        return lambda value: value[:, :num_queries], remark
+
+    def start(self, model, weight):
+        """ "No object" is as likely as all classes together; else as built."""
+        value = keras.ops.convert_to_numpy(weight)
+        if weight.path.startswith(self.heads):
+            value = np.zeros_like(value)
+            if weight.path.endswith("bias"):
+                value[-1] = math.log(len(value) - 1)
+        return value
+
+    def wrong_settings(self, model):
+        wrong = super().wrong_settings(model)
+        names = [layer.name for layer in model.layers]
+        if "encoder" in names:
+            expected = self.arguments["normalize_first"]
+            if model.get_layer("encoder").normalize_first != expected:
+                wrong.append(f"normalize_first={expected}")
+        return wrong
