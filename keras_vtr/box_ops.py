@@ -88,7 +88,8 @@ def decode_detections(outputs, image_shape, max_detections=None):
         outputs: Dict with `"logits"` (B, Q, K + 1), last one "no object", and
             `"boxes"` (B, Q, 4), `rel_center_xywh`.
         image_shape: `(height, width, ...)` in pixels, the unit of the returned
-            boxes.
+            boxes; or a tensor (B, 2) of each image's own height and width,
+            which boxes of padded images are relative to.
         max_detections: How many of the Q detections to keep. Default: all.
 
     Returns:
@@ -97,7 +98,8 @@ def decode_detections(outputs, image_shape, max_detections=None):
         `"labels"` (B, n) int32, 0..K-1.
 
     Raises:
-        ValueError: If `outputs` lacks a key or `max_detections` is below 1.
+        ValueError: If `outputs` lacks a key, `max_detections` is below 1, or
+            `image_shape` is neither of the two.
 
     Example:
 
@@ -121,13 +123,7 @@ def decode_detections(outputs, image_shape, max_detections=None):
     probabilities = keras.ops.softmax(logits, axis=-1)[..., :-1]  # (B, Q, K)
     scores = keras.ops.max(probabilities, axis=-1)
     labels = keras.ops.cast(keras.ops.argmax(probabilities, axis=-1), "int32")
-    boxes = keras.utils.bounding_boxes.convert_format(
-        outputs["boxes"],
-        source="rel_center_xywh",
-        target="xyxy",
-        height=image_shape[0],
-        width=image_shape[1],
-    )
+    boxes = _absolute_corners(outputs["boxes"], image_shape)
     num_queries = logits.shape[1]
     best = min(max_detections or num_queries, num_queries)
     scores, order = keras.ops.top_k(scores, best)
@@ -137,3 +133,25 @@ def decode_detections(outputs, image_shape, max_detections=None):
         "scores": scores,
         "labels": keras.ops.take_along_axis(labels, order, axis=1),
     }
+
+
+def _absolute_corners(boxes, image_shape):
+    """`rel_center_xywh` (B, Q, 4) to `xyxy` in pixels of each image."""
+    boxes = keras.utils.bounding_boxes.convert_format(
+        boxes, source="center_xywh", target="xyxy"
+    )
+    rank = len(getattr(image_shape, "shape", (0,)))
+    if rank == 2 and image_shape.shape[1] == 2:
+        height, width = image_shape[:, 0], image_shape[:, 1]
+    elif rank == 1 and len(image_shape) >= 2:
+        height, width = image_shape[:2]
+    else:
+        raise ValueError(
+            "`image_shape` must be (height, width) or a tensor of shape "
+            f"(B, 2). Received: image_shape={image_shape}"
+        )
+    sides = keras.ops.stack(
+        [keras.ops.cast(x, boxes.dtype) for x in (width, height)], axis=-1
+    )  # (2,) or (B, 2)
+    sides = keras.ops.concatenate([sides, sides], axis=-1)
+    return boxes * (sides if rank == 1 else sides[:, None])

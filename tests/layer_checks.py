@@ -26,13 +26,15 @@ def check_layer(
         shapes: Dict of call argument to shape with the batch axis; lengths are
             best pairwise different primes. Names that end in "_mask" get
             booleans. A list of shapes makes a list of inputs.
-        output_shape: What the call must return for them.
+        output_shape: What the call must return for them; a list of shapes,
+            if it returns several outputs.
         without_gradient: Ends of the paths of weights that can't have one: the
             bias of the keys moves all logits of a softmax alike.
         lengths_are_free: Whether the layer works with lengths that are
             unknown when it is built; False where they fix a table.
         batch_is_free: Whether the output has the inputs' batch.
-        output_dtype: Of the output, if it isn't that of the dtype policy.
+        output_dtype: Of the output, or a list, if it isn't (None) that of
+            the dtype policy.
         tmp_path: Where to save the model.
     """
     inputs = make_inputs(shapes)
@@ -141,48 +143,56 @@ def _check_shapes(
     lengths_are_free,
     batch_is_free,
 ):
-    eager = layer_class(**config)(**inputs)
-    assert tuple(eager.shape) == tuple(output_shape)
-    output = layer_class(**config)(**symbolic(shapes))
-    batch_size = None if batch_is_free else output_shape[0]
-    assert tuple(output.shape) == (batch_size, *output_shape[1:])
+    expected = as_list(output_shape)
+    eager = as_list(layer_class(**config)(**inputs))
+    assert [tuple(x.shape) for x in eager] == expected
+    outputs = as_list(layer_class(**config)(**symbolic(shapes)))
+    for output, shape in zip(outputs, expected, strict=True):
+        batch_size = None if batch_is_free else shape[0]
+        assert tuple(output.shape) == (batch_size, *shape[1:])
     if lengths_are_free:
         free = symbolic(shapes, with_length=False)
-        output = layer_class(**config)(**free)
-        assert len(output.shape) == len(output_shape)
-        assert output.shape[-1] in (output_shape[-1], None)
-        model = keras.Model(free, output)
-        assert tuple(model(inputs).shape) == tuple(output_shape)
+        outputs = as_list(layer_class(**config)(**free))
+        for output, shape in zip(outputs, expected, strict=True):
+            assert len(output.shape) == len(shape)
+            assert output.shape[-1] in (shape[-1], None)
+        outputs = as_list(keras.Model(free, outputs)(inputs))
+        assert [tuple(x.shape) for x in outputs] == expected
 
 
 def _check_precision(layer_class, config, inputs, output_dtype):
     exact = layer_class(**config)
     exact(**inputs)
     set_weights(exact)
-    expected = to_numpy(exact(**inputs))
+    expected = [to_numpy(x) for x in as_list(exact(**inputs))]
+    dtypes = as_list(output_dtype) * (1 if output_dtype else len(expected))
     for policy, tolerance in (("mixed_float16", 0.03), ("mixed_bfloat16", 0.2)):
         layer = layer_class(**config, dtype=policy)
         layer(**inputs)
         assert all(weight.dtype == "float32" for weight in layer.weights)
         set_weights(layer)
-        output = layer(**inputs)
-        dtype = keras.backend.standardize_dtype(output.dtype)
-        assert dtype == (output_dtype or policy[6:])
-        np.testing.assert_allclose(
-            to_numpy(output), expected, atol=tolerance, rtol=tolerance
-        )
+        outputs = as_list(layer(**inputs))
+        for output, value, dtype in zip(outputs, expected, dtypes, strict=True):
+            found = keras.backend.standardize_dtype(output.dtype)
+            assert found == (dtype or policy[6:])
+            np.testing.assert_allclose(
+                to_numpy(output), value, atol=tolerance, rtol=tolerance
+            )
 
 
 def _check_fit(layer_class, config, inputs, shapes, without_gradient):
     arguments = symbolic(shapes)
-    model = keras.Model(arguments, layer_class(**config)(**arguments))
+    outputs = as_list(layer_class(**config)(**arguments))
+    outputs = [x for x in outputs if x.dtype != "bool"] or outputs
+    model = keras.Model(arguments, outputs)
     if not model.trainable_variables:
         return model
     set_weights(model)
     before = model.get_weights()
-    target = np.random.default_rng(11).normal(size=model(inputs).shape)
-    model.compile(keras.optimizers.SGD(10.0), loss="mse")
-    model.fit(inputs, target, batch_size=len(target), verbose=0)
+    random = np.random.default_rng(11)
+    targets = [random.normal(size=x.shape) for x in as_list(model(inputs))]
+    model.compile(keras.optimizers.SGD(10.0), loss=["mse"] * len(targets))
+    model.fit(inputs, targets, batch_size=len(targets[0]), verbose=0)
     for weight, old in zip(model.weights, before, strict=True):
         new = weight.numpy()
         assert np.isfinite(new).all(), weight.path
@@ -196,6 +206,15 @@ def _check_saving(model, inputs, tmp_path):
     path = tmp_path / "model.keras"
     model.save(path)
     again = keras.models.load_model(path)
-    np.testing.assert_array_equal(
-        to_numpy(model(inputs)), to_numpy(again(inputs))
-    )
+    for expected, found in zip(
+        as_list(model(inputs)), as_list(again(inputs)), strict=True
+    ):
+        np.testing.assert_array_equal(to_numpy(expected), to_numpy(found))
+
+
+def as_list(outputs):
+    """Of a layer that returns one output, or several."""
+    if isinstance(outputs, list):
+        return outputs
+    several = isinstance(outputs, tuple) and hasattr(outputs[0], "shape")
+    return list(outputs) if several else [outputs]

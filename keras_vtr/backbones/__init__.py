@@ -2,14 +2,10 @@
 
 from keras_vtr.backbones.bit_resnet import build_bit_resnet
 from keras_vtr.backbones.convolution_stem import build_convolution_stem
-from keras_vtr.backbones.resnet import RESNET_50
-from keras_vtr.backbones.resnet import RESNET_101
 from keras_vtr.backbones.resnet import build_resnet
 
 __all__ = [
     "build_convolution_stem",
     "build_bit_resnet",
     "build_resnet",
-    "RESNET_50",
-    "RESNET_101",
 ]

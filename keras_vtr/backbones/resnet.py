@@ -26,13 +26,13 @@ def build_resnet(
     has it: the 3 x 3 convolution of a bottleneck has the stride, not the first
     1 x 1. All norms are frozen, and padding is the same on all sides (see
     `keras_vtr.layers.FrozenNormConv2D`). It starts at random; without an
-    `ImageNet` checkpoint (`keras_vtr.checkpoints.load_weights`) its frozen
+    ImageNet checkpoint (`keras_vtr.checkpoints.load_weights`) its frozen
     norms have nothing to say, and it learns slowly.
 
     Args:
         image_shape: (height, width, channels); height and width may be None.
-        num_blocks: Number of bottleneck blocks of each stage, `RESNET_50` or
-            `RESNET_101` or your own.
+        num_blocks: Number of bottleneck blocks of each stage: (3, 4, 6, 3) for
+            ResNet-50, (3, 4, 23, 3) for ResNet-101.
         width: Number of channels after the stem; each stage doubles it, and
             puts out four times that.
         dilation: Whether the last stage keeps the resolution of the one before

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_vtr.checkpoints import recipe as recipes
 from keras_vtr.checkpoints.coco_classes import class_names
+from keras_vtr.checkpoints.detr_mask_head import read_mask_head
 from keras_vtr.checkpoints.detr_recipe import DetrRecipe
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.resnet_names import read_resnet
@@ -92,7 +93,7 @@ def recipe(shapes, config, position_grid=None):
     }
     arguments["class_names"] = class_names(config, arguments["num_classes"])
     if arguments["masks"]:
-        weights |= _mask_head(shapes, hidden_dim)
+        weights |= read_mask_head(shapes, hidden_dim)
     resnet, resnet_weights = _backbone(shapes, prefix, names, config)
     weights |= resnet_weights
     weights["object_queries/queries"] = Source((queries,), lambda x: x[None])
@@ -218,48 +219,4 @@ def _joined(ours, theirs, i):
     return {
         f"{ours}/kernel": Source((f"{theirs}.in_proj_weight",), third),
         f"{ours}/bias": Source((f"{theirs}.in_proj_bias",), third),
-    }
-
-
-def _mask_head(shapes, hidden_dim):
-    """Authors' and version 4's names, or version 5's."""
-    is_5 = "mask_head.output_conv.weight" in shapes
-    weights, head = {}, "mask_head."
-    for part in ("query", "key"):
-        theirs = f"bbox_attention.{part[0]}_{'proj' if is_5 else 'linear'}"
-        ours = f"mask_head/attention_map/{part}_projection"
-        weights |= recipes.dense(ours, theirs)
-    for i in range(5):
-        kernel, norm = f"{head}lay{i + 1}", f"{head}gn{i + 1}"
-        adapter = f"{head}adapter{i - 1}"
-        if is_5:
-            block = f"conv{i + 1}" if i < 2 else f"fpn_stages.{i - 2}.refine"
-            kernel, norm = f"{head}{block}.conv", f"{head}{block}.norm"
-            adapter = f"{head}fpn_stages.{i - 2}.fpn_adapter"
-        weights |= recipes.norm(f"mask_head/norm_{i}", norm)
-        if i == 0:
-            weights |= _first_convolution(kernel, hidden_dim)
-            continue
-        weights |= recipes.convolution(f"mask_head/convolution_{i}", kernel)
-        if i >= 2:
-            ours = f"mask_head/adapter_{i - 2}"
-            weights |= recipes.convolution(ours, adapter)
-    output = head + ("output_conv" if is_5 else "out_lay")
-    return weights | recipes.convolution("mask_head/output_convolution", output)
-
-
-def _first_convolution(theirs, hidden_dim):
-    """Ours is in two: of the features, which come first, and of the maps."""
-
-    def features(kernel):
-        return np.transpose(kernel[:, :hidden_dim], (2, 3, 1, 0))
-
-    def maps(kernel):
-        return np.transpose(kernel[:, hidden_dim:], (2, 3, 1, 0))
-
-    names = (f"{theirs}.weight",)
-    return {
-        "mask_head/feature_convolution/kernel": Source(names, features),
-        "mask_head/attention_convolution/kernel": Source(names, maps),
-        "mask_head/attention_convolution/bias": Source((f"{theirs}.bias",)),
     }

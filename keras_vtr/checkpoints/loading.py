@@ -40,10 +40,11 @@ def from_pretrained(
             DETR with a bias by which "no object" is as likely as all classes
             together; 0 leaves a ViT's head out.
         image_shape: (height, width, channels). Default: what the checkpoint
-            was trained at; DETR: open sizes. Positions are resized for others, as its family
-            does it: bilinearly (Google) or bicubically (with antialiasing:
-            timm, DINOv2 with registers). With None for height and width they
-            are resized in the graph, for each image size anew.
+            was trained at; DETR: any size. A ViT's positions are resized for
+            others, as its family does it: bilinearly (Google) or bicubically
+            (with antialiasing: timm, DINOv2 with registers). With None for
+            height and width they are resized in the graph, for each image
+            size anew.
         revision: Commit, branch or tag on the hub; a commit pins what you get.
         sha256: Digest in hexadecimal that the file of weights must have.
         verbose: Whether to print what was loaded and what wasn't.

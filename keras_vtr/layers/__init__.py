@@ -1,8 +1,13 @@
 """Tokens in, tokens out: the layers that all models are made of."""
 
+from keras_vtr.layers.anchor_decoder import AnchorAttentionBias
+from keras_vtr.layers.anchor_decoder import AnchorDecoder
+from keras_vtr.layers.anchor_queries import AnchorQueries
+from keras_vtr.layers.anchor_queries import BoxEncoding
 from keras_vtr.layers.attention import MultiHeadAttention
 from keras_vtr.layers.attention_block import MultiHeadAttentionBlock
 from keras_vtr.layers.class_token import ClassToken
+from keras_vtr.layers.denoising_queries import DenoisingQueries
 from keras_vtr.layers.feed_forward import FeedForwardBlock
 from keras_vtr.layers.frozen_norm_convolution import FrozenNormConv2D
 from keras_vtr.layers.mask_head import MaskHead
@@ -15,6 +20,7 @@ from keras_vtr.layers.pooling import AttentionPooling
 from keras_vtr.layers.pooling import TokenPooling
 from keras_vtr.layers.position_embedding import PositionEmbedding
 from keras_vtr.layers.position_embedding import PositionEmbedding2D
+from keras_vtr.layers.position_encoding import PixelCenters
 from keras_vtr.layers.position_encoding import SinePositionEncoding2D
 from keras_vtr.layers.regularization import LayerScale
 from keras_vtr.layers.regularization import StochasticDepth
@@ -42,6 +48,12 @@ __all__ = [
     "TransformerDecoderBlock",
     "TransformerDecoder",
     "ObjectQueries",
+    "AnchorQueries",
+    "BoxEncoding",
+    "PixelCenters",
+    "AnchorAttentionBias",
+    "AnchorDecoder",
+    "DenoisingQueries",
     "TokenPooling",
     "AttentionPooling",
     "MultiHeadAttentionMap",

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 
 from keras_vtr.layers.arguments import check_fraction
@@ -43,6 +45,8 @@ class MultiHeadAttention(keras.layers.Layer):
             attention: `query_positions`.
         padding_mask: Optional (B, S) bool, True = real: which keys may be
             attended to.
+        attention_mask: Optional (B, T, S) or (1, T, S) bool, True where query
+            t may attend to key s.
         attention_bias: Optional (B, H, T, S) or (1, H, T, S), added to the
             logits: relative positions.
         use_causal_mask: If True, query t sees keys 0..t only: the masked
@@ -123,6 +127,7 @@ class MultiHeadAttention(keras.layers.Layer):
         query_positions=None,
         key_positions=None,
         padding_mask=None,
+        attention_mask=None,
         attention_bias=None,
         use_causal_mask=False,
         return_attention_scores=False,
@@ -151,7 +156,7 @@ class MultiHeadAttention(keras.layers.Layer):
             logits = keras.ops.cast(logits, "float32") + keras.ops.cast(
                 attention_bias, "float32"
             )
-        mask = self._mask(logits, padding_mask, use_causal_mask)
+        mask = self._mask(logits, padding_mask, attention_mask, use_causal_mask)
         scores = _masked_softmax(logits, mask)
         scores = self.dropout(
             keras.ops.cast(scores, value.dtype), training=training
@@ -194,22 +199,28 @@ class MultiHeadAttention(keras.layers.Layer):
             keras.ops.transpose(heads, (0, 2, 1, 3)), shape
         )
 
-    def _mask(self, logits, padding_mask, use_causal_mask):
+    def _mask(self, logits, padding_mask, attention_mask, use_causal_mask):
         """What may be attended to, broadcastable to (B, H, T, S), or None."""
-        mask = None
+        masks = []
         if padding_mask is not None:
             check_rank("padding_mask", padding_mask.shape, ("B", "S"))
-            mask = keras.ops.cast(padding_mask, "bool")[:, None, None, :]
+            masks.append(padding_mask[:, None, None, :])
+        if attention_mask is not None:
+            check_rank("attention_mask", attention_mask.shape, ("B", "T", "S"))
+            masks.append(attention_mask[:, None])
         if use_causal_mask:
             num_queries, num_keys = keras.ops.shape(logits)[2:]
             causal = (
                 keras.ops.arange(num_queries, dtype="int32")[:, None]
                 >= keras.ops.arange(num_keys, dtype="int32")[None, :]
-            )[None, None]
-            mask = (
-                causal if mask is None else keras.ops.logical_and(mask, causal)
             )
-        return mask
+            masks.append(causal[None, None])
+        if not masks:
+            return None
+        return functools.reduce(
+            keras.ops.logical_and,
+            [keras.ops.cast(mask, "bool") for mask in masks],
+        )
 
 
 def _add_positions(tokens, positions):

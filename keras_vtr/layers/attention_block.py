@@ -38,6 +38,8 @@ class MultiHeadAttentionBlock(ResidualBlock):
             self attention.
         memory_positions: Optional, as `memory`, added to keys.
         padding_mask: Optional (B, S) bool, True = real, for the keys.
+        attention_mask: Optional (B, T, S) or (1, T, S) bool, True where query
+            t may attend to key s.
         attention_bias: Optional (B, H, T, S) or (1, H, T, S), added to the
             logits.
         use_causal_mask: If True, query t sees keys 0..t only.
@@ -103,6 +105,7 @@ class MultiHeadAttentionBlock(ResidualBlock):
         query_positions=None,
         memory_positions=None,
         padding_mask=None,
+        attention_mask=None,
         attention_bias=None,
         use_causal_mask=False,
         return_attention_scores=False,
@@ -114,6 +117,7 @@ class MultiHeadAttentionBlock(ResidualBlock):
             query_positions=query_positions,
             key_positions=memory_positions,
             padding_mask=padding_mask,
+            attention_mask=attention_mask,
             attention_bias=attention_bias,
             use_causal_mask=use_causal_mask,
             return_attention_scores=True,

@@ -90,11 +90,73 @@ class SinePositionEncoding2D(keras.layers.Layer):
         place = keras.ops.cumsum(real, axis=axis)
         extent = keras.ops.max(place, axis=axis, keepdims=True)
         place = place / (extent + 1e-6) * (2 * math.pi)
-        pair = keras.ops.arange(num_channels // 2, dtype="float32")
-        wavelength = self.temperature ** (pair * (2 / num_channels))
-        angle = place[..., None] / wavelength
-        waves = keras.ops.stack(
-            [keras.ops.sin(angle), keras.ops.cos(angle)], axis=-1
-        )  # (B, height, width, channels / 2, 2)
-        shape = (*keras.ops.shape(waves)[:-2], num_channels)
-        return keras.ops.reshape(waves, shape)
+        return sine_waves(place, num_channels, self.temperature)
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class PixelCenters(keras.layers.Layer):
+    """Tells where the center of each pixel of a feature map is.
+
+    In the unit of boxes, so that both can be compared, as Gao et al. 2021
+    (SMCA), section 3.2, do: 0 is the upper left corner of the real image and 1
+    the lower right one, however much padding follows.
+
+    Args:
+        **kwargs: Those of `keras.layers.Layer`.
+
+    Call arguments:
+        feature_map: (B, height, width, D). Only its shape is read.
+        padding_mask: Optional (B, height, width) bool, True = real.
+
+    Returns:
+        (B, height * width, 2), x and y in raster order.
+
+    Raises:
+        ValueError: If a shape doesn't fit.
+
+    Example:
+
+    >>> feature_map = keras.ops.ones((1, 1, 2, 8))
+    >>> print(np.array(keras_vtr.layers.PixelCenters()(feature_map)))
+    [[[0.25 0.5 ]
+      [0.75 0.5 ]]]
+    """
+
+    def build(self, feature_map_shape, padding_mask_shape=None):
+        letters = ("B", "height", "width", "D")
+        check_rank("feature_map", feature_map_shape, letters)
+        if padding_mask_shape is not None:
+            check_rank("padding_mask", padding_mask_shape, letters[:3])
+
+    def call(self, feature_map, padding_mask=None):
+        batch_size, height, width, _ = keras.ops.shape(feature_map)
+        if padding_mask is None:  # one image's worth serves the whole batch
+            padding_mask = keras.ops.ones((1, height, width))
+        real = keras.ops.cast(padding_mask, "float32")
+        centers = []
+        for axis in (2, 1):
+            place = keras.ops.cumsum(real, axis=axis)
+            extent = keras.ops.max(place, axis=axis, keepdims=True)
+            centers.append((place - 0.5) / keras.ops.maximum(extent, 1.0))
+        centers = keras.ops.broadcast_to(
+            keras.ops.cast(keras.ops.stack(centers, -1), self.compute_dtype),
+            (batch_size, height, width, 2),
+        )
+        length = -1 if None in feature_map.shape[1:3] else height * width
+        return keras.ops.reshape(centers, (batch_size, length, 2))
+
+    def compute_output_shape(self, feature_map_shape, padding_mask_shape=None):
+        batch_size, height, width, _ = feature_map_shape
+        length = None if None in (height, width) else height * width
+        return (batch_size, length, 2)
+
+
+def sine_waves(place, num_channels, temperature):
+    """(...) angles -> (..., channels): sine and cosine of each wavelength."""
+    pair = keras.ops.arange(num_channels // 2, dtype="float32")
+    wavelength = temperature ** (pair * (2 / num_channels))
+    angle = place[..., None] / wavelength
+    waves = keras.ops.stack(
+        [keras.ops.sin(angle), keras.ops.cos(angle)], axis=-1
+    )  # (..., channels / 2, 2)
+    return keras.ops.reshape(waves, (*keras.ops.shape(place), num_channels))

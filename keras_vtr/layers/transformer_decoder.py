@@ -35,6 +35,10 @@ class TransformerDecoderBlock(TransformerBase):
         memory_positions: Optional, as `memory`, added to the keys of cross
             attention.
         padding_mask: Optional (B, N) bool, True = real, for `memory`.
+        query_mask: Optional (B, Q, Q) or (1, Q, Q) bool, True where a query
+            may attend to another one in self attention.
+        attention_bias: Optional (B, H, Q, N) or (B, 1, Q, N), added to the
+            logits of cross attention.
         use_causal_mask: If True, query q sees queries 0..q only.
 
     Returns:
@@ -69,12 +73,15 @@ class TransformerDecoderBlock(TransformerBase):
         query_positions=None,
         memory_positions=None,
         padding_mask=None,
+        query_mask=None,
+        attention_bias=None,
         use_causal_mask=False,
         training=None,
     ):
         queries = self.self_attention(
             queries,
             query_positions=query_positions,
+            attention_mask=query_mask,
             use_causal_mask=use_causal_mask,
             training=training,
         )
@@ -84,6 +91,7 @@ class TransformerDecoderBlock(TransformerBase):
             query_positions=query_positions,
             memory_positions=memory_positions,
             padding_mask=padding_mask,
+            attention_bias=attention_bias,
             training=training,
         )
         return self.feed_forward(queries, training=training)
@@ -124,6 +132,10 @@ class TransformerDecoder(TransformerStack):
         memory_positions: Optional, as `memory`, added to the keys of cross
             attention, in each layer.
         padding_mask: Optional (B, N) bool, True = real, for `memory`.
+        query_mask: Optional (B, Q, Q) or (1, Q, Q) bool, True where a query
+            may attend to another one in self attention.
+        attention_bias: Optional (B, H, Q, N) or (B, 1, Q, N), added to the
+            logits of cross attention.
         use_causal_mask: If True, query q sees queries 0..q only.
 
     Returns:
@@ -158,6 +170,8 @@ class TransformerDecoder(TransformerStack):
         query_positions=None,
         memory_positions=None,
         padding_mask=None,
+        query_mask=None,
+        attention_bias=None,
         use_causal_mask=False,
         training=None,
     ):
@@ -169,6 +183,8 @@ class TransformerDecoder(TransformerStack):
                 query_positions=query_positions,
                 memory_positions=memory_positions,
                 padding_mask=padding_mask,
+                query_mask=query_mask,
+                attention_bias=attention_bias,
                 use_causal_mask=use_causal_mask,
                 training=training,
             )

@@ -3,13 +3,12 @@
 import keras
 from keras import ops
 
-from keras_vtr.box_ops import generalized_iou
+from keras_vtr.losses.denoising import denoising_sums
 from keras_vtr.losses.matching import assign
-from keras_vtr.losses.matching import corners
 from keras_vtr.losses.matching import pairwise_cost
+from keras_vtr.losses.pairs import box_sums
+from keras_vtr.losses.pairs import standardize
 from keras_vtr.losses.replicas import sum_over_replicas
-from keras_vtr.targets import check_keys
-from keras_vtr.targets import check_target_shapes
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -48,7 +47,8 @@ class HungarianLoss(keras.losses.Loss):
         y_pred: Dict with `"logits"` (B, Q, K + 1) and `"boxes"` (B, Q, 4) of
             the last decoder layer and, optionally, `"auxiliary_logits"`
             (B, L-1, Q, K + 1) and `"auxiliary_boxes"` (B, L-1, Q, 4) of the
-            layers before it.
+            layers before it; from `keras_vtr.models.add_denoising` also
+            `"denoising_logits"` and `"denoising_boxes"`.
 
     Returns:
         The loss, a float32 scalar: weighted terms, summed over the layers.
@@ -107,10 +107,14 @@ class HungarianLoss(keras.losses.Loss):
 
     def total(self, terms):
         """The loss, a scalar, from what `terms` returned."""
-        return ops.sum(
-            self.label_weight * terms["label_loss"]
-            + self.box_weight * terms["box_loss"]
-            + self.giou_weight * terms["giou_loss"]
+        return sum(
+            ops.sum(
+                self.label_weight * terms[f"{prefix}label_loss"]
+                + self.box_weight * terms[f"{prefix}box_loss"]
+                + self.giou_weight * terms[f"{prefix}giou_loss"]
+            )
+            for prefix in ("", "denoising_")
+            if f"{prefix}label_loss" in terms
         )
 
     def terms(self, y_true, y_pred):
@@ -118,12 +122,13 @@ class HungarianLoss(keras.losses.Loss):
 
         Returns:
             Dict with `"label_loss"`, `"box_loss"` and `"giou_loss"`, not yet
-            weighted, and two measures that are only for looking at, as in
+            weighted, with denoising also `"denoising_label_loss"` and so on,
+            and two measures that are only for looking at, as in
             DETR's logs: `"class_error"`, the percentage of matched queries
             whose class is wrong, and `"cardinality_error"`, by how many the
             number of detected objects is off, on average over the images.
         """
-        y_true, y_pred = _standardize(y_true, y_pred)
+        y_true, y_pred = standardize(y_true, y_pred)
         is_target = y_true["labels"] >= 0  # (B, M)
         matched, labels, boxes = self._pair(y_true, y_pred, is_target)
         num_targets = ops.sum(ops.cast(is_target, "float32"), axis=1)  # (B,)
@@ -137,7 +142,7 @@ class HungarianLoss(keras.losses.Loss):
         num_idle = num_images * num_queries - num_boxes
         sums = {
             **self._label_sums(y_pred["logits"], matched, labels, num_targets),
-            **_box_sums(y_pred["boxes"], matched, boxes),
+            **box_sums(y_pred["boxes"], matched, boxes),
         }
         normalizers = {
             "label_loss": num_boxes + self.no_object_weight * num_idle,
@@ -146,6 +151,10 @@ class HungarianLoss(keras.losses.Loss):
             "class_error": num_boxes / 100,
             "cardinality_error": num_images,
         }
+        if "denoising_logits" in y_pred:
+            more, number = denoising_sums(y_true, y_pred)
+            sums |= more
+            normalizers |= dict.fromkeys(more, num_boxes * number)
         return {  # without boxes, 0 / 0 is 0
             name: ops.divide_no_nan(sums[name], normalizers[name])
             for name in normalizers
@@ -215,35 +224,5 @@ class HungarianLoss(keras.losses.Loss):
         }
 
 
-def _box_sums(predicted, matched, boxes):
-    distance = ops.sum(ops.abs(predicted - boxes), axis=-1)  # (B, L, Q)
-    giou = generalized_iou(corners(predicted), corners(boxes))
-    return {
-        "box_loss": ops.sum(ops.where(matched, distance, 0.0), axis=(0, 2)),
-        "giou_loss": ops.sum(ops.where(matched, 1.0 - giou, 0.0), axis=(0, 2)),
-    }
-
-
 def _count(x):
     return ops.sum(ops.ones_like(x))
-
-
-def _standardize(y_true, y_pred):
-    """Checks both sides; stacks the layers to `logits` (B, L, Q, K + 1)."""
-    check_keys("y_true", y_true, ("boxes", "labels"))
-    check_keys("y_pred", y_pred, ("boxes", "logits"))
-    labels = ops.convert_to_tensor(y_true["labels"])
-    boxes = ops.cast(y_true["boxes"], "float32")
-    check_target_shapes(boxes.shape, labels.shape)
-    # `Loss.__call__` turns labels into floats.
-    labels = ops.cast(ops.round(ops.cast(labels, "float32")), "int32")
-    stacked = {}
-    for key in ("logits", "boxes"):
-        layers = ops.cast(y_pred[key], "float32")[:, None]
-        if f"auxiliary_{key}" in y_pred:
-            earlier = ops.cast(y_pred[f"auxiliary_{key}"], "float32")
-            layers = ops.concatenate([earlier, layers], axis=1)
-        stacked[key] = layers
-    # No overflow in areas, whatever a user's head predicts.
-    stacked["boxes"] = ops.clip(stacked["boxes"], -1e9, 1e9)
-    return {"labels": labels, "boxes": boxes}, stacked

@@ -1,8 +1,15 @@
 """Layers wired into models with the functional API."""
 
 from keras_vtr.box_ops import decode_detections
+from keras_vtr.models.denoising import add_denoising
 from keras_vtr.models.detection_model import DetectionModel
 from keras_vtr.models.detr import build_detr
 from keras_vtr.models.vit import build_vit
 
-__all__ = ["build_vit", "build_detr", "DetectionModel", "decode_detections"]
+__all__ = [
+    "build_vit",
+    "build_detr",
+    "add_denoising",
+    "DetectionModel",
+    "decode_detections",
+]

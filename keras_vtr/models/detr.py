@@ -1,15 +1,19 @@
 import keras
 
-from keras_vtr.layers import MaskHead
+from keras_vtr.layers import AnchorDecoder
+from keras_vtr.layers import AnchorQueries
 from keras_vtr.layers import ObjectQueries
+from keras_vtr.layers import PixelCenters
 from keras_vtr.layers import SinePositionEncoding2D
 from keras_vtr.layers import TransformerDecoder
 from keras_vtr.layers import TransformerEncoder
 from keras_vtr.models.detection_model import DetectionModel
 from keras_vtr.models.detr_features import PADDINGS
-from keras_vtr.models.detr_features import normalized_pixels
 from keras_vtr.models.detr_features import read_features
-from keras_vtr.models.pixels import image_input
+from keras_vtr.models.detr_features import read_pixels
+from keras_vtr.models.detr_heads import draw_masks
+from keras_vtr.models.detr_heads import predict
+from keras_vtr.models.detr_heads import read_boxes
 
 # Carion et al. 2020, table 1, with 91 slots of classes as the authors count
 # COCO's. They train all but the ResNet's stem and first stage and its norms.
@@ -26,6 +30,7 @@ def build_detr(
     image_shape=(None, None, 3),
     backbone="resnet50",
     padding=None,
+    queries="learned",
     num_queries=100,
     hidden_dim=256,
     num_heads=8,
@@ -68,6 +73,10 @@ def build_detr(
             whatever it is padded to. "published": padding enters the backbone
             as zeros, as in the authors' code; detections near the lower and
             right edge change a little with it.
+        queries: "learned", the paper's `ObjectQueries`; or "anchors",
+            `AnchorQueries` and `AnchorDecoder` of its successors, which learn
+            in less than half the steps (benchmarks/README.md) and can be
+            trained with `add_denoising`.
         num_queries: Q, more than the most objects in an image.
         hidden_dim: Width D of the tokens, a multiple of 4 and of `num_heads`.
         num_heads: H.
@@ -120,23 +129,14 @@ def build_detr(
     >>> print(tuple(outputs["logits"].shape), tuple(outputs["boxes"].shape))
     (2, 5, 4) (2, 5, 4)
     """
-    _check_arguments(num_classes, hidden_dim, num_heads, padding)
-    images = image_input(image_shape)
-    mask, inputs = None, images
-    if padding is not None:
-        mask = keras.Input(image_shape[:2], dtype="bool", name="padding_mask")
-        inputs = {"images": images, "padding_mask": mask}
-    pixels = normalized_pixels(images, pixel_mean, pixel_deviation)
+    _check_arguments(num_classes, hidden_dim, num_heads, padding, queries)
+    inputs, pixels, mask = read_pixels(
+        image_shape, padding, pixel_mean, pixel_deviation
+    )
     feature_maps, mask = read_features(backbone, pixels, mask, padding)
     feature_map = keras.layers.Conv2D(
         hidden_dim, kernel_size=1, name="input_projection"
     )(feature_maps[-1])  # (B, height', width', D)
-    positions = SinePositionEncoding2D(name="positions")
-    positions = positions(feature_map, padding_mask=mask)  # (B, N, D)
-    tokens = keras.layers.Reshape((-1, hidden_dim), name="tokens")(feature_map)
-    token_mask = None
-    if mask is not None:
-        token_mask = keras.layers.Reshape((-1,), name="real_tokens")(mask)
     options = {
         "num_heads": num_heads,
         "mlp_dim": mlp_dim,
@@ -146,36 +146,31 @@ def build_detr(
         "normalize_first": normalize_first,
         "layer_norm_epsilon": 1e-5,
     }
-    encoder = TransformerEncoder(num_encoder_layers, **options, name="encoder")
-    memory = encoder(
-        tokens, positions=positions, padding_mask=token_mask
-    )  # (B, N, D)
-    queries = ObjectQueries(num_queries, name="object_queries")(memory)
-    decoder = TransformerDecoder(
-        num_decoder_layers,
-        return_every_layer=True,
-        normalize_output=True,
-        **options,
-        name="decoder",
+    memory = _encode(feature_map, mask, num_encoder_layers, options)
+    if queries == "anchors":
+        memory["centers"] = PixelCenters(name="centers")(
+            feature_map, padding_mask=mask
+        )
+    answers = DECODERS[queries](
+        memory, num_queries, num_decoder_layers, options
     )
-    answers = decoder(
-        keras.ops.zeros_like(queries),  # a query is nothing but its position
-        memory,
-        query_positions=queries,
-        memory_positions=positions,
-        padding_mask=token_mask,
-    )  # (B, L, Q, D)
-    outputs = _heads(answers, num_classes, auxiliary_outputs)
+    outputs = predict(*answers, num_classes, auxiliary_outputs)
     if masks:
-        outputs["masks"] = _masks(
-            answers, memory, feature_map, feature_maps[:-1], mask, num_heads
+        maps = [*feature_maps[:-1], feature_map]
+        outputs["masks"] = draw_masks(
+            num_heads, answers[0], memory["memory"], maps, mask
         )
     model = DetectionModel(inputs, outputs, name=name)
     model.class_names = class_names
     return model
 
 
-def _check_arguments(num_classes, hidden_dim, num_heads, padding):
+def _check_arguments(num_classes, hidden_dim, num_heads, padding, queries):
+    if queries not in DECODERS:
+        raise ValueError(
+            f"`queries` must be one of {sorted(DECODERS)}. Received: "
+            f"queries={queries!r}"
+        )
     if padding not in PADDINGS:
         raise ValueError(
             f"`padding` must be one of {PADDINGS}. Received: "
@@ -194,34 +189,56 @@ def _check_arguments(num_classes, hidden_dim, num_heads, padding):
         )
 
 
-def _heads(answers, num_classes, auxiliary_outputs):
-    """The same two heads on every layer's answers; the last layer's lead.
+def _encode(feature_map, mask, num_layers, options):
+    """The feature map's pixels as tokens that know of each other.
 
-    Always in float32: a box of a photograph needs more than float16's digits.
+    Returns:
+        What the decoder reads, by its arguments' names.
     """
-    logits = keras.layers.Dense(
-        num_classes + 1, dtype="float32", name="class_head"
-    )(answers)  # (B, L, Q, K + 1)
-    boxes = answers
-    for i in range(2):
-        boxes = keras.layers.Dense(
-            answers.shape[-1], activation="relu", name=f"box_head_{i}"
-        )(boxes)
-    boxes = keras.layers.Dense(
-        4, activation="sigmoid", dtype="float32", name="box_head_2"
-    )(boxes)  # (B, L, Q, 4)
-    outputs = {"logits": logits[:, -1], "boxes": boxes[:, -1]}
-    if auxiliary_outputs and answers.shape[1] > 1:
-        outputs["auxiliary_logits"] = logits[:, :-1]
-        outputs["auxiliary_boxes"] = boxes[:, :-1]
-    return outputs
+    hidden_dim = feature_map.shape[-1]
+    positions = SinePositionEncoding2D(name="positions")
+    positions = positions(feature_map, padding_mask=mask)  # (B, N, D)
+    tokens = keras.layers.Reshape((-1, hidden_dim), name="tokens")(feature_map)
+    if mask is not None:
+        mask = keras.layers.Reshape((-1,), name="real_tokens")(mask)  # (B, N)
+    encoder = TransformerEncoder(num_layers, **options, name="encoder")
+    memory = encoder(tokens, positions=positions, padding_mask=mask)
+    return {
+        "memory": memory,
+        "memory_positions": positions,
+        "padding_mask": mask,
+    }
 
 
-def _masks(answers, memory, feature_map, finer_maps, mask, num_heads):
-    """A mask of logits for each query of the last layer, in float32."""
-    masks = MaskHead(num_heads, name="mask_head")(
-        answers[:, -1], memory, feature_map, finer_maps, padding_mask=mask
+def _decode(memory, num_queries, num_layers, options):
+    """What each layer of the decoder answers to each query."""
+    queries = ObjectQueries(num_queries, name="object_queries")
+    queries = queries(memory["memory"])  # (B, Q, D)
+    decoder = TransformerDecoder(
+        num_layers,
+        return_every_layer=True,
+        normalize_output=True,
+        **options,
+        name="decoder",
     )
-    return keras.layers.Activation("linear", dtype="float32", name="masks")(
-        masks
+    # A query is nothing but its position.
+    nothing = keras.ops.zeros_like(queries)
+    answers = decoder(nothing, query_positions=queries, **memory)
+    return answers, read_boxes(answers)  # (B, L, Q, D), (B, L, Q, 4)
+
+
+def _decode_anchors(memory, num_queries, num_layers, options):
+    """The same, where a query is a box that each layer moves."""
+    anchors = AnchorQueries(num_queries, name="object_queries")
+    anchors = anchors(memory["memory"])  # (B, Q, 4)
+    decoder = AnchorDecoder(
+        num_layers, normalize_output=True, **options, name="decoder"
     )
+    hidden_dim = memory["memory"].shape[-1]
+    nothing = keras.ops.repeat(
+        keras.ops.zeros_like(anchors[..., :1]), hidden_dim, axis=-1
+    )
+    return decoder(nothing, anchors, **memory)
+
+
+DECODERS = {"learned": _decode, "anchors": _decode_anchors}

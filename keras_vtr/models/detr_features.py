@@ -1,12 +1,15 @@
-"""DETR's first half: from images to the feature maps that become tokens."""
+"""DETR's first stage: from images to the feature maps that become tokens."""
 
-from keras_vtr.backbones import RESNET_50
-from keras_vtr.backbones import RESNET_101
+import keras
+
 from keras_vtr.backbones import build_resnet
+from keras_vtr.backbones.resnet import RESNET_50
+from keras_vtr.backbones.resnet import RESNET_101
 from keras_vtr.layers import MaskPadding
 from keras_vtr.layers import ResizePaddingMask
 from keras_vtr.models.pixels import IMAGENET_DEVIATION
 from keras_vtr.models.pixels import IMAGENET_MEAN
+from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
 
 # Blocks of each stage, and whether the last one is dilated.
@@ -19,8 +22,19 @@ BACKBONES = {
 PADDINGS = (None, "exact", "published")
 
 
-def normalized_pixels(images, mean, deviation):
-    """With ImageNet's mean and deviation, if images have color."""
+def read_pixels(image_shape, padding, mean, deviation):
+    """The model's inputs.
+
+    Args:
+        image_shape: (height, width, channels).
+        padding: One of `PADDINGS`.
+        mean: Of each channel; by default ImageNet's, if images have color.
+        deviation: Likewise.
+
+    Returns:
+        The inputs, `images` normalized, and the padding mask or None.
+    """
+    images = image_input(image_shape)
     num_channels = images.shape[-1]
     if mean is None and deviation is None and num_channels == 3:
         mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
@@ -31,7 +45,11 @@ def normalized_pixels(images, mean, deviation):
             f"pixel_mean={mean}, pixel_deviation={deviation}, "
             f"{num_channels} channels"
         )
-    return normalize_pixels(images, mean, deviation)
+    pixels = normalize_pixels(images, mean, deviation)
+    if padding is None:
+        return images, pixels, None
+    mask = keras.Input(image_shape[:2], dtype="bool", name="padding_mask")
+    return {"images": images, "padding_mask": mask}, pixels, mask
 
 
 def read_features(backbone, pixels, mask, padding):

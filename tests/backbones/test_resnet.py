@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vtr.backbones import RESNET_50
-from keras_vtr.backbones import RESNET_101
 from keras_vtr.backbones import build_resnet
+from keras_vtr.backbones.resnet import RESNET_50
+from keras_vtr.backbones.resnet import RESNET_101
 from tests.layer_checks import to_numpy
 
 TINY = {"num_blocks": (1, 1, 2, 2), "width": 8}

@@ -31,9 +31,10 @@ def tiny_detr(**change):
         "dropout": 0.0,
         "pixel_mean": 0.0,
         "pixel_deviation": 255.0,
-        "backbone": build_convolution_stem(IMAGE_SHAPE),
     }
-    return build_detr(**{**config, **change})
+    config |= change
+    backbone = build_convolution_stem(config["image_shape"])
+    return build_detr(**config, backbone=backbone)
 
 
 def batch(rng, num_images=4):

@@ -1,0 +1,229 @@
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_vtr.layers.anchor_queries import BoxEncoding
+from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.transformer_base import TransformerStack
+from keras_vtr.layers.transformer_decoder import TransformerDecoderBlock
+
+# Boxes smaller than this are looked at as if they had this size, and logits of
+# coordinates are taken no closer than this to 0 and 1.
+SMALLEST = 0.05
+CLOSEST = 1e-3
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class AnchorAttentionBias(keras.layers.Layer):
+    """Makes each head of cross attention look at its own part of a box.
+
+    Gao et al. 2021 (SMCA), section 3.2, equations 4 and 5: the logarithm of a
+    Gaussian is added to the logits. Its middle and width are learned for each
+    head in units of the box, as Liu et al. 2022 (DAB-DETR), section 4.4,
+    modulate by width and height; there the content predicts them, here they
+    are weights. At the start the heads look in a ring around the middle.
+
+    Args:
+        num_heads: H.
+
+    Call arguments:
+        boxes: (B, Q, 4), `rel_center_xywh`.
+        centers: (B, N, 2), of the pixels, from `PixelCenters`.
+
+    Returns:
+        (B, H, Q, N), 0 where a head looks and negative elsewhere.
+
+    Raises:
+        ValueError: If `num_heads` is not a positive integer.
+
+    Example:
+
+    >>> layer = keras_vtr.layers.AnchorAttentionBias(num_heads=4)
+    >>> boxes, centers = keras.ops.ones((2, 5, 4)), keras.ops.ones((2, 7, 2))
+    >>> print(tuple(layer(boxes, centers).shape))
+    (2, 4, 5, 7)
+    """
+
+    def __init__(self, num_heads, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_int("num_heads", num_heads)
+        self.num_heads = num_heads
+
+    def build(self, boxes_shape, centers_shape):
+        self.offset = self.add_weight(
+            shape=(self.num_heads, 2), initializer=_ring, name="offset"
+        )
+        self.width = self.add_weight(
+            shape=(self.num_heads, 2),
+            initializer=keras.initializers.Constant(0.5),
+            name="width",
+        )
+
+    def call(self, boxes, centers):
+        boxes = ops.cast(boxes, "float32")[:, :, None]  # (B, Q, 1, 4)
+        sides = boxes[..., 2:] + SMALLEST
+        middle = boxes[..., :2] + ops.cast(self.offset, "float32") * sides
+        width = (ops.abs(ops.cast(self.width, "float32")) + SMALLEST) * sides
+        centers = ops.cast(centers, "float32")[:, None, None]  # (B, 1, 1, N, 2)
+        distance = (centers - middle[..., None, :]) / width[..., None, :]
+        bias = -0.5 * ops.sum(ops.square(distance), axis=-1)  # (B, Q, H, N)
+        bias = ops.transpose(bias, (0, 2, 1, 3))
+        return ops.cast(bias, self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "num_heads": self.num_heads}
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class AnchorDecoder(TransformerStack):
+    """A decoder whose queries are boxes, which each of its layers moves.
+
+    Liu et al. 2022 (DAB-DETR), section 4.3: the blocks are those of
+    `TransformerDecoder`. Before a block a box becomes the query's position
+    (`BoxEncoding`) and tells where to look (`AnchorAttentionBias`); after it,
+    a head reads from the answer how the box is to move, in logits of its
+    coordinates. Gradients don't flow from one layer's box into the next.
+
+    Args:
+        num_layers: L, how many blocks.
+        num_heads: H. Must divide the width D of the queries.
+        mlp_dim: Width of the feed-forward blocks' inner layer.
+        dropout: Fraction dropped in training after each sub-layer.
+        attention_dropout: Fraction of attention weights dropped in training.
+        activation: As in `FeedForwardBlock`.
+        normalize_first: True for pre-norm, False for post-norm.
+        layer_norm_epsilon: Added to the variance in the layer norms.
+        normalize_query_key: Whether queries and keys are normalized, as in
+            `MultiHeadAttention`.
+        layer_scale: Optional start of a `LayerScale` on each branch.
+        stochastic_depth: Probability that training drops a branch of the last
+            block; it grows linearly from the first one on.
+        normalize_output: Whether a layer norm follows each returned answer.
+            Default: `normalize_first`.
+
+    Call arguments:
+        queries: (B, Q, D), what is known of the objects; zeros if nothing.
+        anchors: (B, Q, 4), `rel_center_xywh`, from `AnchorQueries`.
+        memory: (B, N, ...), the encoder's output.
+        centers: (B, N, 2), of the memory's pixels, from `PixelCenters`.
+        memory_positions: Optional, as `memory`, added to the keys of cross
+            attention, in each layer.
+        padding_mask: Optional (B, N) bool, True = real, for `memory`.
+        query_mask: Optional (B, Q, Q) or (1, Q, Q) bool, True where a query
+            may attend to another one in self attention.
+
+    Returns:
+        Answers (B, L, Q, D), and boxes (B, L, Q, 4), `rel_center_xywh`,
+        float32, of every layer, last layer last.
+
+    Raises:
+        ValueError: If an argument is out of its range or a shape doesn't fit.
+
+    Example:
+
+    >>> queries, memory = keras.ops.zeros((2, 5, 8)), keras.ops.ones((2, 7, 8))
+    >>> anchors, centers = keras.ops.ones((2, 5, 4)), keras.ops.ones((2, 7, 2))
+    >>> decoder = keras_vtr.layers.AnchorDecoder(3, 2, mlp_dim=32)
+    >>> answers, boxes = decoder(queries, anchors, memory, centers)
+    >>> print(tuple(answers.shape), tuple(boxes.shape))
+    (2, 3, 5, 8) (2, 3, 5, 4)
+    """
+
+    def build(self, queries_shape, anchors_shape, memory_shape, centers_shape):
+        self._build_stack(TransformerDecoderBlock, queries_shape, memory_shape)
+        hidden_dim = queries_shape[-1]
+        self.encoding = BoxEncoding(
+            hidden_dim, name="box_encoding", dtype=self.dtype_policy
+        )
+        self.encoding.build(anchors_shape)
+        self.biases = []
+        for i in range(self.num_layers):
+            bias = AnchorAttentionBias(
+                self.num_heads,
+                name=f"attention_bias_{i}",
+                dtype=self.dtype_policy,
+            )
+            bias.build(anchors_shape, centers_shape)
+            self.biases.append(bias)
+        # At the start boxes hardly move.
+        small = keras.initializers.RandomNormal(stddev=0.01)
+        self.box_head = [
+            self._dense("box_head_0", hidden_dim, hidden_dim, "relu"),
+            self._dense("box_head_1", hidden_dim, hidden_dim, "relu"),
+            self._dense("box_head_2", hidden_dim, 4, kernel_initializer=small),
+        ]
+
+    def call(
+        self,
+        queries,
+        anchors,
+        memory,
+        centers,
+        memory_positions=None,
+        padding_mask=None,
+        query_mask=None,
+        training=None,
+    ):
+        answers, boxes = [], []
+        anchors = ops.cast(anchors, "float32")
+        for block, bias in zip(self.blocks, self.biases, strict=True):
+            queries = block(
+                queries,
+                memory,
+                query_positions=self.encoding(anchors),
+                memory_positions=memory_positions,
+                padding_mask=padding_mask,
+                query_mask=query_mask,
+                attention_bias=bias(anchors, centers),
+                training=training,
+            )
+            answer = self._normalize(queries)
+            moved = answer
+            for layer in self.box_head:
+                moved = layer(moved)
+            moved = ops.sigmoid(ops.cast(moved, "float32") + _logit(anchors))
+            answers.append(answer)
+            boxes.append(moved)
+            anchors = ops.stop_gradient(moved)
+        return ops.stack(answers, axis=1), ops.stack(boxes, axis=1)
+
+    def compute_output_shape(
+        self, queries_shape, anchors_shape, memory_shape, centers_shape
+    ):
+        batch_size, num_queries, hidden_dim = queries_shape
+        lead = (batch_size, self.num_layers, num_queries)
+        return (*lead, hidden_dim), (*lead, 4)
+
+    def compute_output_spec(self, queries, anchors, memory, centers, **kwargs):
+        answers, boxes = self.compute_output_shape(
+            queries.shape, anchors.shape, memory.shape, centers.shape
+        )
+        return (
+            keras.KerasTensor(answers, self.compute_dtype),
+            keras.KerasTensor(boxes, "float32"),
+        )
+
+    def _dense(self, name, before, after, activation=None, **kwargs):
+        layer = keras.layers.Dense(
+            after,
+            activation=activation,
+            name=name,
+            dtype="float32" if after == 4 else self.dtype_policy,
+            **kwargs,
+        )
+        layer.build((None, None, before))
+        return layer
+
+
+def _ring(shape, dtype=None):
+    """Half a box away from the middle, each head in its own direction."""
+    angles = np.arange(shape[0]) * (2 * math.pi / shape[0])
+    ring = 0.5 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    return ops.convert_to_tensor(ring, dtype=dtype)
+
+
+def _logit(x):
+    x = ops.clip(x, CLOSEST, 1 - CLOSEST)
+    return ops.log(x) - ops.log1p(-x)

@@ -1,0 +1,164 @@
+import keras
+from keras import ops
+
+from keras_vtr.layers.arguments import check_fraction
+from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.arguments import check_rank
+from keras_vtr.layers.arguments import check_static
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class DenoisingQueries(keras.layers.Layer):
+    """Makes queries of the true objects, with noise, for training alone.
+
+    Li et al. 2022 (DN-DETR), sections 3.3 to 3.5: the decoder is also asked to
+    mend boxes and labels that noise has spoiled. For these it is known which
+    object is meant, so they teach without matching, whose choices waver early
+    in training. Several groups, each with noise of its own, stand before the
+    object queries.
+
+    What a query may see is part of the method: an object query must not see
+    the spoiled truth (without this, the paper's AP falls from 43.4 to 24.0),
+    nor may a group see another one; a group sees itself and all object
+    queries. As in the paper, a box moves by less than half its size, and
+    labels are swapped for random ones.
+
+    Args:
+        num_groups: G.
+        num_classes: K.
+        num_queries: Q, of the object queries behind the groups.
+        hidden_dim: Width D of the queries.
+        box_noise: How far a center may move, in half sides of the box, and by
+            how much of its own a side may change, in [0, 1).
+        label_noise: Fraction of labels that are swapped, in [0, 1).
+        seed: Optional whole number, for the noise.
+
+    Call arguments:
+        boxes: (B, M, 4), the true ones, `rel_center_xywh`.
+        labels: (B, M) int, 0..K-1, -1 for padding.
+
+    Returns:
+        Queries (B, G * M, D), from embeddings of the spoiled labels; spoiled
+        boxes (B, G * M, 4); and what may see what,
+        (B, G * M + Q, G * M + Q) bool.
+
+    Raises:
+        ValueError: If an argument is out of its range, or M is unknown.
+
+    Example:
+
+    >>> boxes = keras.ops.ones((2, 3, 4))
+    >>> labels = keras.ops.array([[1, 2, -1], [7, -1, -1]])
+    >>> layer = keras_vtr.layers.DenoisingQueries(5, 10, 100, hidden_dim=8)
+    >>> print([tuple(x.shape) for x in layer(boxes, labels)])
+    [(2, 15, 8), (2, 15, 4), (2, 115, 115)]
+    """
+
+    def __init__(
+        self,
+        num_groups,
+        num_classes,
+        num_queries,
+        hidden_dim,
+        box_noise=0.4,
+        label_noise=0.2,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_positive_int("num_groups", num_groups)
+        check_positive_int("num_classes", num_classes)
+        check_positive_int("num_queries", num_queries)
+        check_positive_int("hidden_dim", hidden_dim)
+        check_fraction("box_noise", box_noise)
+        check_fraction("label_noise", label_noise)
+        self.num_groups = num_groups
+        self.num_classes = num_classes
+        self.num_queries = num_queries
+        self.hidden_dim = hidden_dim
+        self.box_noise = box_noise
+        self.label_noise = label_noise
+        self.seed = seed
+        self.noise = keras.random.SeedGenerator(seed)
+
+    def build(self, boxes_shape, labels_shape):
+        check_rank("boxes", boxes_shape, ("B", "M", "4"))
+        check_rank("labels", labels_shape, ("B", "M"))
+        check_static("labels", labels_shape, 1, "number of targets M")
+        self.embedding = keras.layers.Embedding(
+            self.num_classes,
+            self.hidden_dim,
+            name="label_embedding",
+            dtype=self.dtype_policy,
+        )
+        self.embedding.build(labels_shape)
+
+    def call(self, boxes, labels):
+        num_targets = labels.shape[1]
+        boxes = ops.tile(ops.cast(boxes, "float32"), (1, self.num_groups, 1))
+        labels = ops.tile(ops.cast(labels, "int32"), (1, self.num_groups))
+        is_target = labels >= 0
+        boxes = self._spoil_boxes(boxes)
+        labels = self._spoil_labels(ops.maximum(labels, 0))
+        mask = self._visible(num_targets, is_target)
+        return self.embedding(labels), boxes, mask
+
+    def _spoil_boxes(self, boxes):
+        noise = self.box_noise * keras.random.uniform(
+            ops.shape(boxes), -1.0, 1.0, dtype="float32", seed=self.noise
+        )
+        centers, sides = boxes[..., :2], boxes[..., 2:]
+        centers = centers + noise[..., :2] * sides / 2
+        sides = sides * (1.0 + noise[..., 2:])
+        return ops.clip(ops.concatenate([centers, sides], axis=-1), 0.0, 1.0)
+
+    def _spoil_labels(self, labels):
+        shape = ops.shape(labels)
+        swap = keras.random.uniform(shape, dtype="float32", seed=self.noise)
+        other = keras.random.uniform(
+            shape, 0.0, self.num_classes, dtype="float32", seed=self.noise
+        )
+        other = ops.minimum(ops.cast(other, "int32"), self.num_classes - 1)
+        return ops.where(swap < self.label_noise, other, labels)
+
+    def _visible(self, num_targets, is_target):
+        """(B, G * M + Q, G * M + Q): whether row may see column."""
+        num_noised = self.num_groups * num_targets
+        group = ops.concatenate(
+            [
+                ops.arange(num_noised, dtype="int32") // max(num_targets, 1),
+                ops.full((self.num_queries,), self.num_groups, dtype="int32"),
+            ],
+            axis=0,
+        )  # object queries are the last group, which all may see
+        visible = ops.logical_or(
+            group[:, None] == group[None, :], group[None, :] == self.num_groups
+        )
+        is_real = ops.pad(
+            is_target, ((0, 0), (0, self.num_queries)), constant_values=True
+        )
+        return ops.logical_and(visible[None], is_real[:, None])
+
+    def compute_output_spec(self, boxes, labels):
+        batch_size, num_targets = labels.shape
+        num_noised = self.num_groups * num_targets
+        length = num_noised + self.num_queries
+        return (
+            keras.KerasTensor(
+                (batch_size, num_noised, self.hidden_dim), self.compute_dtype
+            ),
+            keras.KerasTensor((batch_size, num_noised, 4), "float32"),
+            keras.KerasTensor((batch_size, length, length), "bool"),
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_groups": self.num_groups,
+            "num_classes": self.num_classes,
+            "num_queries": self.num_queries,
+            "hidden_dim": self.hidden_dim,
+            "box_noise": self.box_noise,
+            "label_noise": self.label_noise,
+            "seed": self.seed,
+        }

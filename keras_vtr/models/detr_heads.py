@@ -1,0 +1,47 @@
+"""DETR's last stage: a class, a box and a mask from each query's answer."""
+
+import keras
+
+from keras_vtr.layers import MaskHead
+
+
+def read_boxes(answers):
+    """(B, L, Q, D) -> (B, L, Q, 4), by the same head in every layer.
+
+    In float32: a box of a photograph needs more than float16's digits.
+    """
+    boxes = answers
+    for i in range(2):
+        boxes = keras.layers.Dense(
+            answers.shape[-1], activation="relu", name=f"box_head_{i}"
+        )(boxes)
+    return keras.layers.Dense(
+        4, activation="sigmoid", dtype="float32", name="box_head_2"
+    )(boxes)
+
+
+def predict(answers, boxes, num_classes, auxiliary_outputs):
+    """A dict of outputs, in which the last layer's lead."""
+    logits = keras.layers.Dense(
+        num_classes + 1, dtype="float32", name="class_head"
+    )(answers)  # (B, L, Q, K + 1)
+    return name_outputs(logits, boxes, auxiliary_outputs)
+
+
+def name_outputs(logits, boxes, auxiliary_outputs):
+    outputs = {"logits": logits[:, -1], "boxes": boxes[:, -1]}
+    if auxiliary_outputs and logits.shape[1] > 1:
+        outputs["auxiliary_logits"] = logits[:, :-1]
+        outputs["auxiliary_boxes"] = boxes[:, :-1]
+    return outputs
+
+
+def draw_masks(num_heads, answers, memory, feature_maps, mask):
+    """A mask of logits for each query of the last layer, in float32."""
+    *finer_maps, feature_map = feature_maps
+    masks = MaskHead(num_heads, name="mask_head")(
+        answers[:, -1], memory, feature_map, finer_maps, padding_mask=mask
+    )  # (B, Q, height', width')
+    return keras.layers.Activation("linear", dtype="float32", name="masks")(
+        masks
+    )

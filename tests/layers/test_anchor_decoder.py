@@ -1,0 +1,166 @@
+import numpy as np
+import pytest
+
+from keras_vtr.layers import AnchorAttentionBias
+from keras_vtr.layers import AnchorDecoder
+from keras_vtr.layers import AnchorQueries
+from keras_vtr.layers import BoxEncoding
+from keras_vtr.layers import PixelCenters
+from tests.layer_checks import check_layer
+from tests.layer_checks import set_weights
+from tests.layer_checks import to_numpy
+
+
+def boxes(rng, *shape):
+    return rng.uniform(0.2, 0.6, size=(*shape, 4)).astype("float32")
+
+
+def test_anchor_queries_pass_the_layer_check(tmp_path):
+    check_layer(
+        AnchorQueries,
+        {"num_queries": 5},
+        {"memory": (2, 7, 8)},
+        (2, 5, 4),
+        tmp_path=tmp_path,
+    )
+
+
+def test_anchors_are_boxes_all_over_the_image(rng):
+    anchors = to_numpy(AnchorQueries(500)(np.zeros((3, 7, 8))))
+    np.testing.assert_array_equal(anchors[0], anchors[2])
+    assert (anchors > 0).all() and (anchors < 1).all()
+    assert anchors[0, :, :2].std() > 0.1
+    np.testing.assert_allclose(anchors[0].mean(axis=0), 0.5, atol=0.03)
+
+
+def test_box_encoding_passes_the_layer_check(tmp_path):
+    check_layer(
+        BoxEncoding,
+        {"hidden_dim": 12, "temperature": 100},
+        {"boxes": (2, 5, 4)},
+        (2, 5, 12),
+        tmp_path=tmp_path,
+    )
+
+
+def test_pixel_centers_pass_the_layer_check(tmp_path):
+    check_layer(
+        PixelCenters,
+        {},
+        {"feature_map": (2, 7, 5, 3), "padding_mask": (2, 7, 5)},
+        (2, 35, 2),
+        tmp_path=tmp_path,
+    )
+
+
+def test_centers_are_counted_over_the_real_image(rng):
+    mask = np.zeros((1, 4, 6), bool)
+    mask[:, :2, :5] = True
+    found = to_numpy(PixelCenters()(np.zeros((1, 4, 6, 1)), mask))
+    found = found.reshape(4, 6, 2)
+    x, y = np.meshgrid((np.arange(5) + 0.5) / 5, (np.arange(2) + 0.5) / 2)
+    np.testing.assert_allclose(found[:2, :5, 0], x, rtol=1e-6)
+    np.testing.assert_allclose(found[:2, :5, 1], y, rtol=1e-6)
+    alone = to_numpy(PixelCenters()(np.zeros((1, 2, 5, 1))))
+    np.testing.assert_allclose(found[:2, :5].reshape(1, 10, 2), alone)
+
+
+def test_attention_bias_passes_the_layer_check(tmp_path):
+    check_layer(
+        AnchorAttentionBias,
+        {"num_heads": 3},
+        {"boxes": (2, 5, 4), "centers": (2, 7, 2)},
+        (2, 3, 5, 7),
+        tmp_path=tmp_path,
+    )
+
+
+def test_each_head_looks_at_its_own_side_of_the_box():
+    layer = AnchorAttentionBias(4)
+    box = np.array([[[0.5, 0.5, 0.35, 0.15]]], "float32")
+    # Right of, below, left of and above the middle; sides count 0.05 more.
+    centers = np.array([[[0.7, 0.5], [0.5, 0.6], [0.3, 0.5], [0.5, 0.4]]])
+    bias = to_numpy(layer(box, centers.astype("float32")))[0, :, 0]
+    np.testing.assert_allclose(np.diag(bias), 0.0, atol=1e-6)
+    assert (bias[~np.eye(4, dtype=bool)] < -0.5).all()
+
+
+SHAPES = {
+    "queries": (2, 5, 8),
+    "anchors": (2, 5, 4),
+    "memory": (2, 7, 8),
+    "centers": (2, 7, 2),
+}
+CONFIG = {"num_layers": 3, "num_heads": 2, "mlp_dim": 12}
+
+
+def inputs(rng):
+    return {
+        "queries": rng.normal(size=(2, 5, 8)).astype("float32"),
+        "anchors": boxes(rng, 2, 5),
+        "memory": rng.normal(size=(2, 7, 8)).astype("float32"),
+        "centers": rng.uniform(size=(2, 7, 2)).astype("float32"),
+    }
+
+
+def decoder(**change):
+    layer = AnchorDecoder(**{**CONFIG, **change})
+    layer.build(*SHAPES.values())
+    set_weights(layer)
+    return layer
+
+
+def test_the_decoder_passes_the_layer_check(tmp_path):
+    check_layer(
+        AnchorDecoder,
+        CONFIG,
+        SHAPES,
+        [(2, 3, 5, 8), (2, 3, 5, 4)],
+        without_gradient=("key_projection/bias",),
+        output_dtype=[None, "float32"],
+        tmp_path=tmp_path,
+    )
+
+
+def test_queries_permute_with_their_anchors(rng):
+    layer, data = decoder(), inputs(rng)
+    order = np.array([3, 0, 4, 1, 2])
+    expected = layer(**data)
+    data["queries"] = data["queries"][:, order]
+    data["anchors"] = data["anchors"][:, order]
+    for a, b in zip(layer(**data), expected, strict=True):
+        np.testing.assert_allclose(
+            to_numpy(a), to_numpy(b)[:, :, order], atol=1e-5
+        )
+
+
+def test_a_padded_pixel_changes_nothing(rng):
+    layer, data = decoder(), inputs(rng)
+    expected = layer(**data)
+    for key in ("memory", "centers"):
+        data[key] = np.pad(
+            data[key], ((0, 0), (0, 4), (0, 0)), constant_values=3.0
+        )
+    mask = np.arange(11)[None].repeat(2, 0) < 7
+    for a, b in zip(layer(**data, padding_mask=mask), expected, strict=True):
+        np.testing.assert_allclose(to_numpy(a), to_numpy(b), atol=1e-5)
+
+
+def test_boxes_hardly_move_at_the_start(rng):
+    layer, data = AnchorDecoder(**CONFIG), inputs(rng)
+    _, moved = layer(**data)
+    for i in range(3):
+        np.testing.assert_allclose(
+            to_numpy(moved)[:, i], data["anchors"], atol=0.05
+        )
+
+
+def test_wrong_arguments_are_refused(rng):
+    with pytest.raises(ValueError, match="Received: num_queries=0"):
+        AnchorQueries(0)
+    with pytest.raises(ValueError, match="Received: hidden_dim=6"):
+        BoxEncoding(6)
+    with pytest.raises(ValueError, match="Received: num_heads=0"):
+        AnchorAttentionBias(0)
+    with pytest.raises(ValueError, match="`num_heads` must divide"):
+        AnchorDecoder(3, 3, 12)(**inputs(rng))
