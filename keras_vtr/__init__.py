@@ -2,7 +2,7 @@
 
 The sub-packages, in the order data flows: `data`, `layers`, `backbones`,
 `models`, `checkpoints`, `losses` (on `box_ops`), `metrics`, `optimizers`,
-`visualization`, `serving`.
+`training`, `visualization`, `serving`.
 """
 
 from keras_vtr import backbones
@@ -15,6 +15,7 @@ from keras_vtr import metrics
 from keras_vtr import models
 from keras_vtr import optimizers
 from keras_vtr import serving
+from keras_vtr import training
 from keras_vtr import visualization
 from keras_vtr.version import __version__
 
@@ -28,6 +29,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "training",
     "visualization",
     "serving",
     "__version__",

@@ -85,6 +85,56 @@ def check_targets(y_true, num_classes=None, num_queries=None):
         )
 
 
+def check_inputs(inputs):
+    """Refuses padding masks that contradict their images.
+
+    Args:
+        inputs: Dict with `"images"` (B, height, width, C) and
+            `"padding_mask"` (B, height, width) bool, True = real.
+
+    Raises:
+        ValueError: If the mask has another size than the images, an image is
+            all padding, or what is real is no rectangle from the upper left
+            corner on.
+
+    Example:
+
+    >>> inputs = {
+    ...     "images": np.zeros((1, 2, 3, 3)),
+    ...     "padding_mask": np.zeros((1, 2, 3), bool),
+    ... }
+    >>> try:
+    ...     keras_vtr.data.check_inputs(inputs)
+    ... except ValueError as error:
+    ...     print(str(error)[:32])
+    An image must not be all padding
+    """
+    check_keys("inputs", inputs, ("images", "padding_mask"))
+    mask = keras.ops.convert_to_numpy(inputs["padding_mask"]).astype(bool)
+    shape = tuple(inputs["images"].shape)
+    if mask.shape != shape[:3]:
+        raise ValueError(
+            "`padding_mask` must have the height and width of the images. "
+            f"Received: padding_mask.shape={mask.shape}, images of shape "
+            f"{shape}"
+        )
+    rows, columns = mask.any(axis=2), mask.any(axis=1)
+    is_empty = ~rows.any(axis=1)
+    if is_empty.any():
+        raise ValueError(
+            "An image must not be all padding; leave it out of the batch. "
+            f"Received: image {int(np.argmax(is_empty))} of the batch"
+        )
+    whole = np.sort(rows)[:, ::-1, None] & np.sort(columns)[:, None, ::-1]
+    is_other = (whole != mask).any(axis=(1, 2))
+    if is_other.any():
+        raise ValueError(
+            "What is real must be a rectangle in the upper left corner, True "
+            "in `padding_mask`, and padding False. Received: another form in "
+            f"image {int(np.argmax(is_other))} of the batch"
+        )
+
+
 def check_keys(name, value, keys):
     """Refuses what isn't a dict with these keys."""
     if not isinstance(value, dict) or any(key not in value for key in keys):

@@ -1,16 +1,21 @@
 import tensorflow as tf
 
+from keras_vtr.targets import check_inputs
 from keras_vtr.targets import check_targets
+
+INPUTS = ("images", "padding_mask")
 
 
 def check_dataset(dataset, *, num_classes, num_queries=None):
     """Checks each batch of targets on the host, on its way to `fit`.
 
-    A wrong label or box stops the run with a message that shows it, instead
-    of teaching the model nonsense: see `keras_vtr.data.check_targets`.
+    A wrong label, box or padding mask stops the run with a message that shows
+    it, instead of teaching the model nonsense: see `check_targets` and
+    `check_inputs`.
 
     Args:
-        dataset: A `tf.data.Dataset` of `(images, y_true)` batches.
+        dataset: A `tf.data.Dataset` of `(images, y_true)` batches, where
+            `images` may be a dict with `"images"` and `"padding_mask"`.
         num_classes: K, real classes only.
         num_queries: Optional Q, the most objects an image may have.
 
@@ -27,15 +32,22 @@ def check_dataset(dataset, *, num_classes, num_queries=None):
     >>> scenes = keras_vtr.data.check_dataset(scenes, num_classes=10)
     """
 
-    def check(boxes, labels):
+    def check(boxes, labels, *inputs):
         check_targets(
             {"boxes": boxes, "labels": labels}, num_classes, num_queries
         )
+        if inputs:
+            check_inputs(dict(zip(INPUTS, inputs, strict=True)))
         return labels
 
     def check_batch(images, y_true):
+        inputs = ()
+        if isinstance(images, dict) and "padding_mask" in images:
+            inputs = [images[key] for key in INPUTS]
         labels = tf.numpy_function(
-            check, (y_true["boxes"], y_true["labels"]), y_true["labels"].dtype
+            check,
+            (y_true["boxes"], y_true["labels"], *inputs),
+            y_true["labels"].dtype,
         )
         labels.set_shape(y_true["labels"].shape)
         return images, {**y_true, "labels": labels}

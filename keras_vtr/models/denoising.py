@@ -7,7 +7,7 @@ from keras_vtr.models.detr_heads import name_outputs
 
 
 def add_denoising(
-    detr, num_targets, *, num_groups=3, box_noise=0.4, label_noise=0.2
+    detr, num_targets, *, num_groups=5, box_noise=0.4, label_noise=0.2
 ):
     """Builds the model that trains a DETR on spoiled true objects, too.
 

@@ -77,6 +77,11 @@ class DetectionModel(keras.Model):
         return super().make_train_function(force)
 
     @property
+    def num_classes(self):
+        """K, real classes only."""
+        return self.output["logits"].shape[-1] - 1
+
+    @property
     def class_names(self):
         """K names, None for an unused class; or None. Saved with the model."""
         return vars(self).get("_class_names")
@@ -85,11 +90,10 @@ class DetectionModel(keras.Model):
     def class_names(self, names):
         if names is not None:
             names = tuple(names)
-            num_classes = self.output["logits"].shape[-1] - 1
-            if len(names) != num_classes:
+            if len(names) != self.num_classes:
                 raise ValueError(
                     "`class_names` must be one for each of the "
-                    f"{num_classes} classes, None where one isn't used. "
+                    f"{self.num_classes} classes, None where one isn't used. "
                     f"Received: {len(names)} names, {names[:3]} ..."
                 )
         vars(self)["_class_names"] = names

@@ -21,6 +21,7 @@ pytestmark = [
     ),
 ]
 
+torch.set_num_threads(1)
 NUM_LAYERS, NUM_QUERIES, NUM_CLASSES = 6, 100, 91
 # Targets are padded to one of these, so that few shapes are compiled.
 LENGTHS = (0, 25, 100)
@@ -35,14 +36,15 @@ TERMS = {
 def random_batch(rng):
     """1 to 8 images with 0 to 100 objects each, and 6 layers' predictions."""
     num_images = rng.integers(1, 9)
-    most = rng.choice(LENGTHS, p=(0.1, 0.6, 0.3))
+    most = rng.choice(LENGTHS, p=(0.1, 0.8, 0.1))
     counts = rng.integers(0, most + 1, size=num_images)
     labels = np.full((num_images, most), -1, "int32")
     boxes = np.zeros((num_images, most, 4), "float32")
     for i, count in enumerate(counts):
         labels[i, :count] = rng.integers(0, NUM_CLASSES, size=count)
         boxes[i, :count] = random_boxes(rng, (count,))
-    shape = (num_images, NUM_LAYERS, NUM_QUERIES)
+    shape = (num_images, torch.set_num_threads(1)
+NUM_LAYERS, NUM_QUERIES)
     logits = rng.normal(0, 2, size=(*shape, NUM_CLASSES + 1))
     predicted = random_boxes(rng, shape)
     if rng.random() < 0.5:  # as a trained model: some queries stand out
@@ -163,12 +165,33 @@ def test_250_random_batches_have_their_loss_and_gradients(seed):
                 terms[name], value, rtol=1e-5, atol=1e-7, err_msg=name
             )
         np.testing.assert_allclose(loss, total, rtol=1e-5)
-        for found, gradient in zip(our_gradients, gradients, strict=True):
+        smooth = [True, ~at_kinks(y_true, boxes)[..., None]]
+        for found, gradient, where in zip(
+            our_gradients, gradients, smooth, strict=True
+        ):
+            tolerance = 1e-5 * max(abs(gradient).max(), 1e-3)
             np.testing.assert_allclose(
-                found, gradient, atol=1e-5 * max(abs(gradient).max(), 1e-3)
+                found * where, gradient * where, atol=tolerance
             )
         assert_same_assignments(y_true, logits, boxes, pairs)
     assert num_empty > 5
+
+
+def at_kinks(y_true, boxes):
+    """(B, L, Q): where an edge meets a true one to float32's last digits.
+
+    There the smaller and the larger of the two, and with them the gradient of
+    generalized IoU and of the distance, depend on the rounding.
+    """
+    true_edges, edges = (
+        np.concatenate(
+            [x[..., :2] - x[..., 2:] / 2, x[..., :2] + x[..., 2:] / 2, x],
+            axis=-1,
+        )
+        for x in (y_true["boxes"].astype("float64"), boxes.astype("float64"))
+    )
+    distance = abs(edges[:, :, :, None] - true_edges[:, None, None])
+    return (distance < 1e-6).any(axis=(-1, -2))
 
 
 def assert_same_assignments(y_true, logits, boxes, pairs):

@@ -1,0 +1,137 @@
+"""DETR's augmentation: the same decisions for pixels and boxes."""
+
+import tensorflow as tf
+
+# Carion et al. 2020 (DETR), section 4, "Technical details", and the authors'
+# `make_coco_transforms`, all in pixels.
+SHORT_SIDES = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
+LONGEST_SIDE = 1333
+CROP_SHORT_SIDES = (400, 500, 600)
+CROP_RANGE = (384, 600)
+
+
+def resize(image, boxes, short_side, longest_side=LONGEST_SIDE):
+    """Resizes to a short side, or less if the long side would be too long.
+
+    Args:
+        image: (height, width, C).
+        boxes: (n, 4), absolute `xyxy` pixels.
+        short_side: Of the result, in pixels.
+        longest_side: The most that the other side may have.
+
+    Returns:
+        The image in float32, antialiased bilinearly, and its boxes.
+    """
+    height, width = tf.unstack(tf.shape(image)[:2])
+    sides = tf.cast(tf.stack([height, width]), "float32")
+    scale = tf.minimum(
+        tf.cast(short_side, "float32") / tf.reduce_min(sides),
+        tf.cast(longest_side, "float32") / tf.reduce_max(sides),
+    )
+    shape = tf.maximum(tf.cast(tf.round(sides * scale), "int32"), 1)
+    image = tf.image.resize(image, shape, antialias=True)
+    ratio = (tf.cast(shape, "float32") / sides)[::-1]
+    return image, boxes * tf.concat([ratio, ratio], axis=0)
+
+
+def crop(image, boxes, labels, corner, shape):
+    """Cuts a piece out; what is left of a box stays, if anything is.
+
+    Args:
+        image: (height, width, C).
+        boxes: (n, 4), absolute `xyxy` pixels.
+        labels: (n,).
+        corner: (2,) int, y and x of the piece's upper left corner.
+        shape: (2,) int, its height and width.
+
+    Returns:
+        Image, boxes and labels.
+    """
+    image = image[
+        corner[0] : corner[0] + shape[0], corner[1] : corner[1] + shape[1]
+    ]
+    offset = tf.cast(tf.reverse(corner, [0]), "float32")
+    limit = tf.cast(tf.reverse(shape, [0]), "float32")
+    boxes = boxes - tf.concat([offset, offset], axis=0)
+    boxes = tf.clip_by_value(boxes, 0.0, tf.concat([limit, limit], axis=0))
+    is_left = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1)
+    return image, boxes[is_left], labels[is_left]
+
+
+def flip(image, boxes):
+    """Mirrors left and right."""
+    width = tf.cast(tf.shape(image)[1], "float32")
+    x0, y0, x1, y1 = tf.unstack(boxes, axis=1)
+    boxes = tf.stack([width - x1, y0, width - x0, y1], axis=1)
+    return tf.reverse(image, axis=[1]), boxes
+
+
+def augment(
+    image,
+    boxes,
+    labels,
+    seed,
+    *,
+    short_sides=SHORT_SIDES,
+    longest_side=LONGEST_SIDE,
+    crop_short_sides=CROP_SHORT_SIDES,
+    crop_range=CROP_RANGE,
+    flips=True,
+):
+    """Carion et al. 2020 (DETR), section 4: flip, scale, and every second
+    time a random crop before it.
+
+    Args:
+        image: (height, width, C).
+        boxes: (n, 4), absolute `xyxy` pixels.
+        labels: (n,).
+        seed: (2,) integers; the same ones make the same decisions.
+        short_sides: Short sides to choose from.
+        longest_side: The most that the other side may have.
+        crop_short_sides: Short sides to choose from before a crop.
+        crop_range: Least and most pixels of a crop's sides.
+        flips: Whether half of the images are mirrored.
+
+    Returns:
+        Image (height', width', C) float32, boxes and labels; a crop may have
+        left some of them out, or all.
+    """
+    seeds = tf.unstack(tf.random.split(tf.cast(seed, "int32"), 6))
+
+    def chance(i):
+        return tf.random.stateless_uniform((), seeds[i]) < 0.5
+
+    def choice(i, values):
+        values = tf.constant(values, "int32")
+        size = tf.shape(values)[0]
+        at = tf.random.stateless_uniform((), seeds[i], 0, size, "int32")
+        return values[at]
+
+    image = tf.cast(image, "float32")
+    if flips:
+        image, boxes = tf.cond(
+            chance(0), lambda: flip(image, boxes), lambda: (image, boxes)
+        )
+
+    def cropped():
+        small, moved = resize(
+            image, boxes, choice(2, crop_short_sides), longest_side
+        )
+        sides = tf.shape(small)[:2]
+        least, most = (tf.minimum(sides, x) for x in crop_range)
+        shape = _uniform(seeds[3], least, most + 1)
+        corner = _uniform(seeds[4], tf.zeros_like(sides), sides - shape + 1)
+        return crop(small, moved, labels, corner, shape)
+
+    image, boxes, labels = tf.cond(
+        chance(1), cropped, lambda: (image, boxes, labels)
+    )
+    image, boxes = resize(image, boxes, choice(5, short_sides), longest_side)
+    return image, boxes, labels
+
+
+def _uniform(seed, least, end):
+    """(2,) integers, each at least `least` and below `end`."""
+    share = tf.random.stateless_uniform((2,), seed)
+    span = tf.cast(end - least, "float32")
+    return tf.minimum(least + tf.cast(share * span, "int32"), end - 1)

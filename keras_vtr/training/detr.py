@@ -1,0 +1,123 @@
+import re
+
+import keras
+
+from keras_vtr.losses import HungarianLoss
+from keras_vtr.optimizers import MultiOptimizer
+
+# What DETR's authors keep as ImageNet left it.
+FROZEN_LAYERS = ("stem_", "stage_0_")
+
+
+def compile_detr(
+    model,
+    steps_per_epoch,
+    *,
+    epochs=300,
+    drop_epoch=None,
+    learning_rate=1e-4,
+    backbone_learning_rate=1e-5,
+    weight_decay=1e-4,
+    clip_norm=0.1,
+    loss=None,
+    **options,
+):
+    """Compiles a DETR as its authors trained it.
+
+    Carion et al. 2020 (DETR), section 4, "Technical details", and the authors'
+    code: AdamW, a tenth of the learning rate and frozen first stages for the
+    backbone, gradients clipped by the norm of them all, and everything ten
+    times slower after two thirds of the epochs. Dropout is the model's, and
+    scales and crops are `keras_vtr.data.detection_dataset`'s. The authors'
+    batches have 64 images (16 devices with 4); with fewer, take as much less
+    learning rate.
+
+    Args:
+        model: From `keras_vtr.models.build_detr`, `add_denoising` or
+            `keras_vtr.checkpoints.from_pretrained`.
+        steps_per_epoch: Steps of one pass over the data.
+        epochs: How many epochs `fit` will run.
+        drop_epoch: After which the learning rate falls to a tenth. Default:
+            two thirds of `epochs`, as 200 of 300.
+        learning_rate: Of everything but the backbone.
+        backbone_learning_rate: Of the backbone; 0 freezes it.
+        weight_decay: For all weights, as much as the learning rate makes it.
+        clip_norm: Largest norm of all gradients together.
+        loss: Default: `keras_vtr.losses.HungarianLoss()`.
+        **options: Of `keras.Model.compile`: `jit_compile`,
+            `steps_per_execution`, ...
+
+    Returns:
+        The compiled model, and the schedule: a factor of both learning rates,
+        a `keras.optimizers.schedules.LearningRateSchedule`.
+
+    Raises:
+        ValueError: If a number is out of its range, or the model has no
+            backbone.
+
+    Example:
+
+    >>> images = (64, 64, 3)
+    >>> detr = keras_vtr.models.build_detr(
+    ...     num_classes=3,
+    ...     image_shape=images,
+    ...     backbone=keras_vtr.backbones.build_convolution_stem(images),
+    ...     num_queries=5,
+    ...     hidden_dim=16,
+    ...     num_heads=2,
+    ...     mlp_dim=32,
+    ...     num_encoder_layers=1,
+    ...     num_decoder_layers=1,
+    ... )
+    >>> detr, schedule = keras_vtr.training.compile_detr(detr, 10, epochs=3)
+    >>> print([round(float(schedule(step)), 3) for step in (0, 19, 21)])
+    [1.0, 1.0, 0.1]
+    """
+    drop_epoch = epochs * 2 // 3 if drop_epoch is None else drop_epoch
+    _check(
+        steps_per_epoch=steps_per_epoch,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        clip_norm=clip_norm,
+    )
+    paths = _prepare_backbone(model, backbone_learning_rate)
+
+    def adam(rate):
+        return keras.optimizers.AdamW(rate, weight_decay=weight_decay)
+
+    members = [("", adam(learning_rate))]
+    if paths:
+        pattern = f"^({'|'.join(re.escape(path) for path in paths)})$"
+        members.insert(0, (pattern, adam(backbone_learning_rate)))
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
+        [drop_epoch * steps_per_epoch], [1.0, 0.1]
+    )
+    optimizer = MultiOptimizer(members, schedule, global_clipnorm=clip_norm)
+    loss = HungarianLoss() if loss is None else loss
+    model.compile(optimizer, loss, **options)
+    return model, schedule
+
+
+def _check(**numbers):
+    for name, value in numbers.items():
+        if not value > 0:
+            raise ValueError(
+                f"`{name}` must be above 0. Received: {name}={value}"
+            )
+
+
+def _prepare_backbone(model, learning_rate):
+    """Freezes what is to be frozen; the paths of what is to be trained."""
+    backbone = next(
+        (x for x in model.layers if isinstance(x, keras.Model)), None
+    )
+    if backbone is None:
+        raise ValueError(
+            "`model` must have a backbone that is a Keras model, as "
+            f"build_detr makes it. Received: {model.name!r}"
+        )
+    backbone.trainable = learning_rate > 0
+    for layer in backbone.layers:
+        if layer.name.startswith(FROZEN_LAYERS):
+            layer.trainable = False
+    return [variable.path for variable in backbone.trainable_variables]

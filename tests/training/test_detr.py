@@ -1,0 +1,82 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_vtr.backbones import build_resnet
+from keras_vtr.losses import HungarianLoss
+from keras_vtr.training import compile_detr
+from tests.models.test_detection_model import batch
+from tests.models.test_detection_model import tiny_detr
+from tests.models.test_detr import tiny_detr as color_detr
+
+
+def test_the_paper_s_numbers():
+    model, schedule = compile_detr(tiny_detr(), steps_per_epoch=1000)
+    backbone, rest = model.optimizer.members
+    rates = [float(x.learning_rate) for x in (backbone, rest)]
+    np.testing.assert_allclose(rates, [1e-5, 1e-4])
+    assert backbone.weight_decay == rest.weight_decay == 1e-4
+    assert model.optimizer.global_clipnorm == 0.1
+    assert isinstance(model.loss, HungarianLoss)
+    steps = np.array([0, 199_999, 200_002, 299_999])
+    factors = [float(schedule(step)) for step in steps]
+    np.testing.assert_allclose(factors, [1, 1, 0.1, 0.1])
+
+
+def test_the_backbone_has_its_own_learning_rate_and_frozen_stages():
+    backbone = build_resnet((32, 48, 3), (1, 1, 1, 1), width=8)
+    detr, _ = compile_detr(color_detr(backbone=backbone), 10)
+    detr.optimizer.build(detr.trainable_variables)
+    slow = {
+        variable.path.split("/")[0]
+        for variable, owner in zip(
+            detr.trainable_variables, detr.optimizer.owners, strict=True
+        )
+        if owner == 0
+    }
+    assert all(name.startswith("stage_") for name in slow)
+    assert not any(name.startswith("stage_0_") for name in slow)
+    trained = {x.path.split("/")[0] for x in detr.trainable_variables}
+    assert "stem_convolution" not in trained
+    assert {name[:7] for name in slow} == {"stage_1", "stage_2", "stage_3"}
+
+
+def test_a_rate_of_zero_freezes_the_backbone(rng):
+    detr, _ = compile_detr(tiny_detr(), 1, backbone_learning_rate=0.0)
+    stem = detr.get_layer("convolution_stem")
+    before = stem.get_weights()
+    images, y_true = batch(rng)
+    detr.fit(images, y_true, verbose=0)
+    for old, new in zip(before, stem.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_it_trains(rng):
+    detr, _ = compile_detr(
+        tiny_detr(), 1, epochs=12, learning_rate=1e-2, clip_norm=1.0
+    )
+    images, y_true = batch(rng)
+    losses = detr.fit(images, y_true, epochs=12, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps_per_epoch": 0},
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"clip_norm": -1.0},
+    ],
+)
+def test_numbers_out_of_range_are_refused(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"Received: {name}={value}"):
+        compile_detr(tiny_detr(), **{"steps_per_epoch": 1, **wrong})
+
+
+def test_a_model_without_backbone_is_refused():
+    images = keras.Input((4,))
+    model = keras.Model(images, keras.layers.Dense(3)(images), name="flat")
+    with pytest.raises(ValueError, match="Received: 'flat'"):
+        compile_detr(model, 1)
