@@ -113,10 +113,13 @@ class AnchorDecoder(TransformerStack):
         padding_mask: Optional (B, N) bool, True = real, for `memory`.
         query_mask: Optional (B, Q, Q) or (1, Q, Q) bool, True where a query
             may attend to another one in self attention.
+        return_attention_scores: If True, also return the weights of cross
+            attention.
 
     Returns:
         Answers (B, L, Q, D), and boxes (B, L, Q, 4), `rel_center_xywh`,
-        float32, of every layer, last layer last.
+        float32, of every layer, last layer last; and with
+        `return_attention_scores` the weights (B, L, H, Q, N).
 
     Raises:
         ValueError: If an argument is out of its range or a shape doesn't fit.
@@ -164,12 +167,13 @@ class AnchorDecoder(TransformerStack):
         memory_positions=None,
         padding_mask=None,
         query_mask=None,
+        return_attention_scores=False,
         training=None,
     ):
-        answers, boxes = [], []
+        answers, boxes, every_score = [], [], []
         anchors = ops.cast(anchors, "float32")
         for block, bias in zip(self.blocks, self.biases, strict=True):
-            queries = block(
+            queries, scores = block(
                 queries,
                 memory,
                 query_positions=self.encoding(anchors),
@@ -177,6 +181,7 @@ class AnchorDecoder(TransformerStack):
                 padding_mask=padding_mask,
                 query_mask=query_mask,
                 attention_bias=bias(anchors, centers),
+                return_attention_scores=True,
                 training=training,
             )
             answer = self._normalize(queries)
@@ -186,8 +191,12 @@ class AnchorDecoder(TransformerStack):
             moved = ops.sigmoid(ops.cast(moved, "float32") + _logit(anchors))
             answers.append(answer)
             boxes.append(moved)
+            every_score.append(scores)
             anchors = ops.stop_gradient(moved)
-        return ops.stack(answers, axis=1), ops.stack(boxes, axis=1)
+        lists = [answers, boxes]
+        if return_attention_scores:
+            lists.append(every_score)
+        return tuple(ops.stack(x, axis=1) for x in lists)
 
     def compute_output_shape(
         self, queries_shape, anchors_shape, memory_shape, centers_shape
@@ -200,10 +209,15 @@ class AnchorDecoder(TransformerStack):
         answers, boxes = self.compute_output_shape(
             queries.shape, anchors.shape, memory.shape, centers.shape
         )
-        return (
+        outputs = [
             keras.KerasTensor(answers, self.compute_dtype),
             keras.KerasTensor(boxes, "float32"),
-        )
+        ]
+        if kwargs.get("return_attention_scores"):
+            lead, pixels = answers[:2], memory.shape[1]
+            shape = (*lead, self.num_heads, answers[2], pixels)
+            outputs.append(keras.KerasTensor(shape, self.compute_dtype))
+        return tuple(outputs)
 
     def _dense(self, name, before, after, activation=None, **kwargs):
         layer = keras.layers.Dense(

@@ -40,9 +40,11 @@ class TransformerDecoderBlock(TransformerBase):
         attention_bias: Optional (B, H, Q, N) or (B, 1, Q, N), added to the
             logits of cross attention.
         use_causal_mask: If True, query q sees queries 0..q only.
+        return_attention_scores: If True, also return the weights of cross
+            attention.
 
     Returns:
-        (B, Q, D).
+        (B, Q, D), and with `return_attention_scores` (B, H, Q, N).
 
     Raises:
         ValueError: If an argument is out of its range or a shape doesn't fit.
@@ -76,6 +78,7 @@ class TransformerDecoderBlock(TransformerBase):
         query_mask=None,
         attention_bias=None,
         use_causal_mask=False,
+        return_attention_scores=False,
         training=None,
     ):
         queries = self.self_attention(
@@ -85,16 +88,18 @@ class TransformerDecoderBlock(TransformerBase):
             use_causal_mask=use_causal_mask,
             training=training,
         )
-        queries = self.cross_attention(
+        queries, scores = self.cross_attention(
             queries,
             memory,
             query_positions=query_positions,
             memory_positions=memory_positions,
             padding_mask=padding_mask,
             attention_bias=attention_bias,
+            return_attention_scores=True,
             training=training,
         )
-        return self.feed_forward(queries, training=training)
+        queries = self.feed_forward(queries, training=training)
+        return (queries, scores) if return_attention_scores else queries
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -137,9 +142,13 @@ class TransformerDecoder(TransformerStack):
         attention_bias: Optional (B, H, Q, N) or (B, 1, Q, N), added to the
             logits of cross attention.
         use_causal_mask: If True, query q sees queries 0..q only.
+        return_attention_scores: If True, also return the weights of cross
+            attention.
 
     Returns:
-        (B, Q, D), or with `return_every_layer` (B, L, Q, D), last layer last.
+        (B, Q, D), or with `return_every_layer` (B, L, Q, D), last layer last;
+        and with `return_attention_scores` the weights of all layers,
+        (B, L, H, Q, N).
 
     Raises:
         ValueError: If an argument is out of its range or a shape doesn't fit.
@@ -173,11 +182,12 @@ class TransformerDecoder(TransformerStack):
         query_mask=None,
         attention_bias=None,
         use_causal_mask=False,
+        return_attention_scores=False,
         training=None,
     ):
-        outputs = []
+        outputs, every_score = [], []
         for block in self.blocks:
-            queries = block(
+            queries, scores = block(
                 queries,
                 memory,
                 query_positions=query_positions,
@@ -186,12 +196,17 @@ class TransformerDecoder(TransformerStack):
                 query_mask=query_mask,
                 attention_bias=attention_bias,
                 use_causal_mask=use_causal_mask,
+                return_attention_scores=True,
                 training=training,
             )
             outputs.append(queries)
+            every_score.append(scores)
         if self.return_every_layer:
             queries = keras.ops.stack(outputs, axis=1)  # (B, L, Q, D)
-        return self._normalize(queries)
+        queries = self._normalize(queries)
+        if return_attention_scores:
+            return queries, keras.ops.stack(every_score, axis=1)
+        return queries
 
     def get_config(self):
         return {

@@ -6,6 +6,9 @@ from keras_vtr.visualization.attention import draw_attention
 from keras_vtr.visualization.boxes import draw_boxes
 from keras_vtr.visualization.boxes import draw_comparison
 from keras_vtr.visualization.boxes import draw_grid
+from keras_vtr.visualization.detr_attention import draw_query_attention
+from keras_vtr.visualization.detr_attention import pixel_attention
+from keras_vtr.visualization.detr_attention import query_attention
 
 __all__ = [
     "draw_boxes",
@@ -14,4 +17,7 @@ __all__ = [
     "attention_maps",
     "attention_rollout",
     "draw_attention",
+    "pixel_attention",
+    "query_attention",
+    "draw_query_attention",
 ]

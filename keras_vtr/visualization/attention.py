@@ -1,11 +1,10 @@
 """What a Transformer's encoder looks at, over the picture."""
 
-import keras
 import numpy as np
 from PIL import Image
 
-from keras_vtr.layers import RelativePositionBias
-from keras_vtr.layers import TransformerEncoder
+from keras_vtr.visualization.attention_scores import ENCODERS
+from keras_vtr.visualization.attention_scores import scores_of
 from keras_vtr.visualization.pictures import to_picture
 
 # From transparent to opaque: dark blue, red, yellow.
@@ -41,7 +40,7 @@ def attention_maps(model, images):
     >>> print(keras_vtr.visualization.attention_maps(vit, images).shape)
     (1, 2, 3, 2, 3)
     """
-    scores, grid = _scores(model, images)
+    scores, grid = scores_of(model, images, ENCODERS)
     return _of_patches(scores, grid)
 
 
@@ -72,7 +71,7 @@ def attention_rollout(model, images):
     >>> print(keras_vtr.visualization.attention_rollout(vit, images).shape)
     (1, 2, 3)
     """
-    scores, grid = _scores(model, images)
+    scores, grid = scores_of(model, images, ENCODERS)
     return _of_patches(rollout(scores), grid)
 
 
@@ -134,56 +133,3 @@ def _of_patches(scores, grid):
     asking = scores[..., 0, :] if num_leading else scores.mean(axis=-2)
     patches = asking[..., num_leading:]
     return patches.reshape(*patches.shape[:-1], *grid)
-
-
-class _WithScores(keras.layers.Layer):
-    """An encoder that returns its scores, too.
-
-    Keras 3.15.1 counts the outputs of a layer by its first call alone, so a
-    graph can't hold the same layer with one output more.
-    """
-
-    def __init__(self, encoder):
-        super().__init__()
-        self.encoder = encoder
-
-    def call(self, tokens, **kwargs):
-        return self.encoder(tokens, **kwargs, return_attention_scores=True)
-
-
-def _scores(model, images):
-    """(B, L, H, N, N) attention weights, and the grid of the patches.
-
-    The model's graph is walked again with the same layers; only the encoder
-    is asked for its scores, too.
-    """
-    found = []
-    feature_map = []
-
-    def call(layer, *args, **kwargs):
-        if isinstance(layer, TransformerEncoder):
-            tokens, scores = _WithScores(layer)(*args, **kwargs)
-            found.append({"scores": scores, "map": feature_map[-1]})
-            return tokens
-        output = layer(*args, **kwargs)
-        is_bias = isinstance(layer, RelativePositionBias)
-        if len(getattr(output, "shape", ())) == 4 and not is_bias:
-            feature_map.append(output)
-        return output
-
-    inputs = keras.Input(batch_shape=model.input_shape, name="images")
-    keras.models.clone_model(
-        model,
-        input_tensors=inputs,
-        clone_function=lambda layer: layer,
-        call_function=call,
-    )
-    if len(found) != 1:
-        raise ValueError(
-            "`model` must have exactly one TransformerEncoder over the patches "
-            f"of a feature map. Received: {model.name!r} with {len(found)}"
-        )
-    outputs = keras.Model(inputs, found[0])(images, training=False)
-    grid = tuple(outputs["map"].shape[1:3])
-    scores = keras.ops.cast(outputs["scores"], "float32")
-    return keras.ops.convert_to_numpy(scores), grid

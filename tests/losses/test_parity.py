@@ -43,8 +43,7 @@ def random_batch(rng):
     for i, count in enumerate(counts):
         labels[i, :count] = rng.integers(0, NUM_CLASSES, size=count)
         boxes[i, :count] = random_boxes(rng, (count,))
-    shape = (num_images, torch.set_num_threads(1)
-NUM_LAYERS, NUM_QUERIES)
+    shape = (num_images, NUM_LAYERS, NUM_QUERIES)
     logits = rng.normal(0, 2, size=(*shape, NUM_CLASSES + 1))
     predicted = random_boxes(rng, shape)
     if rng.random() < 0.5:  # as a trained model: some queries stand out

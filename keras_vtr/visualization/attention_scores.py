@@ -1,0 +1,83 @@
+"""The attention weights of a model that doesn't return them."""
+
+import keras
+
+from keras_vtr.layers import AnchorDecoder
+from keras_vtr.layers import RelativePositionBias
+from keras_vtr.layers import TransformerDecoder
+from keras_vtr.layers import TransformerEncoder
+
+ENCODERS = (TransformerEncoder,)
+DECODERS = (TransformerDecoder, AnchorDecoder)
+
+
+class _WithScores(keras.layers.Layer):
+    """An encoder or decoder that returns its scores, too.
+
+    Keras 3.15.1 counts the outputs of a layer by its first call alone, so a
+    graph can't hold the same layer with one output more.
+    """
+
+    def __init__(self, inside):
+        super().__init__()
+        self.inside = inside
+
+    def call(self, *inputs, **kwargs):
+        return self.inside(*inputs, **kwargs, return_attention_scores=True)
+
+
+def scores_of(model, images, kinds):
+    """Attention weights, and the grid of the pixels that are looked at.
+
+    The model's graph is walked again with the same layers; only the encoder or
+    decoder is asked for its scores, too.
+
+    Args:
+        model: A functional model.
+        images: As the model takes them, (B, height, width, C) or a dict.
+        kinds: `ENCODERS` or `DECODERS`.
+
+    Returns:
+        (B, L, H, T, N) float32 array, and (rows, columns).
+
+    Raises:
+        ValueError: If the model has not exactly one such layer.
+    """
+    found = []
+    feature_map = []
+
+    def call(layer, *args, **kwargs):
+        if isinstance(layer, kinds):
+            *outputs, scores = _WithScores(layer)(*args, **kwargs)
+            found.append({"scores": scores, "map": feature_map[-1]})
+            return outputs[0] if len(outputs) == 1 else tuple(outputs)
+        output = layer(*args, **kwargs)
+        is_bias = isinstance(layer, RelativePositionBias)
+        is_map = len(getattr(output, "shape", ())) == 4 and not is_bias
+        # DETR's anchors and boxes have four axes, too, but come later.
+        is_detr = feature_map and layer.name.startswith(("box_", "class_"))
+        if is_map and not is_detr:
+            feature_map.append(output)
+        return output
+
+    inputs = [
+        keras.Input(batch_shape=x.shape, dtype=x.dtype, name=x.name)
+        for x in model.inputs
+    ]
+    inputs = keras.tree.pack_sequence_as(model.input, inputs)
+    keras.models.clone_model(
+        model,
+        input_tensors=inputs,
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
+    if len(found) != 1:
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(
+            f"`model` must have exactly one {names} over the patches of a "
+            f"feature map. Received: {model.name!r} with {len(found)}"
+        )
+    outputs = keras.Model(inputs, found[0])(images, training=False)
+    grid = tuple(outputs["map"].shape[1:3])
+    scores = keras.ops.cast(outputs["scores"], "float32")
+    return keras.ops.convert_to_numpy(scores), grid
