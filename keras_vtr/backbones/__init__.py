@@ -2,10 +2,12 @@
 
 from keras_vtr.backbones.bit_resnet import build_bit_resnet
 from keras_vtr.backbones.convolution_stem import build_convolution_stem
+from keras_vtr.backbones.folding import fold_norms
 from keras_vtr.backbones.resnet import build_resnet
 
 __all__ = [
     "build_convolution_stem",
     "build_bit_resnet",
     "build_resnet",
+    "fold_norms",
 ]

@@ -54,46 +54,49 @@ def detection_dataset(
     >>> batches = keras_vtr.data.detection_dataset(dataset, 2, training=True)
     ... # doctest: +SKIP
     """
-    records = dataset.records
-    if not records:
+    if not dataset.records:
         raise ValueError("`dataset` must hold at least one image.")
-    paths = tf.constant([x["path"] for x in records])
-    boxes = _ragged([x["boxes"] for x in records])
-    labels = _ragged([x["labels"] for x in records])
+    read = _reader(dataset.records)
 
-    def load(position, index):
-        image = tf.io.decode_image(
-            tf.io.read_file(paths[index]), channels=3, expand_animations=False
-        )
-        example = image, boxes[index], labels[index]
+    def prepare(position, index):
+        example = read(index)
         if training:
-            image, found, classes = augment(
-                *example,
-                tf.stack([seed, tf.cast(position, "int32")]),
-                short_sides=short_sides,
-                longest_side=longest_side,
-                **augmentation,
-            )
-        else:
-            side = max(short_sides)
-            image, found = resize(*example[:2], side, longest_side)
-            classes = example[2]
-        return _finish(image, found, classes)
+            key = tf.stack([seed, tf.cast(position, "int32")])
+            sides = {"short_sides": short_sides, "longest_side": longest_side}
+            return _finish(*augment(*example, key, **sides, **augmentation))
+        image, boxes, labels = example
+        image, boxes = resize(image, boxes, max(short_sides), longest_side)
+        return _finish(image, boxes, labels)
 
-    order = tf.data.Dataset.range(len(records))
+    order = tf.data.Dataset.range(len(dataset))
     if training:
-        order = order.shuffle(len(records), seed=seed).repeat()
+        order = order.shuffle(len(dataset), seed=seed).repeat()
     numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(), order)
-    batches = numbered.map(load, num_parallel_calls=tf.data.AUTOTUNE)
-    batches = batches.padded_batch(
+    batches = numbered.map(
+        prepare, num_parallel_calls=tf.data.AUTOTUNE
+    ).padded_batch(
         batch_size,
         padding_values=(
             {"images": 0.0, "padding_mask": False},
             {"boxes": 0.0, "labels": -1},
         ),
     )
-    pad = _pad_lengths(length_multiple)
-    return batches.map(pad).prefetch(tf.data.AUTOTUNE)
+    return batches.map(_pad_lengths(length_multiple)).prefetch(2)
+
+
+def _reader(records):
+    """From a record's number to its image, boxes and labels."""
+    paths = tf.constant([x["path"] for x in records])
+    boxes = _ragged([x["boxes"] for x in records])
+    labels = _ragged([x["labels"] for x in records])
+
+    def read(index):
+        image = tf.io.decode_image(
+            tf.io.read_file(paths[index]), channels=3, expand_animations=False
+        )
+        return image, boxes[index], labels[index]
+
+    return read
 
 
 def _ragged(arrays):

@@ -4,6 +4,7 @@ from keras_vtr.box_ops import decode_detections
 from keras_vtr.models.denoising import add_denoising
 from keras_vtr.models.detection_model import DetectionModel
 from keras_vtr.models.detr import build_detr
+from keras_vtr.models.panoptic import decode_segments
 from keras_vtr.models.vit import build_vit
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "add_denoising",
     "DetectionModel",
     "decode_detections",
+    "decode_segments",
 ]

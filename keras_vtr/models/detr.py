@@ -137,20 +137,11 @@ def build_detr(
     feature_map = keras.layers.Conv2D(
         hidden_dim, kernel_size=1, name="input_projection"
     )(feature_maps[-1])  # (B, height', width', D)
-    options = {
-        "num_heads": num_heads,
-        "mlp_dim": mlp_dim,
-        "dropout": dropout,
-        "attention_dropout": dropout,
-        "activation": "relu",
-        "normalize_first": normalize_first,
-        "layer_norm_epsilon": 1e-5,
-    }
+    options = _options(num_heads, mlp_dim, dropout, normalize_first)
     memory = _encode(feature_map, mask, num_encoder_layers, options)
     if queries == "anchors":
-        memory["centers"] = PixelCenters(name="centers")(
-            feature_map, padding_mask=mask
-        )
+        centers = PixelCenters(name="centers")
+        memory["centers"] = centers(feature_map, padding_mask=mask)
     answers = DECODERS[queries](
         memory, num_queries, num_decoder_layers, options
     )
@@ -187,6 +178,19 @@ def _check_arguments(num_classes, hidden_dim, num_heads, padding, queries):
             f"and of `num_heads`. Received: hidden_dim={hidden_dim}, "
             f"num_heads={num_heads}"
         )
+
+
+def _options(num_heads, mlp_dim, dropout, normalize_first):
+    """What encoder and decoder have in common."""
+    return {
+        "num_heads": num_heads,
+        "mlp_dim": mlp_dim,
+        "dropout": dropout,
+        "attention_dropout": dropout,
+        "activation": "relu",
+        "normalize_first": normalize_first,
+        "layer_norm_epsilon": 1e-5,
+    }
 
 
 def _encode(feature_map, mask, num_layers, options):

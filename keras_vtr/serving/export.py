@@ -5,6 +5,7 @@ import shutil
 import keras
 import tensorflow as tf
 
+from keras_vtr.backbones import fold_norms
 from keras_vtr.box_ops import decode_detections
 
 
@@ -42,6 +43,7 @@ def export_detector(model, folder, *, max_detections=None):
         default=0,
     )
     (images,) = model.inputs
+    model = fold_norms(model)
 
     def detect(images):
         # TensorFlow 2.21's convolutions fail on an empty batch: one blank

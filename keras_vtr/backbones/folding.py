@@ -1,0 +1,65 @@
+import keras
+
+from keras_vtr.layers import FrozenNormConv2D
+
+
+def fold_norms(model):
+    """Replaces convolutions with frozen norms by plain convolutions.
+
+    `keras_vtr.layers.FrozenNormConv2D` multiplies its kernel by the norm's
+    scale in each call, so that it can be trained; for inference once is enough.
+    The outputs are equal but for rounding. All other layers are shared with
+    `model`, which stays as it is.
+
+    Args:
+        model: A functional model, with others inside, too.
+
+    Returns:
+        A functional model of the same inputs and outputs, for inference and
+        export.
+
+    Raises:
+        ValueError: If `model` is no functional model.
+
+    Example:
+
+    >>> resnet = keras_vtr.backbones.build_resnet((32, 32, 3), (1,), width=8)
+    >>> folded = keras_vtr.backbones.fold_norms(resnet)
+    >>> print(resnet.count_params(), folded.count_params())
+    2680 2416
+    """
+    if not isinstance(model, keras.Model) or not hasattr(model, "operations"):
+        raise ValueError(
+            f"`model` must be a functional model. Received: {model!r}"
+        )
+
+    def replace(layer):
+        if isinstance(layer, keras.Model):
+            return fold_norms(layer)
+        if isinstance(layer, FrozenNormConv2D):
+            return _folded(layer)
+        return layer
+
+    return keras.models.clone_model(model, clone_function=replace)
+
+
+def _folded(layer):
+    """The plain convolution, with its padding if that isn't Keras's own."""
+    kernel, bias = layer.folded_weights()
+    convolution = keras.layers.Conv2D(
+        layer.filters,
+        layer.kernel_size,
+        strides=layer.strides,
+        padding="same" if layer.strides == 1 else "valid",
+        dilation_rate=layer.dilation_rate,
+        dtype=layer.dtype_policy,
+        name=layer.name,
+    )
+    convolution.build((None, None, None, kernel.shape[2]))
+    convolution.kernel.assign(kernel)
+    convolution.bias.assign(bias)
+    side = layer.dilation_rate * (layer.kernel_size - 1) // 2
+    if layer.strides == 1 or side == 0:
+        return convolution
+    padding = keras.layers.ZeroPadding2D(side, dtype=layer.dtype_policy)
+    return keras.Sequential([padding, convolution], name=layer.name)

@@ -1,0 +1,48 @@
+import pathlib
+
+import numpy as np
+import pytest
+
+from keras_vtr.models import decode_segments
+
+GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "panoptic.npz"
+
+
+@pytest.mark.parametrize("seed", range(11))
+def test_segments_equal_the_reference_s(seed):
+    golden = np.load(GOLDEN)
+    outputs = {key: golden[f"{seed}/{key}"] for key in ("logits", "masks")}
+    (found,) = decode_segments(outputs, (40, 56, 3), target_shape=(61, 85))
+    assert len(found["labels"]) > 0
+    np.testing.assert_array_equal(
+        found["labels"], golden[f"{seed}/category_id"]
+    )
+    np.testing.assert_array_equal(found["areas"], golden[f"{seed}/area"])
+    np.testing.assert_array_equal(found["is_thing"], golden[f"{seed}/isthing"])
+    np.testing.assert_array_equal(found["segments"], golden[f"{seed}/segments"])
+
+
+def test_an_image_without_objects_has_no_segments():
+    golden = np.load(GOLDEN)
+    outputs = {key: golden[f"11/{key}"] for key in ("logits", "masks")}
+    (found,) = decode_segments(outputs, (40, 56))
+    assert found["segments"].shape == (40, 56)
+    assert (found["segments"] == -1).all() and len(found["labels"]) == 0
+
+
+def test_stuff_becomes_one_segment_and_things_stay_two():
+    masks = np.full((1, 2, 4, 8), -3.0)
+    masks[0, 0, :, :4] = masks[0, 1, :, 4:] = 3.0
+    for label, is_thing in ((1, True), (3, False)):
+        logits = np.full((1, 2, 6), -9.0)
+        logits[..., label] = 9.0
+        outputs = {"logits": logits, "masks": masks}
+        (found,) = decode_segments(outputs, (4, 8), things={1, 2})
+        assert found["is_thing"].all() == is_thing
+        assert len(found["labels"]) == 1 + is_thing
+        assert found["areas"].sum() == 32
+
+
+def test_outputs_without_masks_are_refused():
+    with pytest.raises(ValueError, match="must be a dict with the keys"):
+        decode_segments({"logits": np.zeros((1, 2, 3))}, (4, 8))
