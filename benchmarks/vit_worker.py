@@ -1,15 +1,17 @@
 """One competitor of benchmarks/vit.py: ready, then a call for each line."""
 
 import os
-import sys
 import tempfile
-import time
 
-THREADS = 2
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["OMP_NUM_THREADS"] = str(THREADS)
+from runtimes import THREADS
+from runtimes import onnx_of_saved_model
+from runtimes import onnx_session
+from runtimes import openvino_of_saved_model
+from runtimes import run_torch
+from runtimes import tensorflow
+from side_by_side import answer
 
-import numpy as np  # noqa: E402  threads are set before
+import numpy as np  # isort: skip  threads are set before
 
 SHAPES = {"batch 1": (1, 224, 224, 3), "batch 8": (8, 224, 224, 3)}
 
@@ -26,14 +28,6 @@ def torch_pixels(task):
     torch.set_num_threads(THREADS)
     pixels = (images(task) - 127.5) / 127.5
     return torch.tensor(pixels.transpose(0, 3, 1, 2)).contiguous()
-
-
-def tensorflow():
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    return tf
 
 
 def timm_model():
@@ -60,16 +54,6 @@ def define_torchvision():
     for name in set(re.findall(pattern, text)):
         library.define(f"{name}(Tensor a) -> Tensor")
     define_torchvision.library = library
-
-
-def run_torch(model, pixels):
-    import torch
-
-    def call():
-        with torch.inference_mode():
-            return model(pixels)
-
-    return call
 
 
 def timm_eager(task):
@@ -166,18 +150,6 @@ def keras_hub_graph(task):
     return lambda: graph(pixels).numpy()
 
 
-def onnx_session(path):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
-    session = onnxruntime.InferenceSession(
-        path, options, providers=["CPUExecutionProvider"]
-    )
-    name = session.get_inputs()[0].name
-    return lambda x: session.run(None, {name: x})
-
-
 def onnx_of_timm(task):
     import torch
 
@@ -190,31 +162,13 @@ def onnx_of_timm(task):
 
 
 def onnx_of_ours(task):
-    import subprocess
-
-    folder = our_saved_model()
-    path = os.path.join(folder, "vit.onnx")
-    command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model"]
-    subprocess.run(
-        [*command, folder, "--output", path, "--opset", "18"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    run, pixels = onnx_session(path), images(task)
+    run, pixels = onnx_of_saved_model(our_saved_model()), images(task)
     return lambda: run(pixels)
 
 
 def openvino_of_ours(task):
-    import openvino
-
-    core = openvino.Core()
-    model = core.compile_model(
-        openvino.convert_model(our_saved_model()),
-        "CPU",
-        {"INFERENCE_NUM_THREADS": THREADS, "INFERENCE_PRECISION_HINT": "f32"},
-    )
-    pixels = images(task)
-    return lambda: model([pixels])
+    run, pixels = openvino_of_saved_model(our_saved_model()), images(task)
+    return lambda: run(pixels)
 
 
 WORKERS = {
@@ -230,17 +184,5 @@ WORKERS = {
 }
 
 
-def main():
-    name, task = sys.argv[1:]
-    call = WORKERS[name](task)
-    for _ in range(3):
-        call()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        begin = time.perf_counter()
-        call()
-        print(1e3 * (time.perf_counter() - begin), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    answer(WORKERS)

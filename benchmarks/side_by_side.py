@@ -1,0 +1,93 @@
+"""Competitors as processes of their own, asked in turn.
+
+Each runs in its own environment (`--python name=path`; without one, the
+environment that runs this); all of them are started first, then asked round
+after round, so that the machine's drift meets all. One prints what each took
+relative to the first: the median over rounds of the ratio within a round. Who
+can't start is named.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+
+class Competitor:
+    """A process that answers each line with the milliseconds of one call."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_until_ready(self):
+        line = self.process.stdout.readline().strip()
+        if line == "ready":
+            return None
+        self.process.kill()
+        errors = self.process.stderr.read().strip().splitlines()
+        return errors[-1] if errors else "no answer"
+
+    def milliseconds(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def compare(worker, task, names, pythons, num_rounds):
+    """Prints a table.
+
+    Args:
+        worker: Path of the script that calls `answer`.
+        task: Its second argument.
+        names: Competitor to the name of the environment that it needs.
+        pythons: Name of an environment to the path of its Python.
+        num_rounds: How often each is asked.
+    """
+    running, absent = {}, {}
+    for name, environment in names.items():
+        python = pythons.get(environment, sys.executable)
+        competitor = Competitor([python, str(worker), name, task])
+        problem = competitor.wait_until_ready()
+        if problem is None:
+            running[name] = competitor
+        else:
+            absent[name] = problem
+    times = {name: [] for name in running}
+    for _ in range(num_rounds):
+        for name, competitor in running.items():
+            times[name].append(competitor.milliseconds())
+    for competitor in running.values():
+        competitor.close()
+    base = next(iter(times.values()))
+    print(f"\n| {task} | milliseconds | relative |\n|---|---|---|")
+    for name, values in times.items():
+        ratios = [a / b for a, b in zip(values, base, strict=True)]
+        median = statistics.median(values)
+        print(f"| {name} | {median:.0f} | {statistics.median(ratios):.2f} |")
+    for name, problem in absent.items():
+        print(f"| {name} | absent: {problem[:80]} | |")
+    sys.stdout.flush()
+
+
+def answer(workers):
+    """A competitor's side: ready, then a call for each line."""
+    name, task = sys.argv[1:]
+    call = workers[name](task)
+    for _ in range(2):
+        call()
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        begin = time.perf_counter()
+        call()
+        print(1e3 * (time.perf_counter() - begin), flush=True)
