@@ -42,7 +42,9 @@ class MaskPadding(keras.layers.Layer):
         for map_side, mask_side in zip(
             feature_map.shape[1:3], padding_mask.shape[1:3], strict=True
         ):
-            if None not in (map_side, mask_side) and map_side != mask_side:
+            # Sides that aren't known yet are None, or JAX's symbols.
+            known = isinstance(map_side, int) and isinstance(mask_side, int)
+            if known and map_side != mask_side:
                 raise ValueError(
                     "`padding_mask` must have the height and width of the "
                     "images. Received: "

@@ -75,7 +75,7 @@ def draw_query_attention(
     decoder layer.
 
     Args:
-        model: From `keras_vtr.models.build_detr`, without `padding`.
+        model: From `keras_vtr.models.build_detr`.
         image: (height, width, C) pixels in [0, 255].
         class_names: Optional names, by label. Default: the model's own, or the
             label itself.
@@ -111,7 +111,11 @@ def draw_query_attention(
     """
     image = np.asarray(image, "float32")
     names = class_names or getattr(model, "class_names", None)
-    outputs = model(image[None], training=False)
+    inputs = image[None]
+    if isinstance(model.input, dict):
+        real = np.ones((1, *image.shape[:2]), bool)
+        inputs = {"images": inputs, "padding_mask": real}
+    outputs = model(inputs, training=False)
     logits = keras.ops.cast(outputs["logits"][0], "float32")
     probabilities = keras.ops.softmax(logits, axis=-1)[:, :-1]
     probabilities = keras.ops.convert_to_numpy(probabilities)
@@ -127,7 +131,7 @@ def draw_query_attention(
     chosen = [i for i in np.argsort(-scores) if scores[i] >= score_threshold]
     if not chosen:
         return draw_boxes(image, np.zeros((0, 4)), [], scale=scale)
-    maps = query_attention(model, image[None])[0, -1].mean(axis=0)
+    maps = query_attention(model, inputs)[0, -1].mean(axis=0)
     pictures = [
         draw_boxes(
             draw_attention(image, maps[i]),

@@ -68,6 +68,9 @@ def test_detections_are_drawn_over_what_was_looked_at(rng):
         48,
         32,
     )
+    padded = tiny_detr(image_shape=(None, None, 3), padding="published")
+    again = draw_query_attention(padded, image, score_threshold=0.0)
+    assert again.size == (4 * 48 + 3 * 4, 2 * 32 + 4)
 
 
 def test_a_model_without_decoder_is_refused(rng):
