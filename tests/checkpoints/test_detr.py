@@ -1,12 +1,12 @@
 """DETR's outputs equal to transformers', live, at random weights."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
 
 from keras_vtr.checkpoints import from_pretrained
+from tests.checkpoints.test_hugging_face import save
+from tests.checkpoints.test_hugging_face import save_as_version_5
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -80,26 +80,6 @@ def dilate(model):
                 module.dilation = module.padding = (2, 2)
 
 
-def save(model, folder):
-    """As transformers saves it, with the normalization that goes with it."""
-    model.save_pretrained(folder)
-    pixels = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4]}
-    (folder / "preprocessor_config.json").write_text(json.dumps(pixels))
-    return folder
-
-
-def save_as_version_5(model, folder):
-    """With the names that version 5 has in memory."""
-    from safetensors.torch import save_file
-
-    save(model, folder)
-    state = {
-        name: tensor.contiguous() for name, tensor in model.state_dict().items()
-    }
-    save_file(state, folder / "model.safetensors")
-    return folder
-
-
 def authors_names(model):
     """The tensors as facebookresearch/detr names them."""
     state = {}
@@ -129,7 +109,8 @@ def authors_names(model):
     }
 
 
-AUTHORS = (
+# The backbone's first, which timm names alike.
+BACKBONE = (
     ("model.backbone.model.embedder.embedder.convolution", "body.conv1"),
     ("model.backbone.model.embedder.embedder.normalization", "body.bn1"),
     *(
@@ -143,6 +124,9 @@ AUTHORS = (
     *((f".layer.{i}.normalization", f".bn{i + 1}") for i in range(3)),
     (".shortcut.convolution", ".downsample.0"),
     (".shortcut.normalization", ".downsample.1"),
+)
+AUTHORS = (
+    *BACKBONE,
     ("body.", "backbone.0.body."),
     ("model.encoder", "transformer.encoder"),
     ("model.decoder", "transformer.decoder"),
@@ -157,6 +141,22 @@ AUTHORS = (
     ("self_attn_layer_norm", "norm1"),
     ("encoder_attn_layer_norm", "norm2"),
 )
+
+
+def save_with_timm_names(model, folder):
+    """As the published folders are, whose backbones are timm's."""
+    from safetensors.torch import save_file
+
+    save(model, folder)
+    state = {}
+    for name, tensor in model.state_dict().items():
+        if "backbone" in name:
+            for theirs, timms in BACKBONE:
+                name = name.replace(theirs, timms)
+            name = name.replace("body.", "model.backbone.conv_encoder.model.")
+        state[name] = tensor.contiguous()
+    save_file(state, folder / "model.safetensors")
+    return folder
 
 
 def panoptic_part(name):
@@ -220,10 +220,10 @@ def test_the_paper_s_models_equal_theirs_on_a_padded_batch(
 
 
 @pytest.mark.parametrize("panoptic", [False, True])
-@pytest.mark.parametrize("writer", [save, save_as_version_5])
-def test_both_versions_of_names_and_both_models(
-    writer, panoptic, tmp_path, rng
-):
+@pytest.mark.parametrize(
+    "writer", [save, save_as_version_5, save_with_timm_names]
+)
+def test_all_kinds_of_names_and_both_models(writer, panoptic, tmp_path, rng):
     model = make(TINY_RESNET, SMALL, panoptic)
     images, mask = padded_batch(rng)
     expected = theirs(model, images, mask)

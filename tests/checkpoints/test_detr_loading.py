@@ -78,10 +78,6 @@ def authors_tensors(rng, num_classes=5, masks=False):
 
 def resnet_tensors(rng, prefix=""):
     """A tiny ResNet's tensors under torchvision's names."""
-    recipe, weights = {}, tiny_resnet().weights
-    for weight in weights:
-        parts = weight.path.split("/")
-        recipe[weight.path] = (parts, weight.shape)
     tensors = {}
     names = {
         "kernel": "weight",
@@ -90,7 +86,8 @@ def resnet_tensors(rng, prefix=""):
         "moving_mean": "running_mean",
         "moving_variance": "running_var",
     }
-    for (layer, kind), shape in recipe.values():
+    for weight in tiny_resnet().weights:
+        layer, kind = weight.path.split("/")
         module = "conv1" if kind == "kernel" else "bn1"
         if layer != "stem_convolution":
             _, stage, _, block, part = layer.split("_", 4)
@@ -100,7 +97,7 @@ def resnet_tensors(rng, prefix=""):
                 number = int(part[-1]) + 1
                 module = f"{'conv' if kind == 'kernel' else 'bn'}{number}"
             module = f"layer{int(stage) + 1}.{block}.{module}"
-        value = abs(rng.normal(0.0, 0.2, shape)).astype("float32")
+        value = abs(rng.normal(0.0, 0.2, weight.shape)).astype("float32")
         if kind == "kernel":
             value = np.transpose(value, (3, 2, 0, 1))
         tensors[f"{prefix}{module}.{names[kind]}"] = value
