@@ -1,10 +1,11 @@
 """DETR-R50 and its training step against the peers, side by side.
 
     pip install -e ".[parity]" && python benchmarks/detr.py \
-        --python runtimes=/path/to/runtimes/bin/python
+        --python runtimes=/path/to/runtimes/bin/python \
+        --python torch_onnx=/path/to/torch_onnx/bin/python
 
 `runtimes` is an environment with keras_vtr, OpenVINO, ONNX Runtime and
-tf2onnx. As `side_by_side.py` says; all competitors have the same random
+tf2onnx, `torch_onnx` one with transformers, torch, onnx and ONNX Runtime. As `side_by_side.py` says; all competitors have the same random
 weights, which transformers writes first. Two threads each; seven rounds take
 10 minutes on two cores.
 """
@@ -25,6 +26,7 @@ COMPETITORS = {
     "transformers, torch.compile": "transformers",
     "keras_vtr, SavedModel": "keras_vtr",
     "keras_vtr, SavedModel, norms not folded": "keras_vtr",
+    "ONNX Runtime, transformers' weights": "torch_onnx",
     "ONNX Runtime, our SavedModel": "runtimes",
     "OpenVINO, our SavedModel": "runtimes",
 }

@@ -7,6 +7,7 @@ import tempfile
 
 from runtimes import THREADS
 from runtimes import onnx_of_saved_model
+from runtimes import onnx_session
 from runtimes import openvino_of_saved_model
 from runtimes import run_torch
 from runtimes import tensorflow
@@ -57,8 +58,11 @@ def torch_model(task):
     import transformers
 
     torch.set_num_threads(THREADS)
+    folder = os.environ["DETR_WEIGHTS"]
+    config = transformers.DetrConfig.from_pretrained(folder)
+    config.use_timm_backbone = config.use_pretrained_backbone = False
     model = transformers.DetrForObjectDetection.from_pretrained(
-        os.environ["DETR_WEIGHTS"]
+        folder, config=config
     )
     pixels = (images(task) - 120.0) / 58.0
     pixels = torch.tensor(pixels.transpose(0, 3, 1, 2)).contiguous()
@@ -148,6 +152,26 @@ def keras_vtr_step(task):
     return lambda: detr.train_on_batch(pixels, y_true)
 
 
+def onnx_of_transformers(task):
+    import torch
+
+    class Detector(torch.nn.Module):
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, pixels):
+            output = self.model(pixels)
+            return output.logits, output.pred_boxes
+
+    model, pixels = torch_model(task)
+    model.config.auxiliary_loss = False
+    path = os.path.join(tempfile.mkdtemp(), "detr.onnx")
+    torch.onnx.export(Detector(model).eval(), (pixels,), path, dynamo=False)
+    run, pixels = onnx_session(path), pixels.numpy()
+    return lambda: run(pixels)
+
+
 def onnx_of_ours(task):
     run, pixels = onnx_of_saved_model(our_saved_model(task)), images(task)
     return lambda: run(pixels)
@@ -164,6 +188,7 @@ WORKERS = {
     "keras_vtr, SavedModel": keras_vtr_saved_model,
     "keras_vtr, SavedModel, norms not folded": keras_vtr_not_folded,
     "keras_vtr, train_on_batch": keras_vtr_step,
+    "ONNX Runtime, transformers' weights": onnx_of_transformers,
     "ONNX Runtime, our SavedModel": onnx_of_ours,
     "OpenVINO, our SavedModel": openvino_of_ours,
 }

@@ -74,9 +74,8 @@ def build_detr(
             as zeros, as in the authors' code; detections near the lower and
             right edge change a little with it.
         queries: "learned", the paper's `ObjectQueries`; or "anchors",
-            `AnchorQueries` and `AnchorDecoder` of its successors, which learn
-            in less than half the steps (benchmarks/README.md) and can be
-            trained with `add_denoising`.
+            `AnchorQueries` and `AnchorDecoder` of its successors, which with
+            `add_denoising` learn in half the steps (benchmarks/README.md).
         num_queries: Q, more than the most objects in an image.
         hidden_dim: Width D of the tokens, a multiple of 4 and of `num_heads`.
         num_heads: H.
