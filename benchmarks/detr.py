@@ -5,9 +5,10 @@
         --python torch_onnx=/path/to/torch_onnx/bin/python
 
 `runtimes` is an environment with keras_vtr, OpenVINO, ONNX Runtime and
-tf2onnx, `torch_onnx` one with transformers, torch, onnx and ONNX Runtime. As `side_by_side.py` says; all competitors have the same random
-weights, which transformers writes first. Two threads each; seven rounds take
-10 minutes on two cores.
+tf2onnx, `torch_onnx` one with transformers, torch, onnx and ONNX Runtime. As
+`side_by_side.py` says; all competitors have the same random weights, which
+transformers writes first. Two threads each; seven rounds take 10 minutes on
+two cores.
 """
 
 import argparse
