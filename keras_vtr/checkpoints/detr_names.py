@@ -104,6 +104,7 @@ def recipe(shapes, config, position_grid=None):
         remarks=remarks,
         knows_pixels=by_authors or not remarks,
         resnet=resnet,
+        knows_dilation=not by_authors,
     )
 
 

@@ -18,9 +18,11 @@ class DetrRecipe(Recipe):
 
     Args:
         resnet: Arguments of `keras_vtr.backbones.build_resnet`.
+        knows_dilation: Whether the checkpoint tells if it is dilated (DC5).
     """
 
     resnet: dict = dataclasses.field(default_factory=dict)
+    knows_dilation: bool = True
 
     heads = ("class_head/",)
     parts = ("mask_head/",)
@@ -80,4 +82,18 @@ class DetrRecipe(Recipe):
             expected = self.arguments["normalize_first"]
             if model.get_layer("encoder").normalize_first != expected:
                 wrong.append(f"normalize_first={expected}")
+        dilation = self.resnet["dilation"]
+        if self.knows_dilation and _dilation(model) not in (None, dilation):
+            wrong.append(f"dilation={dilation} (DC5) in the backbone")
         return wrong
+
+
+def _dilation(model):
+    """Whether the ResNet of a DETR is dilated; None if it has no ResNet."""
+    for backbone in model.layers:
+        if isinstance(backbone, keras.Model):
+            names = [layer.name for layer in backbone.layers]
+            found = [x for x in names if x.endswith("block_0_convolution_1")]
+            if found:
+                return backbone.get_layer(found[-1]).strides == 1
+    return None

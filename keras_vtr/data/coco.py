@@ -129,7 +129,8 @@ def _read(path):
             raise AnnotationError(f"{path} holds no list {key!r}.")
         seen = set()
         for i, row in enumerate(content[key]):
-            lacking = [x for x in fields if x not in row]
+            is_row = isinstance(row, dict)
+            lacking = [x for x in fields if not is_row or x not in row]
             if lacking:
                 raise AnnotationError(
                     f"{path}: {key}[{i}] lacks {lacking}: {str(row)[:80]}"
@@ -168,7 +169,10 @@ def _check_references(path, row, records, classes):
 
 def _fault(box, image_width, image_height):
     """What is wrong with an `xywh` box in pixels, or None."""
-    box = np.asarray(box, "float64")
+    try:
+        box = np.asarray(box, "float64")
+    except (TypeError, ValueError):
+        return "is no box"
     if box.shape != (4,) or not np.isfinite(box).all():
         return "is no box"
     x, y, width, height = box

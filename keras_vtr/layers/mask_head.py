@@ -153,6 +153,11 @@ class MaskHead(keras.layers.Layer):
                 "groups of a norm. Received: queries.shape="
                 f"{tuple(queries_shape)}, num_heads={self.num_heads}"
             )
+        if len(finer_maps_shape) > 3:
+            raise ValueError(
+                "`finer_maps` must be three at most, since channels are halved "
+                f"from one to the next. Received: {len(finer_maps_shape)}"
+            )
         self.attention_map = MultiHeadAttentionMap(
             self.num_heads, name="attention_map", dtype=self.dtype_policy
         )

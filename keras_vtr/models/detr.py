@@ -91,7 +91,7 @@ def build_detr(
         masks: Whether a mask head draws a mask for each query (section 4.4,
             panoptic segmentation), from all of the backbone's feature maps.
         class_names: Optional K names, None for a class that isn't used; kept
-            as `model.class_names`, saved and exported with the model.
+            as `model.class_names` and saved with the model.
         pixel_mean: Mean of each channel in [0, 255], one number a channel or
             one for all. Default: ImageNet's.
         pixel_deviation: Standard deviation, likewise.

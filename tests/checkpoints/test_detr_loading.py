@@ -286,6 +286,24 @@ def test_config_json_tells_of_dc5(config, rng, tmp_path):
     assert widths == [1, 2]
 
 
+def test_dc5_s_weights_don_t_go_into_a_model_without_dilation():
+    recipe = detr_names.DetrRecipe(
+        "DETR",
+        {"normalize_first": False, "num_heads": 8},
+        {},
+        knows_pixels=False,
+        resnet={"dilation": True},
+    )
+    models = [
+        build_detr(5, **TINY, backbone=tiny_resnet(dilation=x))
+        for x in (True, False)
+    ]
+    wrong = [recipe.wrong_settings(model) for model in models]
+    assert wrong == [[], ["dilation=True (DC5) in the backbone"]]
+    recipe.knows_dilation = False
+    assert recipe.wrong_settings(models[1]) == []
+
+
 def test_a_resnet_alone_becomes_a_backbone(rng, tmp_path):
     head = {"fc.weight": np.ones((9, 256), "float32")}
     path = save(resnet_tensors(rng) | head, tmp_path)

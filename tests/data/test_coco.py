@@ -126,6 +126,8 @@ def broken(**change):
         ),
         (broken(annotations__0__bbox=[1, 2, float("nan"), 4]), "is no box"),
         (broken(annotations__0__bbox=[1, 2, 3]), "is no box"),
+        (broken(annotations__0__bbox=["a", 2, 3, 4]), "is no box"),
+        ({**content(), "images": [7]}, r"images\[0\] lacks"),
         (broken(annotations__0__bbox=[50, 2, 20, 4]), "not within its image"),
         (broken(annotations__0__bbox=[-5, 2, 20, 4]), "not within its image"),
         (broken(annotations__0__image_id=7), "has image_id=7, which the file"),

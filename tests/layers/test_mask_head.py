@@ -98,3 +98,6 @@ def test_wrong_widths_are_refused():
     inputs = make_inputs({**SHAPES, "queries": (2, 3, 24)})
     with pytest.raises(ValueError, match="must be a multiple of 16"):
         MaskHead(8)(**inputs)
+    inputs = make_inputs({**SHAPES, "finer_maps": [(2, 9, 9, 3)] * 4})
+    with pytest.raises(ValueError, match=r"three at most.*Received: 4"):
+        MaskHead(8)(**inputs)
