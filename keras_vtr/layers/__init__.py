@@ -6,12 +6,12 @@ from keras_vtr.layers.anchor_queries import AnchorQueries
 from keras_vtr.layers.anchor_queries import BoxEncoding
 from keras_vtr.layers.attention import MultiHeadAttention
 from keras_vtr.layers.attention_block import MultiHeadAttentionBlock
+from keras_vtr.layers.attention_map import MultiHeadAttentionMap
 from keras_vtr.layers.class_token import ClassToken
 from keras_vtr.layers.denoising_queries import DenoisingQueries
 from keras_vtr.layers.feed_forward import FeedForwardBlock
 from keras_vtr.layers.frozen_norm_convolution import FrozenNormConv2D
 from keras_vtr.layers.mask_head import MaskHead
-from keras_vtr.layers.mask_head import MultiHeadAttentionMap
 from keras_vtr.layers.object_queries import ObjectQueries
 from keras_vtr.layers.padding_mask import MaskPadding
 from keras_vtr.layers.padding_mask import ResizePaddingMask
