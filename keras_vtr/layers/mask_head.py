@@ -62,18 +62,7 @@ class MaskHead(keras.layers.Layer):
     ):
         check_static("queries", queries_shape, -1, "width D")
         hidden_dim = queries_shape[-1]
-        if hidden_dim % 16 or self.num_heads % 8:
-            raise ValueError(
-                "The width D of `queries` must be a multiple of 16, since it "
-                "is halved four times, and `num_heads` of 8, the number of "
-                "groups of a norm. Received: queries.shape="
-                f"{tuple(queries_shape)}, num_heads={self.num_heads}"
-            )
-        if len(finer_maps_shape) > 3:
-            raise ValueError(
-                "`finer_maps` must be three at most, since channels are halved "
-                f"from one to the next. Received: {len(finer_maps_shape)}"
-            )
+        self._check_sizes(queries_shape, finer_maps_shape)
         self.attention_map = MultiHeadAttentionMap(
             self.num_heads, name="attention_map", dtype=self.dtype_policy
         )
@@ -144,6 +133,20 @@ class MaskHead(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads}
+
+    def _check_sizes(self, queries_shape, finer_maps_shape):
+        if queries_shape[-1] % 16 or self.num_heads % 8:
+            raise ValueError(
+                "The width D of `queries` must be a multiple of 16, since it "
+                "is halved four times, and `num_heads` of 8, the number of "
+                "groups of a norm. Received: queries.shape="
+                f"{tuple(queries_shape)}, num_heads={self.num_heads}"
+            )
+        if len(finer_maps_shape) > 3:
+            raise ValueError(
+                "`finer_maps` must be three at most, since channels are halved "
+                f"from one to the next. Received: {len(finer_maps_shape)}"
+            )
 
     def _convolution(self, name, filters, channels, side=3, use_bias=True):
         layer = keras.layers.Conv2D(
