@@ -33,8 +33,9 @@ def tiny_detr(**change):
         "pixel_deviation": 255.0,
     }
     config |= change
-    backbone = build_convolution_stem(config["image_shape"])
-    return build_detr(**config, backbone=backbone)
+    if "backbone" not in config:
+        config["backbone"] = build_convolution_stem(config["image_shape"])
+    return build_detr(**config)
 
 
 def batch(rng, num_images=4):
