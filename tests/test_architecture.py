@@ -29,7 +29,7 @@ ARROWS = {
     "losses": {"box_ops", "targets"},
     "metrics": {"box_ops", "targets"},
     "data": {"targets"},
-    "serving": {"backbones", "box_ops"},
+    "serving": {"backbones", "box_ops", "data"},
     "visualization": {"layers"},
     "training": {"losses", "optimizers"},
     "version": set(),

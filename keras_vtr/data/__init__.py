@@ -6,11 +6,13 @@ from keras_vtr.data.coco import CocoDataset
 from keras_vtr.data.coco import read_coco
 from keras_vtr.data.detection_dataset import detection_dataset
 from keras_vtr.data.digit_scenes import digit_scenes
+from keras_vtr.data.image_decoding import decode_image
 from keras_vtr.data.target_checks import check_dataset
 from keras_vtr.targets import check_inputs
 from keras_vtr.targets import check_targets
 
 __all__ = [
+    "decode_image",
     "read_coco",
     "CocoDataset",
     "AnnotationError",

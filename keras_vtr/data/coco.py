@@ -51,29 +51,34 @@ def read_coco(annotations, images, *, invalid="raise"):
     classes = {x["id"]: i for i, x in enumerate(categories)}
     folder = pathlib.Path(images).resolve()
     records = {
-        x["id"]: {"path": _picture(path, folder, x), "boxes": [], "labels": []}
+        x["id"]: {
+            "path": _picture(path, folder, x),
+            "shape": (x["height"], x["width"]),
+            "boxes": [],
+            "labels": [],
+        }
         for x in content["images"]
     }
-    sizes = {x["id"]: (x["width"], x["height"]) for x in content["images"]}
     dropped = collections.Counter()
     for row in content["annotations"]:
         if row.get("iscrowd"):
             dropped["crowd"] += 1
             continue
         _check_references(path, row, records, classes)
-        fault = _fault(row["bbox"], *sizes[row["image_id"]])
+        record = records[row["image_id"]]
+        height, width = record["shape"]
+        fault = _fault(row["bbox"], width, height)
         if fault and invalid == "raise":
             raise AnnotationError(
                 f"{path}: annotation {row['id']} of image {row['image_id']} "
                 f"{fault}. Received: bbox={row['bbox']}, an image of "
-                f"{sizes[row['image_id']]} pixels. Mend it, or give "
+                f"{width} x {height} pixels. Mend it, or give "
                 "invalid='drop'."
             )
         if fault:
             dropped[fault] += 1
             continue
         x, y, width, height = row["bbox"]
-        record = records[row["image_id"]]
         record["boxes"].append((x, y, x + width, y + height))
         record["labels"].append(classes[row["category_id"]])
     for record in records.values():
@@ -87,8 +92,8 @@ class CocoDataset:
     """Checked records of a data set.
 
     Args:
-        records: A list of dicts: `"path"`, `"boxes"` (n, 4) float32 absolute
-            `xyxy` pixels, and `"labels"` (n,) int32.
+        records: A list of dicts: `"path"`, `"shape"` (height, width), `"boxes"`
+            (n, 4) float32 absolute `xyxy` pixels, and `"labels"` (n,) int32.
         class_names: K names.
         category_ids: The file's id of each class.
         dropped: How many annotations were left out, by reason.

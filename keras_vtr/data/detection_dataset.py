@@ -7,6 +7,7 @@ from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.augmentation import augment
 from keras_vtr.data.augmentation import resize
+from keras_vtr.data.image_decoding import decode_image
 
 
 def detection_dataset(
@@ -46,6 +47,9 @@ def detection_dataset(
 
     Raises:
         ValueError: If the data set is empty.
+        tf.errors.InvalidArgumentError: While it is read, if a picture can't be
+            decoded (`keras_vtr.data.decode_image`) or has another size than
+            its annotations say.
 
     Example:
 
@@ -87,14 +91,23 @@ def detection_dataset(
 def _reader(records):
     """From a record's number to its image, boxes and labels."""
     paths = tf.constant([x["path"] for x in records])
+    shapes = tf.constant([x["shape"] for x in records])
     boxes = _ragged([x["boxes"] for x in records])
     labels = _ragged([x["labels"] for x in records])
 
     def read(index):
-        image = tf.io.decode_image(
-            tf.io.read_file(paths[index]), channels=3, expand_animations=False
+        image = decode_image(tf.io.read_file(paths[index]))
+        shape = tf.shape(image)[:2]
+        check = tf.debugging.Assert(
+            tf.reduce_all(shape == shapes[index]),
+            [
+                "The annotations are of another height and width than the "
+                "picture, upright as its Exif orientation says:",
+                *(paths[index], shapes[index], shape),
+            ],
         )
-        return image, boxes[index], labels[index]
+        with tf.control_dependencies([check]):
+            return tf.identity(image), boxes[index], labels[index]
 
     return read
 

@@ -4,6 +4,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_vtr.data import AnnotationError
 from keras_vtr.data import check_dataset
@@ -190,8 +191,6 @@ def test_a_padding_mask_is_checked():
 
 
 def test_a_data_set_s_padding_masks_are_checked():
-    import tensorflow as tf
-
     y_true = {
         "labels": np.zeros((2, 1), "int32"),
         "boxes": np.full((2, 1, 4), 0.5, "float32"),
@@ -203,3 +202,12 @@ def test_a_data_set_s_padding_masks_are_checked():
     bad = tf.data.Dataset.from_tensors((data, y_true))
     with pytest.raises(tf.errors.InvalidArgumentError, match="all padding"):
         list(check_dataset(bad, num_classes=1))
+
+
+def test_a_picture_of_another_size_than_annotated_is_refused(tmp_path):
+    annotations, images = write(tmp_path, content())
+    dataset = read_coco(annotations, images)
+    keras.utils.array_to_img(np.zeros((60, 40, 3))).save(images / "0.png")
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"0\.png"):
+        for _ in detection_dataset(dataset, 1, training=False):
+            pass
