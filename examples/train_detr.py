@@ -17,6 +17,7 @@ import tensorflow as tf
 import keras_vtr
 
 IMAGE_SHAPE = (64, 64, 1)
+DIGITS = [str(i) for i in range(10)]
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -77,10 +78,11 @@ def draw(model, images, y_true):
 def export(model, images):
     """A SavedModel for TF Serving, loaded again and compared."""
     path = keras_vtr.serving.export_detector(
-        model, ROOT / "savedmodels" / model.name
+        model, ROOT / "savedmodels" / model.name, class_names=DIGITS
     )
-    detect = tf.saved_model.load(path).signatures["serving_default"]
-    answer = detect(images=tf.constant(images))
+    loaded = tf.saved_model.load(path)
+    images = images.astype("uint8")
+    answer = loaded.signatures["images"](images=tf.constant(images))
     expected = keras_vtr.models.decode_detections(model(images), IMAGE_SHAPE)
     for key, value in expected.items():
         np.testing.assert_allclose(answer[key], value, rtol=1e-3, atol=1e-3)

@@ -76,7 +76,9 @@ def _safe_divide(numerator, denominator):
     return keras.ops.where(positive, quotient, 0.0)
 
 
-def decode_detections(outputs, image_shape, max_detections=None):
+def decode_detections(
+    outputs, image_shape, max_detections=None, score_threshold=0.0
+):
     """Turns a detector's outputs into detections, the best ones first.
 
     Carion et al. 2020 (DETR), section 3.2 and the authors' `PostProcess`: each
@@ -91,15 +93,18 @@ def decode_detections(outputs, image_shape, max_detections=None):
             boxes; or a tensor (B, 2) of each image's own height and width,
             which boxes of padded images are relative to.
         max_detections: How many of the Q detections to keep. Default: all.
+        score_threshold: Detections with a lower score have the label -1, the
+            score 0 and an empty box, as padding of targets; they stand last.
 
     Returns:
         Dict with `"boxes"` (B, n, 4) float32, absolute `xyxy` pixels;
         `"scores"` (B, n) float32, the probability of the class, falling; and
-        `"labels"` (B, n) int32, 0..K-1.
+        `"labels"` (B, n) int32, 0..K-1, or -1.
 
     Raises:
-        ValueError: If `outputs` lacks a key, `max_detections` is below 1, or
-            `image_shape` is neither of the two.
+        ValueError: If `outputs` lacks a key, `max_detections` is below 1,
+            `score_threshold` is not within [0, 1], or `image_shape` is neither
+            of the two.
 
     Example:
 
@@ -119,19 +124,28 @@ def decode_detections(outputs, image_shape, max_detections=None):
             "`max_detections` must be 1 or more, or None for all. Received: "
             f"max_detections={max_detections}"
         )
+    if not 0 <= score_threshold <= 1:
+        raise ValueError(
+            "`score_threshold` must be within [0, 1]. Received: "
+            f"score_threshold={score_threshold}"
+        )
     logits = keras.ops.cast(outputs["logits"], "float32")
     probabilities = keras.ops.softmax(logits, axis=-1)[..., :-1]  # (B, Q, K)
-    scores = keras.ops.max(probabilities, axis=-1)
-    labels = keras.ops.cast(keras.ops.argmax(probabilities, axis=-1), "int32")
+    # Not `argmax`, whose bit tricks on TensorFlow few other runtimes know.
+    scores, labels = keras.ops.top_k(probabilities, 1)  # (B, Q, 1)
+    scores, labels = scores[..., 0], keras.ops.cast(labels[..., 0], "int32")
     boxes = _absolute_corners(outputs["boxes"], image_shape)
     num_queries = logits.shape[1]
     best = min(max_detections or num_queries, num_queries)
     scores, order = keras.ops.top_k(scores, best)
     order = keras.ops.cast(order, "int32")
+    boxes = keras.ops.take_along_axis(boxes, order[..., None], axis=1)
+    labels = keras.ops.take_along_axis(labels, order, axis=1)
+    is_found = scores >= score_threshold
     return {
-        "boxes": keras.ops.take_along_axis(boxes, order[..., None], axis=1),
-        "scores": scores,
-        "labels": keras.ops.take_along_axis(labels, order, axis=1),
+        "boxes": keras.ops.where(is_found[..., None], boxes, 0.0),
+        "scores": keras.ops.where(is_found, scores, 0.0),
+        "labels": keras.ops.where(is_found, labels, -1),
     }
 
 

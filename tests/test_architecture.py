@@ -29,7 +29,7 @@ ARROWS = {
     "losses": {"box_ops", "targets"},
     "metrics": {"box_ops", "targets"},
     "data": {"targets"},
-    "serving": {"backbones", "box_ops", "data"},
+    "serving": {"backbones", "box_ops", "data", "version"},
     "visualization": {"layers"},
     "training": {"losses", "optimizers"},
     "version": set(),
@@ -195,7 +195,8 @@ def test_what_the_code_imports_is_declared():
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
     declared = parser["options"]["install_requires"]
-    for extra in ("examples", "hub", "parity"):
+    extras = ("examples", "hub", "parity", "onnx", "litert", "openvino")
+    for extra in (*extras, "serving"):
         declared += parser["options.extras_require"][extra]
     declared = set(re.findall(r"^[a-z0-9-]+", declared, re.MULTILINE))
     import_names = {
@@ -203,6 +204,8 @@ def test_what_the_code_imports_is_declared():
         "sklearn": "scikit-learn",
         "ml_dtypes": "ml-dtypes",
         "huggingface_hub": "huggingface-hub",
+        "ai_edge_litert": "ai-edge-litert",
+        "tensorflow_serving": "tensorflow-serving-api",
     }
     import sys
 

@@ -240,4 +240,4 @@ def _ring(shape, dtype=None):
 
 def _logit(x):
     x = ops.clip(x, CLOSEST, 1 - CLOSEST)
-    return ops.log(x) - ops.log1p(-x)
+    return ops.log(x) - ops.log(1.0 - x)

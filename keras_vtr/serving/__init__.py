@@ -1,5 +1,13 @@
-"""From a Keras model to a SavedModel for TF Serving."""
+"""From a Keras model to one that can be served."""
 
-from keras_vtr.serving.export import export_detector
+from keras_vtr.serving.classifier import export_classifier
+from keras_vtr.serving.classifier import export_features
+from keras_vtr.serving.detector import export_detector
+from keras_vtr.serving.self_check import SelfCheckError
 
-__all__ = ["export_detector"]
+__all__ = [
+    "export_detector",
+    "export_classifier",
+    "export_features",
+    "SelfCheckError",
+]

@@ -1,0 +1,209 @@
+import keras
+
+from keras_vtr.data.image_decoding import MAX_BYTES
+from keras_vtr.data.image_decoding import MAX_PIXELS
+from keras_vtr.serving.class_names import check_class_names
+from keras_vtr.serving.exporter import Exporter
+from keras_vtr.serving.preparation import Preparation
+from keras_vtr.serving.preparation import resized
+
+
+def export_classifier(
+    model,
+    folder,
+    *,
+    format="saved_model",
+    class_names=None,
+    from_logits=True,
+    max_labels=None,
+    resizing=None,
+    max_bytes=MAX_BYTES,
+    max_pixels=MAX_PIXELS,
+    version=None,
+    warmup_batch_sizes=(),
+    calibration_images=None,
+):
+    """Publishes an image classifier as the next version of a served model.
+
+    As `keras_vtr.serving.export_detector`, with these answers: `scores` (B, n)
+    float32, probabilities, falling; `labels` (B, n) int32, their classes;
+    `label_names` (B, n) string, if there are `class_names`; and `ok` (B,). A
+    row that could not be read has scores of 0 and labels of -1. The signature
+    `raw` gives `logits` (B, K), the model's output as it is.
+
+    Args:
+        model: A functional model from pixels in [0, 255], (B, height, width,
+            C), to (B, K), such as `keras_vtr.models.build_vit` returns.
+        folder: The model's folder; the version is written below it.
+        format: As for `export_detector`.
+        class_names: K names, None for a class that isn't used.
+        from_logits: Whether the model's output needs a softmax yet.
+        max_labels: n, how many of the K classes to answer with. Default: all.
+        resizing: From an image of any size to one of the model's, a
+            `keras.layers.Resizing`. It should be what the model was trained
+            and judged with. Default: stretched, antialiased.
+        max_bytes: As for `export_detector`.
+        max_pixels: Likewise.
+        version: Likewise.
+        warmup_batch_sizes: Likewise.
+        calibration_images: Likewise.
+
+    Returns:
+        The `pathlib.Path` of the version, `folder/<number>`.
+
+    Raises:
+        ValueError: If the model is no classifier, or an argument doesn't fit
+            it.
+        FileExistsError: If the version is there already.
+        keras_vtr.serving.SelfCheckError: If what was written doesn't answer as
+            the model does; nothing is published then.
+
+    Example:
+
+    >>> vit = keras.models.load_model("vit.keras")  # doctest: +SKIP
+    >>> keras_vtr.serving.export_classifier(vit, "savedmodels/vit")
+    ... # doctest: +SKIP
+    PosixPath('savedmodels/vit/1')
+    """
+    num_classes = _check_output(model)
+    if max_labels is not None and not 1 <= max_labels <= num_classes:
+        raise ValueError(
+            f"`max_labels` must be 1 to {num_classes}, or None for all. "
+            f"Received: max_labels={max_labels}"
+        )
+
+    def answer(outputs, image_shape):
+        scores = keras.ops.cast(outputs, "float32")
+        scores = keras.ops.softmax(scores) if from_logits else scores
+        scores, labels = keras.ops.top_k(scores, max_labels or num_classes)
+        return {"scores": scores, "labels": keras.ops.cast(labels, "int32")}
+
+    resizing = _check_resizing(model, resizing)
+    exporter = Exporter(
+        model,
+        _preparation(model, resizing, max_bytes, max_pixels),
+        answer,
+        lambda outputs: {"logits": keras.ops.cast(outputs, "float32")},
+        {
+            "task": "classification",
+            "num_classes": num_classes,
+            "from_logits": from_logits,
+            "max_labels": max_labels,
+            "resizing": resizing.get_config(),
+        },
+        check_class_names(class_names, num_classes),
+    )
+    return exporter.publish(
+        folder, format, version, warmup_batch_sizes, calibration_images
+    )
+
+
+def export_features(
+    model,
+    folder,
+    *,
+    format="saved_model",
+    resizing=None,
+    max_bytes=MAX_BYTES,
+    max_pixels=MAX_PIXELS,
+    version=None,
+    warmup_batch_sizes=(),
+    calibration_images=None,
+):
+    """Publishes a model that turns images into vectors, for search and such.
+
+    As `keras_vtr.serving.export_classifier`, with these answers: `features`
+    (B, D) float32, 0 for a row that could not be read, and `ok` (B,).
+
+    Args:
+        model: A functional model from pixels in [0, 255], (B, height, width,
+            C), to (B, D), such as `build_vit(num_classes=0)` returns.
+        folder: The model's folder; the version is written below it.
+        format: As for `export_detector`.
+        resizing: As for `export_classifier`.
+        max_bytes: As for `export_detector`.
+        max_pixels: Likewise.
+        version: Likewise.
+        warmup_batch_sizes: Likewise.
+        calibration_images: Likewise.
+
+    Returns:
+        The `pathlib.Path` of the version, `folder/<number>`.
+
+    Raises:
+        ValueError: If the model gives no vectors, or an argument doesn't fit
+            it.
+        FileExistsError: If the version is there already.
+        keras_vtr.serving.SelfCheckError: If what was written doesn't answer as
+            the model does; nothing is published then.
+
+    Example:
+
+    >>> vit = keras.models.load_model("vit.keras")  # doctest: +SKIP
+    >>> features = keras.Model(vit.input, vit.get_layer("pooling").output)
+    ... # doctest: +SKIP
+    >>> keras_vtr.serving.export_features(features, "savedmodels/features")
+    ... # doctest: +SKIP
+    PosixPath('savedmodels/features/1')
+    """
+    _check_output(model)
+
+    def answer(outputs, image_shape=None):
+        return {"features": keras.ops.cast(outputs, "float32")}
+
+    resizing = _check_resizing(model, resizing)
+    exporter = Exporter(
+        model,
+        _preparation(model, resizing, max_bytes, max_pixels),
+        answer,
+        answer,
+        {"task": "features", "resizing": resizing.get_config()},
+    )
+    return exporter.publish(
+        folder, format, version, warmup_batch_sizes, calibration_images
+    )
+
+
+def _check_output(model):
+    """Returns the width of the output."""
+    inputs = getattr(model, "inputs", None) or ()
+    output = getattr(model, "output", None)
+    rank = len(getattr(output, "shape", ()))
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or rank != 2:
+        raise ValueError(
+            "`model` must be a functional model from images (B, height, "
+            "width, C) to one output (B, K), such as build_vit returns. "
+            f"Received: model={model!r}"
+        )
+    return output.shape[1]
+
+
+def _check_resizing(model, resizing):
+    height, width = model.inputs[0].shape[1:3]
+    if resizing is None and None in (height, width):
+        raise ValueError(
+            "A model of free size needs `resizing`, such as "
+            "keras.layers.Resizing(224, 224, antialias=True)."
+        )
+    if resizing is None:
+        return keras.layers.Resizing(height, width, antialias=True)
+    is_layer = isinstance(resizing, keras.layers.Resizing)
+    if not is_layer or resizing.pad_to_aspect_ratio:
+        raise ValueError(
+            "`resizing` must be a keras.layers.Resizing without "
+            f"`pad_to_aspect_ratio`. Received: resizing={resizing!r}"
+        )
+    size = (resizing.height, resizing.width)
+    if height not in (None, size[0]) or width not in (None, size[1]):
+        raise ValueError(
+            "`resizing` must make images of the model's size, "
+            f"{(height, width)}. Received: {size}"
+        )
+    return resizing
+
+
+def _preparation(model, resizing, max_bytes, max_pixels):
+    image_shape = (resizing.height, resizing.width, model.inputs[0].shape[-1])
+    return Preparation(
+        resized(resizing), image_shape, False, max_bytes, max_pixels
+    )

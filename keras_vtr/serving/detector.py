@@ -1,0 +1,196 @@
+import keras
+
+from keras_vtr.box_ops import decode_detections
+from keras_vtr.data.augmentation import LONGEST_SIDE
+from keras_vtr.data.augmentation import SHORT_SIDES
+from keras_vtr.data.image_decoding import MAX_BYTES
+from keras_vtr.data.image_decoding import MAX_PIXELS
+from keras_vtr.serving.class_names import check_class_names
+from keras_vtr.serving.exporter import Exporter
+from keras_vtr.serving.preparation import Preparation
+from keras_vtr.serving.preparation import fitted
+from keras_vtr.serving.preparation import resized
+from keras_vtr.serving.preparation import scaled
+
+
+def export_detector(
+    model,
+    folder,
+    *,
+    format="saved_model",
+    class_names=None,
+    score_threshold=0.0,
+    max_detections=None,
+    image_size=None,
+    short_side=SHORT_SIDES[-1],
+    longest_side=LONGEST_SIDE,
+    max_bytes=MAX_BYTES,
+    max_pixels=MAX_PIXELS,
+    version=None,
+    warmup_batch_sizes=(),
+    calibration_images=None,
+):
+    """Publishes a detector as the next version of a model that can be served.
+
+    A SavedModel for TF Serving holds everything from the encoded image to the
+    detections in its pixels, and no Python. Its signatures, for any number B
+    of images, 0 too:
+
+    - `serving_default`: `image_bytes` (B,) string, JPEG or PNG of any sizes,
+      decoded as `keras_vtr.data.decode_image` does.
+    - `images`: `images` (B, height, width, C) uint8, of any size.
+    - `raw`: the model's own inputs, `images` float32 in [0, 255] (and
+      `padding_mask`), to `logits`, `boxes` (and `masks`) as the model gives
+      them.
+
+    The first two answer with `boxes` (B, n, 4) float32, absolute `xyxy` pixels
+    of the image as it came, upright; `scores` (B, n) float32, falling;
+    `labels` (B, n) int32, -1 for no detection; `label_names` (B, n) string, if
+    there are `class_names`; and `ok` (B,) int32, 0 for an image that could not
+    be read. Such a row has no detections, and the others are as without it.
+
+    An image becomes what the model takes: with a fixed size it is stretched to
+    it, or fitted into it if the model has a `padding_mask`; with a free size
+    and a `padding_mask` it is scaled as
+    `keras_vtr.data.detection_dataset(training=False)` does.
+
+    The other formats hold one function, from `images` (B, height, width, C)
+    float32 in [0, 255], of the model's own size, to `boxes`, `scores` and
+    `labels`, in these pixels.
+
+    A version is written to a hidden sibling, loaded and asked in a process
+    without Keras, and renamed when its answers agree; none is overwritten.
+
+    Args:
+        model: A detector such as `keras_vtr.models.build_detr` returns.
+        folder: The model's folder, such as `"savedmodels/digit_detr"`; the
+            version is written below it.
+        format: "saved_model"; "onnx" (needs tf2onnx and onnxruntime),
+            "litert" or "openvino" (needs openvino).
+        class_names: K names, None for a class that isn't used. Default:
+            `model.class_names`, if there are any.
+        score_threshold: Detections with a lower score are none.
+        max_detections: n, how many of the Q detections to answer with.
+            Default: all.
+        image_size: `(height, width)` that images are stretched to, for a model
+            of free size without `padding_mask`.
+        short_side: Of a scaled image, in pixels.
+        longest_side: The most that its other side may have.
+        max_bytes: The most that an encoded image may have.
+        max_pixels: The most that its height x width may be.
+        version: Its number. Default: one more than the highest.
+        warmup_batch_sizes: Batch sizes that TF Serving shall ask itself before
+            it answers others (needs tensorflow-serving-api).
+        calibration_images: (n, height, width, C) in [0, 255]. With the format
+            "onnx", weights and activations become int8, scaled by what these
+            images show.
+
+    Returns:
+        The `pathlib.Path` of the version, `folder/<number>`.
+
+    Raises:
+        ValueError: If the model is no detector, or an argument doesn't fit it.
+        FileExistsError: If the version is there already.
+        keras_vtr.serving.SelfCheckError: If what was written doesn't answer as
+            the model does; nothing is published then.
+
+    Example:
+
+    >>> detr = keras.models.load_model("digit_detr.keras")
+    ... # doctest: +SKIP
+    >>> keras_vtr.serving.export_detector(detr, "savedmodels/digit_detr")
+    ... # doctest: +SKIP
+    PosixPath('savedmodels/digit_detr/1')
+    """
+    num_classes = _check_detector(model)
+    class_names = class_names or getattr(model, "class_names", None)
+    resizing, image_shape, words = _resizing(
+        model, image_size, short_side, longest_side
+    )
+    pads = len(model.inputs) == 2
+
+    def answer(outputs, image_shape):
+        return decode_detections(
+            outputs, image_shape, max_detections, score_threshold
+        )
+
+    config = {
+        "task": "detection",
+        "num_classes": num_classes,
+        "score_threshold": score_threshold,
+        "max_detections": max_detections,
+        "resizing": words,
+    }
+    exporter = Exporter(
+        model,
+        Preparation(resizing, image_shape, pads, max_bytes, max_pixels),
+        answer,
+        _raw,
+        config,
+        check_class_names(class_names, num_classes),
+    )
+    return exporter.publish(
+        folder, format, version, warmup_batch_sizes, calibration_images
+    )
+
+
+def _raw(outputs):
+    """All but the outputs that only the loss needs."""
+    return {
+        key: keras.ops.cast(x, "float32")
+        for key, x in outputs.items()
+        if not key.startswith("auxiliary_")
+    }
+
+
+def _resizing(model, image_size, short_side, longest_side):
+    """How an image becomes the model's input.
+
+    Returns:
+        A function, the shape (height, width, C) of what it makes, and the
+        words for it.
+    """
+    *own_size, num_channels = model.inputs[0].shape[1:]
+    pads, is_free = len(model.inputs) == 2, None in own_size
+    if image_size is not None and (pads or not is_free):
+        raise ValueError(
+            "`image_size` is for a model of free size without padding mask. "
+            f"Received: image_size={image_size}, a model of size "
+            f"{tuple(own_size)} with {len(model.inputs)} inputs"
+        )
+    if pads and is_free:
+        words = {"short_side": short_side, "longest_side": longest_side}
+        shape = (None, None, num_channels)
+        return scaled(**words), shape, {"kind": "scaled", **words}
+    if image_size is None and is_free:
+        raise ValueError(
+            "A model of free size without padding mask needs `image_size`, "
+            "(height, width): images of several sizes can't share a batch. Or "
+            'build it with padding="exact".'
+        )
+    height, width = image_size or own_size
+    shape = (height, width, num_channels)
+    if pads:
+        return fitted(height, width), shape, {"kind": "fitted"}
+    stretch = keras.layers.Resizing(height, width, antialias=True)
+    return resized(stretch), shape, {"kind": "stretched"}
+
+
+def _check_detector(model):
+    """Returns K."""
+    inputs = getattr(model, "inputs", None) or ()
+    outputs = getattr(model, "output", None)
+    names = set(model.input) if len(inputs) == 2 else {"images"}
+    if (
+        names not in ({"images"}, {"images", "padding_mask"})
+        or len(inputs) not in (1, 2)
+        or not isinstance(outputs, dict)
+        or not {"logits", "boxes"} <= set(outputs)
+    ):
+        raise ValueError(
+            "`model` must be a functional detector: the images as its one "
+            "input, or a dict of `images` and `padding_mask`, and a dict of "
+            "outputs with 'logits' and 'boxes', such as build_detr returns. "
+            f"Received: model={model!r}"
+        )
+    return outputs["logits"].shape[-1] - 1

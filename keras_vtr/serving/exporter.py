@@ -1,0 +1,183 @@
+"""What all exports have in common: a model described once, for any runtime."""
+
+import dataclasses
+import json
+import pathlib
+import tempfile
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vtr.backbones import fold_norms
+from keras_vtr.serving.preparation import Preparation
+from keras_vtr.serving.publishing import publish
+from keras_vtr.serving.runtimes import RUNTIMES
+from keras_vtr.serving.runtimes import check_runtime
+from keras_vtr.serving.runtimes import write_runtime
+from keras_vtr.serving.self_check import check_export
+from keras_vtr.serving.signatures import make_module
+from keras_vtr.serving.warmup import write_warmup
+from keras_vtr.version import __version__
+
+CONFIG_FILE = "config.json"
+
+
+@dataclasses.dataclass
+class Exporter:
+    """A model and what becomes of its outputs.
+
+    Args:
+        model: A functional model.
+        preparation: From a request's images to the model's input.
+        answer: From the model's outputs and the images' height and width,
+            (2,) or (B, 2), to a dict of tensors, the batch first; in
+            `keras.ops`.
+        raw: From the model's outputs to the dict that the signature `raw`
+            answers with.
+        config: What travels with the model, for JSON.
+        class_names: K strings, or None.
+    """
+
+    model: keras.Model
+    preparation: Preparation
+    answer: Any
+    raw: Any
+    config: dict
+    class_names: list | None = None
+
+    def publish(
+        self,
+        folder,
+        format,
+        version,
+        warmup_batch_sizes=(),
+        calibration_images=None,
+    ):
+        """Writes a version; the arguments are those of `export_detector`."""
+        self._check(format, calibration_images)
+        model = fold_norms(self.model)
+        name = pathlib.Path(folder).name
+
+        def write(hidden):
+            if format == "saved_model":
+                return self._write_saved_model(
+                    hidden, model, name, warmup_batch_sizes
+                )
+            write_runtime(
+                hidden, format, self._with_answer(model), calibration_images
+            )
+            self._write_config(hidden / CONFIG_FILE)
+
+        return publish(folder, version, write)
+
+    def _check(self, format, calibration_images):
+        formats = ("saved_model", *RUNTIMES)
+        if format not in formats:
+            raise ValueError(
+                f"`format` must be one of {formats}. Received: "
+                f"format={format!r}"
+            )
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                "Keras's TensorFlow backend is needed to export: save the "
+                "model, start Python anew with KERAS_BACKEND=tensorflow, and "
+                "load and export it there. Received: "
+                f"backend={keras.backend.backend()!r}"
+            )
+        if format != "saved_model":
+            check_runtime(format)
+        if format != "saved_model" and self.preparation.pads:
+            raise ValueError(
+                f"The format {format!r} has one input, the images, and the "
+                "model takes a padding mask too. Build it without `padding` "
+                "and load its weights, or export a SavedModel."
+            )
+        if format != "saved_model" and None in self.preparation.image_shape:
+            raise ValueError(
+                f"The format {format!r} needs a fixed size: give `image_size`."
+            )
+        if format != "onnx" and calibration_images is not None:
+            raise ValueError(
+                "`calibration_images` are for the format 'onnx'; for the "
+                "others there is no int8. Received: "
+                f"format={format!r}"
+            )
+
+    def _write_saved_model(self, hidden, model, name, warmup_batch_sizes):
+        requests = self._example_requests()
+        with tempfile.TemporaryDirectory() as workplace:
+            workplace = pathlib.Path(workplace)
+            config = workplace / CONFIG_FILE
+            self._write_config(config)
+            module, signatures = make_module(
+                model,
+                self.preparation,
+                self.answer,
+                self.raw,
+                self.class_names,
+                config,
+            )
+            tf.saved_model.save(module, str(hidden), signatures)
+            if warmup_batch_sizes:
+                image_bytes = requests["serving_default"]["image_bytes"][0]
+                write_warmup(hidden, name, image_bytes, warmup_batch_sizes)
+            check_export(hidden, signatures, requests, workplace)
+
+    def _write_config(self, path):
+        versions = {
+            "keras_vtr": __version__,
+            "keras": keras.__version__,
+            "tensorflow": tf.__version__,
+        }
+        config = {
+            **self.config,
+            "class_names": self.class_names,
+            "image_shape": self.preparation.image_shape,
+            **self.preparation.limits,
+            "versions": versions,
+        }
+        path.write_text(json.dumps(config, indent=2, ensure_ascii=False))
+
+    def _with_answer(self, model):
+        """A model from images of one size to the answer."""
+        image_shape = self.preparation.image_shape
+        images = keras.Input(image_shape, name="images")
+        answer = _Answer(self.answer, image_shape[:2])
+        return keras.Model(images, answer(model(images)))
+
+    def _example_requests(self):
+        """Three images for each signature: dict of name to dict of arrays."""
+        rng = np.random.default_rng(0)
+        height, width, channels = (
+            x or 96 for x in self.preparation.image_shape
+        )
+        shape = (3, height, width, channels)
+        images = rng.integers(0, 256, shape, dtype="uint8")
+        raw = {"images": images.astype("float32")}
+        if self.preparation.pads:
+            raw["padding_mask"] = np.ones(shape[:3], "bool")
+            raw["padding_mask"][1, :, width // 2 :] = False
+        encoded = [
+            tf.io.encode_png(images[0]).numpy(),
+            tf.io.encode_jpeg(images[1, ::2]).numpy(),
+            b"no image",
+        ]
+        return {
+            "serving_default": {"image_bytes": np.array(encoded, object)},
+            "images": {"images": images},
+            "raw": raw,
+        }
+
+
+class _Answer(keras.layers.Layer):
+    """What becomes of the outputs, as a part of a functional model."""
+
+    def __init__(self, answer, image_size):
+        super().__init__()
+        self.answer = answer
+        self.image_size = image_size
+
+    def call(self, outputs):
+        return self.answer(outputs, self.image_size)

@@ -1,0 +1,120 @@
+"""Files for other runtimes than TensorFlow, through what Keras exports."""
+
+import importlib.util
+import warnings
+
+import numpy as np
+
+from keras_vtr.serving.self_check import SelfCheckError
+
+# Format to its file, and what must be installed to write it and to ask it.
+RUNTIMES = {
+    "onnx": ("model.onnx", ("tf2onnx", "onnxruntime")),
+    "litert": ("model.tflite", ("ai_edge_litert",)),
+    "openvino": ("model.xml", ("openvino",)),
+}
+TOLERANCE = 1e-4
+
+
+def check_runtime(format):
+    """Refuses a format whose packages aren't there.
+
+    Args:
+        format: One of `RUNTIMES`.
+
+    Raises:
+        ImportError: If a package is missing.
+    """
+    packages = RUNTIMES[format][1]
+    missing = [x for x in packages if importlib.util.find_spec(x) is None]
+    if missing:
+        raise ImportError(
+            f"The format {format!r} needs the packages {missing}: install "
+            f"keras_vtr's extra {format!r}."
+        )
+
+
+def write_runtime(folder, format, model, calibration_images=None):
+    """Writes a model for a runtime and compares what it answers there.
+
+    Args:
+        folder: Where to.
+        format: One of `RUNTIMES`.
+        model: A functional model from one batch of images to a dict.
+        calibration_images: As for `export_detector`.
+
+    Raises:
+        SelfCheckError: If the runtime's answers differ. What int8 changes is
+            for its user to judge.
+    """
+    path = folder / RUNTIMES[format][0]
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (3, *model.inputs[0].shape[1:]))
+    images = images.astype("float32")
+    # Keras 3.15.1 exports only a model that has been called.
+    expected = {key: np.asarray(x) for key, x in model(images).items()}
+    with warnings.catch_warnings():  # of NumPy, from within Keras's export
+        warnings.simplefilter("ignore")
+        model.export(str(path), format=format, verbose=False)
+    ask = ASK[format](path)
+    # LiteRT's converter may have made the batch a constant of the graph.
+    for num_images in (3, 1):
+        answer = ask(images[:num_images])
+        for key, x in expected.items():
+            _compare(format, key, answer[key], x[:num_images], images.shape)
+    if calibration_images is not None:
+        from keras_vtr.serving.quantization import quantize
+
+        quantize(path, np.asarray(calibration_images, "float32"))
+        ask_onnx(path)(images)
+
+
+def _compare(format, key, found, expected, shape):
+    if key == "labels":  # of nearly equal scores
+        return
+    unit = max(shape[1:3]) if key == "boxes" else 1.0
+    error = np.abs(found - expected).max(initial=0.0) / unit
+    if found.shape != expected.shape or not error <= TOLERANCE:
+        raise SelfCheckError(
+            f"The format {format!r} answers with {key} that differ by {error} "
+            f"from the model's. They may differ by {TOLERANCE}; nothing was "
+            "published."
+        )
+
+
+def ask_onnx(path):
+    """A function from images to a dict of arrays, in ONNX Runtime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(path), providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+    return lambda images: dict(
+        zip(names, session.run(names, {"images": images}), strict=True)
+    )
+
+
+def ask_litert(path):
+    """The same in LiteRT."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(str(path)).get_signature_runner()
+    return lambda images: runner(images=images)
+
+
+def ask_openvino(path):
+    """The same in OpenVINO."""
+    import openvino
+
+    precision = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(path), "CPU", precision)
+
+    def ask(images):
+        answer = compiled({"images": images}).to_dict()
+        return {key.get_any_name(): np.array(x) for key, x in answer.items()}
+
+    return ask
+
+
+ASK = {"onnx": ask_onnx, "litert": ask_litert, "openvino": ask_openvino}

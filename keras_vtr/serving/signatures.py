@@ -1,0 +1,99 @@
+"""The functions that a SavedModel offers."""
+
+import tensorflow as tf
+
+
+def make_module(model, preparation, answer, raw, class_names, config):
+    """A module that holds a model's weights and its signatures.
+
+    Args:
+        model: A functional model.
+        preparation: A `keras_vtr.serving.preparation.Preparation`.
+        answer: From the model's outputs and (B, 2) int32 heights and widths to
+            a dict of tensors, the batch first.
+        raw: From the model's outputs to the dict that the signature `raw`
+            answers with.
+        class_names: K strings, or None.
+        config: Path of a file that travels with the model.
+
+    Returns:
+        A `tf.Module`, and its signatures by name.
+    """
+    module = tf.Module()
+    module.weights = [weight.value for weight in model.weights]
+    module.config = tf.saved_model.Asset(str(config))
+    names = None if class_names is None else tf.constant(class_names)
+
+    def respond(inputs, image_shape, ok, num_rows):
+        outputs = answer(model(inputs, training=False), image_shape)
+        outputs = {key: _blank(key, x, ok) for key, x in outputs.items()}
+        if names is not None and "labels" in outputs:
+            outputs["label_names"] = _name(outputs["labels"], names)
+        return _first({**outputs, "ok": tf.cast(ok, "int32")}, num_rows)
+
+    @tf.function
+    def from_bytes(image_bytes):
+        batch = preparation.read_bytes(_not_empty(image_bytes))
+        return respond(*batch, tf.shape(image_bytes)[0])
+
+    @tf.function
+    def from_images(images):
+        batch = preparation.read_images(_not_empty(images))
+        return respond(*batch, tf.shape(images)[0])
+
+    @tf.function
+    def from_inputs(**inputs):
+        num_rows = tf.shape(inputs["images"])[0]
+        inputs = {key: _not_empty(x) for key, x in inputs.items()}
+        inputs = inputs if len(inputs) > 1 else inputs["images"]
+        return _first(raw(model(inputs, training=False)), num_rows)
+
+    module.functions = [from_bytes, from_images, from_inputs]
+    strings = tf.TensorSpec((None,), tf.string, "image_bytes")
+    images = (None, None, None, preparation.image_shape[2])
+    images = tf.TensorSpec(images, tf.uint8, "images")
+    return module, {
+        "serving_default": from_bytes.get_concrete_function(strings),
+        "images": from_images.get_concrete_function(images),
+        "raw": from_inputs.get_concrete_function(**_inputs(model)),
+    }
+
+
+def _inputs(model):
+    """What the model itself takes, by name."""
+    inputs = model.input
+    if not isinstance(inputs, dict):
+        inputs = {"images": model.inputs[0]}
+    return {
+        name: tf.TensorSpec(x.shape, x.dtype, name)
+        for name, x in inputs.items()
+    }
+
+
+def _not_empty(rows):
+    """The rows; if there are none, one blank row.
+
+    TensorFlow 2.21's convolutions fail on an empty batch.
+    """
+    full = tf.cond(
+        tf.shape(rows)[0] == 0,
+        lambda: tf.zeros(tf.maximum(tf.shape(rows), 1), rows.dtype),
+        lambda: rows,
+    )
+    return tf.ensure_shape(full, rows.shape)
+
+
+def _first(outputs, num_rows):
+    return {key: x[:num_rows] for key, x in outputs.items()}
+
+
+def _blank(key, x, ok):
+    """Nothing instead of what was found in a row that could not be read."""
+    ok = tf.reshape(ok, (-1, *(1 for _ in x.shape[1:])))
+    return tf.where(ok, x, tf.cast(-1 if key == "labels" else 0, x.dtype))
+
+
+def _name(labels, names):
+    """(B, n) strings; empty where there is no label."""
+    found = tf.gather(names, tf.maximum(labels, 0))
+    return tf.where(labels >= 0, found, "")

@@ -1,0 +1,118 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_vtr.models import build_vit
+from keras_vtr.serving import export_classifier
+from keras_vtr.serving import export_features
+from tests.data import pictures
+from tests.layer_checks import to_numpy
+
+SHAPE = (24, 32, 3)
+
+
+def tiny_vit(num_classes=3, **options):
+    return build_vit(
+        num_classes,
+        size="tiny",
+        patch_size=8,
+        num_layers=1,
+        hidden_dim=12,
+        mlp_dim=16,
+        **{"image_shape": SHAPE, **options},
+    )
+
+
+def free_vit(num_classes=3):
+    return tiny_vit(num_classes, image_shape=(None, None, 3), position="sine")
+
+
+def randomized(model):
+    """A head of zeros would hide every error."""
+    for weight in model.trainable_weights:
+        weight.assign(keras.random.normal(weight.shape, stddev=0.3))
+    return model
+
+
+def test_a_classifier_answers_with_the_best_labels(tmp_path):
+    model = randomized(tiny_vit())
+    path = export_classifier(
+        model,
+        tmp_path / "vit",
+        class_names=("a", "b", "c"),
+        max_labels=2,
+        resizing=keras.layers.Resizing(24, 32, crop_to_aspect_ratio=True),
+    )
+    loaded = tf.saved_model.load(path)
+    image_bytes = pictures.kinds()["jpeg"]
+    answer = loaded.signatures["serving_default"](
+        image_bytes=tf.constant([image_bytes, b""])
+    )
+    image = keras.layers.Resizing(24, 32, crop_to_aspect_ratio=True)(
+        pictures.decoded(image_bytes).astype("float32")
+    )
+    logits = model(image[None])
+    scores = to_numpy(keras.ops.softmax(logits))[0]
+    best = np.argsort(-scores)[:2]
+    np.testing.assert_allclose(answer["scores"][0], scores[best], atol=1e-5)
+    assert answer["labels"].numpy().tolist() == [best.tolist(), [-1, -1]]
+    names = [b"abc"[i : i + 1] for i in best]
+    assert answer["label_names"].numpy().tolist() == [names, [b"", b""]]
+    assert answer["ok"].numpy().tolist() == [1, 0]
+    raw = loaded.signatures["raw"](images=image[None])
+    np.testing.assert_allclose(raw["logits"], to_numpy(logits), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_features_are_what_the_model_gives(tmp_path):
+    model = randomized(free_vit(0))
+    path = export_features(
+        model, tmp_path / "vit", resizing=keras.layers.Resizing(16, 24)
+    )
+    loaded = tf.saved_model.load(path)
+    images = np.array(pictures.picture(16, 24))[None]
+    expected = to_numpy(model(images.astype("float32")))
+    for name in ("images", "raw"):
+        dtype = "uint8" if name == "images" else "float32"
+        answer = loaded.signatures[name](images=images.astype(dtype))
+        np.testing.assert_allclose(answer["features"], expected, atol=1e-4)
+    answer = loaded.signatures["serving_default"](image_bytes=[b"bad"])
+    assert not answer["features"].numpy().any() and not answer["ok"].numpy()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resizing": keras.layers.Resizing(8, 8)}, "of the model's size"),
+        ({"resizing": 24}, "must be a keras.layers.Resizing"),
+        (
+            {
+                "resizing": keras.layers.Resizing(
+                    24, 32, pad_to_aspect_ratio=True
+                )
+            },
+            "without `pad_to_aspect_ratio`",
+        ),
+        ({"max_labels": 4}, "must be 1 to 3"),
+        ({"class_names": ["a"]}, "1 names"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        export_classifier(tiny_vit(), tmp_path / "vit", **options)
+    assert not (tmp_path / "vit").exists()
+
+
+def test_a_free_size_needs_a_resizing(tmp_path):
+    with pytest.raises(ValueError, match="needs `resizing`"):
+        export_classifier(free_vit(), tmp_path)
+
+
+def test_only_one_input_and_output_can_be_exported(tmp_path):
+    images = keras.Input(SHAPE)
+    for wrong in (None, keras.Model(images, [images]), keras.Sequential()):
+        with pytest.raises(ValueError, match="such as build_vit returns"):
+            export_classifier(wrong, tmp_path)
+        with pytest.raises(ValueError, match="such as build_vit returns"):
+            export_features(wrong, tmp_path)

@@ -1,0 +1,94 @@
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_vtr.serving import SelfCheckError
+from keras_vtr.serving import export_classifier
+from keras_vtr.serving import export_detector
+from keras_vtr.serving import runtimes
+from tests.models.test_detection_model import tiny_detr
+from tests.serving.conftest import NAMES
+from tests.serving.conftest import SIZE
+from tests.serving.test_classifier import randomized
+from tests.serving.test_classifier import tiny_vit
+
+
+@pytest.fixture(params=runtimes.RUNTIMES)
+def format(request):
+    return request.param
+
+
+def asked(path, format, images):
+    return runtimes.ASK[format](path / runtimes.RUNTIMES[format][0])(images)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_images", [1, 5])
+def test_a_runtime_answers_as_the_saved_model(
+    detector, signatures, format, num_images, tmp_path, rng
+):
+    path = export_detector(detector[0], tmp_path / "detr", format=format)
+    images = rng.integers(0, 256, (num_images, *SIZE, 3), dtype="uint8")
+    answer = asked(path, format, images.astype("float32"))
+    expected = signatures["images"](images=tf.constant(images))
+    for key in ("boxes", "scores", "labels"):
+        value = expected[key].numpy()
+        assert answer[key].dtype == value.dtype
+        np.testing.assert_allclose(answer[key], value, atol=1e-4)
+    config = json.loads((path / "config.json").read_text())
+    assert config["class_names"] == [x or "" for x in NAMES]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["anchors", "vit"])
+def test_other_models_can_be_exported(format, model, tmp_path):
+    if model == "vit":
+        path = export_classifier(
+            randomized(tiny_vit()), tmp_path / model, format=format
+        )
+    else:
+        path = export_detector(
+            tiny_detr(queries="anchors"), tmp_path / model, format=format
+        )
+    assert (path / runtimes.RUNTIMES[format][0]).exists()
+
+
+@pytest.mark.slow
+def test_int8_is_smaller_and_answers_nearly_alike(tmp_path, rng):
+    model = tiny_detr(mlp_dim=512, hidden_dim=64)
+    images = rng.uniform(0, 255, (8, 16, 16, 1)).astype("float32")
+    whole = export_detector(model, tmp_path / "detr", format="onnx")
+    small = export_detector(
+        model, tmp_path / "detr", format="onnx", calibration_images=images
+    )
+    assert small.name == "2"
+    sizes = [(x / "model.onnx").stat().st_size for x in (whole, small)]
+    assert sizes[1] < 0.5 * sizes[0]
+    expected = asked(whole, "onnx", images)
+    answer = asked(small, "onnx", images)
+    error = np.abs(answer["scores"] - expected["scores"])
+    assert 0 < error.max() < 0.1
+
+
+def test_a_runtime_that_answers_otherwise_is_refused(
+    format, tmp_path, monkeypatch
+):
+    def wrong(path):
+        ask = right(path)
+        return lambda images: {k: 1.01 * x for k, x in ask(images).items()}
+
+    right = runtimes.ASK[format]
+    monkeypatch.setitem(runtimes.ASK, format, wrong)
+    with pytest.raises(SelfCheckError, match="differ by"):
+        export_detector(tiny_detr(), tmp_path / "detr", format=format)
+    assert not list((tmp_path / "detr").iterdir())
+
+
+def test_a_missing_package_is_named(format, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=f"extra '{format}'"):
+        export_detector(tiny_detr(), tmp_path / "detr", format=format)
+    assert not (tmp_path / "detr").exists()
