@@ -1,0 +1,70 @@
+"""Asks TF Serving for the detections in pictures, by gRPC.
+
+    pip install -e ".[serving]"
+    python examples/serve/client_grpc.py docs/digit_scene.png
+
+Takes 10 seconds, most of them to import TensorFlow. Prints, for each picture,
+the detections above a score: name, score, and the box in the picture's pixels.
+"""
+
+import argparse
+import pathlib
+import sys
+
+import grpc
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2
+from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+# gRPC refuses messages above 4 MiB unless both sides allow them.
+MAX_MESSAGE_BYTES = 64 * 2**20
+
+
+def ask(server, model, pictures, timeout=60):
+    """Returns the answer's arrays by name, each with the pictures first."""
+    options = [
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ]
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = model
+    request.model_spec.signature_name = "serving_default"
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(pictures))
+    with grpc.insecure_channel(server, options) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        response = stub.Predict(request, timeout)
+    return {key: tf.make_ndarray(x) for key, x in response.outputs.items()}
+
+
+def show(path, ok, found, threshold):
+    if not ok:
+        print(f"{path}: not a JPEG or PNG, or too large")
+        return
+    print(f"{path}:")
+    for score, name, box in found:
+        if score >= threshold:
+            name = name.decode() if isinstance(name, bytes) else name
+            print(f"  {name}  {score:.3f}  {[round(float(x), 1) for x in box]}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pictures", nargs="+", type=pathlib.Path)
+    parser.add_argument("--server", default="127.0.0.1:8500")
+    parser.add_argument("--model", default="digit_detr")
+    parser.add_argument("--threshold", type=float, default=0.5)
+    arguments = parser.parse_args()
+    pictures = [path.read_bytes() for path in arguments.pictures]
+    try:
+        answer = ask(arguments.server, arguments.model, pictures)
+    except grpc.RpcError as error:
+        sys.exit(f"{arguments.server}: {error.code().name}: {error.details()}")
+    names = answer.get("label_names", answer["labels"])
+    for i, path in enumerate(arguments.pictures):
+        columns = (answer["scores"], names, answer["boxes"])
+        found = zip(*(x[i] for x in columns), strict=True)
+        show(path, answer["ok"][i], found, arguments.threshold)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The clients under examples/serve, as a user runs them."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.data import pictures
+from tests.serving import stand_in
+
+SERVE = pathlib.Path(__file__).parents[2] / "examples" / "serve"
+CLIENTS = ("client_rest.py", "client_grpc.py")
+
+
+@pytest.fixture(scope="module")
+def server(signatures):
+    with stand_in.serve("digit_detr", signatures) as addresses:
+        yield dict(zip(CLIENTS, addresses, strict=True))
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "turned.jpg").write_bytes(pictures.turned_jpeg(6))
+    (tmp_path / "bad.txt").write_text("no picture")
+    return [str(tmp_path / name) for name in ("turned.jpg", "bad.txt")]
+
+
+def run(client, *arguments):
+    return subprocess.run(
+        [sys.executable, SERVE / client, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_shows_what_the_model_found(client, server, files, ask):
+    result = run(client, *files, "--server", server[client], "--threshold=0")
+    assert result.returncode == 0, result.stderr
+    answer = ask([pathlib.Path(path).read_bytes() for path in files])
+    expected = [f"{files[0]}:"]
+    for score, name, box in zip(
+        *(answer[key][0] for key in ("scores", "label_names", "boxes")),
+        strict=True,
+    ):
+        box = [round(float(x), 1) for x in box]
+        expected.append(f"  {name.decode()}  {score:.3f}  {box}")
+    expected.append(f"{files[1]}: not a JPEG or PNG, or too large")
+    assert result.stdout.splitlines() == expected
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_tells_what_is_wrong(client, server, files):
+    unknown = run(client, files[0], "--server", server[client], "--model=other")
+    assert unknown.returncode == 1 and "Servable not found" in unknown.stderr
+    nowhere = {"client_rest.py": "http://127.0.0.1:9"}.get(
+        client, "127.0.0.1:9"
+    )
+    silent = run(client, files[0], "--server", nowhere)
+    assert silent.returncode == 1 and "127.0.0.1:9" in silent.stderr
+    assert "Traceback" not in unknown.stderr + silent.stderr
