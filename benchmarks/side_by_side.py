@@ -15,7 +15,7 @@ import time
 
 
 class Competitor:
-    """A process that answers each line with the milliseconds of one call."""
+    """A process that answers each line with what it measured, in JSON."""
 
     def __init__(self, command):
         self.process = subprocess.Popen(
@@ -34,8 +34,8 @@ class Competitor:
         errors = self.process.stderr.read().strip().splitlines()
         return errors[-1] if errors else "no answer"
 
-    def milliseconds(self):
-        self.process.stdin.write("go\n")
+    def ask(self, line="go"):
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
@@ -44,15 +44,17 @@ class Competitor:
         self.process.wait()
 
 
-def compare(worker, task, names, pythons, num_rounds):
-    """Prints a table.
+def start(worker, task, names, pythons):
+    """Starts competitors, one after the other.
 
     Args:
-        worker: Path of the script that calls `answer`.
-        task: Its second argument.
+        worker: Path of the script that each one runs.
+        task: Its second argument; the first one is the competitor's name.
         names: Competitor to the name of the environment that it needs.
         pythons: Name of an environment to the path of its Python.
-        num_rounds: How often each is asked.
+
+    Returns:
+        Name to competitor, and name to what keeps the others from running.
     """
     running, absent = {}, {}
     for name, environment in names.items():
@@ -63,10 +65,24 @@ def compare(worker, task, names, pythons, num_rounds):
             running[name] = competitor
         else:
             absent[name] = problem
+    return running, absent
+
+
+def compare(worker, task, names, pythons, num_rounds):
+    """Prints a table of milliseconds.
+
+    Args:
+        worker: Path of the script that calls `answer`.
+        task: As for `start`.
+        names: Likewise.
+        pythons: Likewise.
+        num_rounds: How often each is asked.
+    """
+    running, absent = start(worker, task, names, pythons)
     times = {name: [] for name in running}
     for _ in range(num_rounds):
         for name, competitor in running.items():
-            times[name].append(competitor.milliseconds())
+            times[name].append(competitor.ask())
     for competitor in running.values():
         competitor.close()
     base = next(iter(times.values()))

@@ -17,7 +17,6 @@ import tensorflow as tf
 import keras_vtr
 
 IMAGE_SHAPE = (64, 64, 1)
-DIGITS = [str(i) for i in range(10)]
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -78,7 +77,7 @@ def draw(model, images, y_true):
 def export(model, images):
     """A SavedModel for TF Serving, loaded again and compared."""
     path = keras_vtr.serving.export_detector(
-        model, ROOT / "savedmodels" / model.name, class_names=DIGITS
+        model, ROOT / "savedmodels" / model.name, class_names=list("0123456789")
     )
     loaded = tf.saved_model.load(path)
     images = images.astype("uint8")
@@ -103,6 +102,7 @@ def main():
     )
     model = build_model()
     train(model, scenes, arguments.steps)
+    model.save(ROOT / f"{model.name}.keras")
     precision = keras_vtr.metrics.CocoAveragePrecision(IMAGE_SHAPE)
     result = precision.evaluate(model, held_out)
     print("\nOn 500 held-out scenes:")

@@ -137,3 +137,23 @@ def test_equals_tensorflow_addons():
     ious, gious = iou(boxes1, boxes2), generalized_iou(boxes1, boxes2)
     np.testing.assert_allclose(to_numpy(ious), golden["iou"], atol=1e-6)
     np.testing.assert_allclose(to_numpy(gious), golden["giou"], atol=1e-6)
+
+
+def test_what_scores_less_is_no_detection(rng):
+    outputs = {
+        "logits": rng.normal(size=(2, 7, 4)).astype("float32"),
+        "boxes": rng.uniform(0.2, 0.4, size=(2, 7, 4)).astype("float32"),
+    }
+    every = decode_detections(outputs, (100, 200))
+    threshold = float(to_numpy(every["scores"])[0, 3])
+    some = decode_detections(outputs, (100, 200), score_threshold=threshold)
+    is_found = to_numpy(every["scores"]) >= threshold
+    assert is_found[0].tolist() == [True] * 4 + [False] * 3
+    for key, nothing in (("scores", 0.0), ("labels", -1), ("boxes", 0.0)):
+        value = to_numpy(every[key])
+        mask = is_found.reshape(is_found.shape + (1,) * (value.ndim - 2))
+        expected = np.where(mask, value, nothing)
+        np.testing.assert_array_equal(to_numpy(some[key]), expected)
+    for wrong in (-0.1, 1.1):
+        with pytest.raises(ValueError, match=f"score_threshold={wrong}"):
+            decode_detections(outputs, (9, 9), score_threshold=wrong)

@@ -73,7 +73,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh`, and
                 `"labels"` (B, M), -1 for padding.
             detections: Dict with `"boxes"` (B, n, 4), absolute `xyxy` pixels,
-                `"scores"` (B, n) and `"labels"` (B, n), as
+                `"scores"` (B, n) and `"labels"` (B, n), -1 for none, as
                 `decode_detections` returns it.
         """
         check_targets(y_true)
@@ -100,9 +100,9 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                     self._add_annotation(box, label)
             found = zip(boxes[i], labels[i], scores[i], strict=True)
             for box, label, score in found:
-                self._results.append(
-                    {**self._row(box, label), "score": float(score)}
-                )
+                if label >= 0:
+                    row = self._row(box, label)
+                    self._results.append({**row, "score": float(score)})
             self._num_images += 1
 
     def result(self):

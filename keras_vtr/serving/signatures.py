@@ -20,7 +20,7 @@ def make_module(model, preparation, answer, raw, class_names, config):
         A `tf.Module`, and its signatures by name.
     """
     module = tf.Module()
-    module.weights = [weight.value for weight in model.weights]
+    module.variables_of_model = [x.value for x in model.variables]
     module.config = tf.saved_model.Asset(str(config))
     names = None if class_names is None else tf.constant(class_names)
 

@@ -119,6 +119,13 @@ def test_in_fit_its_numbers_are_in_the_history(rng):
     assert history.history["val_AP50"][-1] >= history.history["val_AP"][-1]
 
 
+def test_no_detection_is_not_judged():
+    box = (10, 10, 30, 30)
+    precision = CocoAveragePrecision((SIDE, SIDE))
+    precision.update_state(truth(box), found((*box, 0.9, 0), (*box, 0.95, -1)))
+    assert precision.result()["AP"] == pytest.approx(1.0)
+
+
 def test_it_prints_nothing(capfd):
     box = (10, 10, 30, 30)
     judge((truth(box), found((*box, 0.9, 0))))

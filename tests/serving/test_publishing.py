@@ -165,3 +165,54 @@ def test_a_read_only_folder_is_refused_before_work_starts(tmp_path):
         tmp_path.chmod(0o700)
     with pytest.raises(OSError, match="proc"):
         publish(pathlib.Path("/proc/self/model"), None, write)
+
+
+EXPORT = """
+import resource, signal, sys
+from keras_vtr.serving import export_detector
+from tests.models.test_detection_model import tiny_detr
+model = tiny_detr()
+if len(sys.argv) > 2:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+export_detector(model, sys.argv[1])
+"""
+
+
+def start_export(folder, *options):
+    return subprocess.Popen(
+        [sys.executable, "-c", EXPORT, folder, *options],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_an_export_without_a_trace(tmp_path):
+    folder = tmp_path / "model"
+    process = start_export(folder, "limited")
+    _, errors = process.communicate()
+    assert process.returncode == 1 and "too large" in errors, errors[-2000:]
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.slow
+def test_an_export_that_is_killed_shows_nothing_and_the_next_one_works(
+    tmp_path,
+):
+    random.seed(7)
+    folder = tmp_path / "model"
+    for _ in range(3):
+        process = start_export(folder)
+        before = set(folder.glob(".writing-*"))
+        while set(folder.glob(".writing-*")) == before:
+            assert process.poll() is None, process.stderr.read()[-2000:]
+            time.sleep(0.02)
+        time.sleep(random.uniform(0.0, 3.0))
+        process.kill()
+        process.communicate()
+        assert not publishing.versions(folder)
+    assert len(list(folder.glob(".writing-*"))) == 3
+    process = start_export(folder)
+    process.communicate()
+    assert process.returncode == 0 and publishing.versions(folder) == [1]
