@@ -103,7 +103,8 @@ def export_detector(
     PosixPath('savedmodels/digit_detr/1')
     """
     num_classes = _check_detector(model)
-    class_names = class_names or getattr(model, "class_names", None)
+    if class_names is None:
+        class_names = getattr(model, "class_names", None)
     resizing, image_shape, words = _resizing(
         model, image_size, short_side, longest_side
     )

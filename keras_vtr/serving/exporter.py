@@ -56,7 +56,7 @@ class Exporter:
         calibration_images=None,
     ):
         """Writes a version; the arguments are those of `export_detector`."""
-        self._check(format, calibration_images)
+        self._check(format, warmup_batch_sizes, calibration_images)
         model = fold_norms(self.model)
         name = pathlib.Path(folder).name
 
@@ -72,7 +72,7 @@ class Exporter:
 
         return publish(folder, version, write)
 
-    def _check(self, format, calibration_images):
+    def _check(self, format, warmup_batch_sizes, calibration_images):
         formats = ("saved_model", *RUNTIMES)
         if format not in formats:
             raise ValueError(
@@ -86,24 +86,25 @@ class Exporter:
                 "load and export it there. Received: "
                 f"backend={keras.backend.backend()!r}"
             )
-        if format != "saved_model":
-            check_runtime(format)
-        if format != "saved_model" and self.preparation.pads:
+        if calibration_images is not None and format != "onnx":
+            raise ValueError(
+                "`calibration_images` are for int8 in the format 'onnx'. "
+                f"Received: format={format!r}"
+            )
+        if format == "saved_model":
+            return
+        if warmup_batch_sizes:
+            raise ValueError(
+                "`warmup_batch_sizes` are for TF Serving, which loads "
+                f"SavedModels alone. Received: format={format!r}"
+            )
+        if self.preparation.pads:
             raise ValueError(
                 f"The format {format!r} has one input, the images, and the "
                 "model takes a padding mask too. Build it without `padding` "
                 "and load its weights, or export a SavedModel."
             )
-        if format != "saved_model" and None in self.preparation.image_shape:
-            raise ValueError(
-                f"The format {format!r} needs a fixed size: give `image_size`."
-            )
-        if format != "onnx" and calibration_images is not None:
-            raise ValueError(
-                "`calibration_images` are for the format 'onnx'; for the "
-                "others there is no int8. Received: "
-                f"format={format!r}"
-            )
+        check_runtime(format)
 
     def _write_saved_model(self, hidden, model, name, warmup_batch_sizes):
         requests = self._example_requests()
@@ -138,7 +139,8 @@ class Exporter:
             **self.preparation.limits,
             "versions": versions,
         }
-        path.write_text(json.dumps(config, indent=2, ensure_ascii=False))
+        text = json.dumps(config, indent=2, ensure_ascii=False)
+        path.write_text(text, encoding="utf-8")
 
     def _with_answer(self, model):
         """A model from images of one size to the answer."""

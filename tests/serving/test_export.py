@@ -206,7 +206,13 @@ def test_only_a_detector_can_be_exported(tmp_path):
         ((16, 16, 1), None, {"score_threshold": 2.0}, "within"),
         ((16, 16, 1), None, {"max_detections": 0}, "1 or more"),
         ((16, 16, 1), "published", {"format": "onnx"}, "one input"),
-        ((16, 16, 1), None, {"calibration_images": []}, "for the format"),
+        ((16, 16, 1), None, {"calibration_images": []}, "for int8 in the for"),
+        (
+            (16, 16, 1),
+            None,
+            {"format": "onnx", "warmup_batch_sizes": (1,)},
+            "for TF Serving",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -217,3 +223,11 @@ def test_what_does_not_fit_is_refused(
         export_detector(model, tmp_path / "model", **options)
     folder = tmp_path / "model"
     assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_another_backend_is_refused(tmp_path, monkeypatch):
+    model = tiny_detr()
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ValueError, match=r"KERAS_BACKEND=tensorflow.*'jax'"):
+        export_detector(model, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
