@@ -93,6 +93,7 @@ class Exporter:
             )
         if format == "saved_model":
             return
+        _check_calibration(calibration_images, self.preparation.image_shape)
         if warmup_batch_sizes:
             raise ValueError(
                 "`warmup_batch_sizes` are for TF Serving, which loads "
@@ -171,6 +172,16 @@ class Exporter:
             "images": {"images": images},
             "raw": raw,
         }
+
+
+def _check_calibration(images, image_shape):
+    shape = None if images is None else np.shape(images)
+    if shape is not None and (len(shape) != 4 or shape[1:] != image_shape):
+        raise ValueError(
+            "`calibration_images` must have the shape (n, height, width, "
+            f"channels) of the model's images, {image_shape}. Received: "
+            f"shape={shape}"
+        )
 
 
 class _Answer(keras.layers.Layer):

@@ -78,13 +78,43 @@ def test_a_runtime_that_answers_otherwise_is_refused(
 ):
     def wrong(path):
         ask = right(path)
-        return lambda images: {k: 1.01 * x for k, x in ask(images).items()}
+        return lambda images: {
+            key: x + 0.01 * (key == "boxes") for key, x in ask(images).items()
+        }
 
     right = runtimes.ASK[format]
     monkeypatch.setitem(runtimes.ASK, format, wrong)
-    with pytest.raises(SelfCheckError, match="differ by"):
+    with pytest.raises(SelfCheckError, match="answers otherwise than"):
         export_detector(tiny_detr(), tmp_path / "detr", format=format)
     assert not list((tmp_path / "detr").iterdir())
+
+
+def test_the_order_of_equal_scores_does_not_matter(rng):
+    expected = {
+        "boxes": rng.uniform(size=(2, 5, 4)),
+        "scores": np.full((2, 5), 0.5),
+        "labels": rng.integers(0, 9, size=(2, 5)),
+    }
+    found = {key: x[:, ::-1] for key, x in expected.items()}
+    assert runtimes._largest_error(found, expected, 10) == 0.0
+    found["boxes"] = found["boxes"] + [0.0, 0.0, 0.0, 0.2]
+    np.testing.assert_allclose(
+        runtimes._largest_error(found, expected, 10), 0.02
+    )
+    found = {key: x[:1] for key, x in expected.items()}
+    assert runtimes._largest_error(found, expected, 10) == np.inf
+
+
+@pytest.mark.parametrize("shape", [(4, 16, 16), (4, 16, 8, 1), (0,)])
+def test_calibration_images_are_the_model_s(tmp_path, shape):
+    with pytest.raises(ValueError, match=r"Received: shape=\("):
+        export_detector(
+            tiny_detr(),
+            tmp_path / "detr",
+            format="onnx",
+            calibration_images=np.zeros(shape),
+        )
+    assert not (tmp_path / "detr").exists()
 
 
 def test_a_missing_package_is_named(format, tmp_path, monkeypatch):
