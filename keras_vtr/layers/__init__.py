@@ -11,6 +11,7 @@ from keras_vtr.layers.class_token import ClassToken
 from keras_vtr.layers.denoising_queries import DenoisingQueries
 from keras_vtr.layers.feed_forward import FeedForwardBlock
 from keras_vtr.layers.frozen_norm_convolution import FrozenNormConv2D
+from keras_vtr.layers.local_attention import LocalAttention2D
 from keras_vtr.layers.mask_head import MaskHead
 from keras_vtr.layers.object_queries import ObjectQueries
 from keras_vtr.layers.padding_mask import MaskPadding
@@ -40,6 +41,7 @@ __all__ = [
     "RelativePositionBias",
     "MultiHeadAttention",
     "MultiHeadAttentionBlock",
+    "LocalAttention2D",
     "FeedForwardBlock",
     "LayerScale",
     "StochasticDepth",

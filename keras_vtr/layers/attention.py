@@ -157,7 +157,7 @@ class MultiHeadAttention(keras.layers.Layer):
                 attention_bias, "float32"
             )
         mask = self._mask(logits, padding_mask, attention_mask, use_causal_mask)
-        scores = _masked_softmax(logits, mask)
+        scores = masked_softmax(logits, mask)
         scores = self.dropout(
             keras.ops.cast(scores, value.dtype), training=training
         )
@@ -227,7 +227,7 @@ def _add_positions(tokens, positions):
     return tokens if positions is None else tokens + positions
 
 
-def _masked_softmax(logits, mask):
+def masked_softmax(logits, mask):
     """Softmax over the last axis in float32; a row without True is zeros."""
     logits = keras.ops.cast(logits, "float32")
     if mask is None:
