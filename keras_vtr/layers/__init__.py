@@ -22,6 +22,7 @@ from keras_vtr.layers.pooling import TokenPooling
 from keras_vtr.layers.position_embedding import PositionEmbedding
 from keras_vtr.layers.position_embedding import PositionEmbedding2D
 from keras_vtr.layers.position_encoding import PixelCenters
+from keras_vtr.layers.position_encoding import SinePositionEncoding1D
 from keras_vtr.layers.position_encoding import SinePositionEncoding2D
 from keras_vtr.layers.regularization import LayerScale
 from keras_vtr.layers.regularization import StochasticDepth
@@ -37,6 +38,7 @@ __all__ = [
     "ClassToken",
     "PositionEmbedding",
     "PositionEmbedding2D",
+    "SinePositionEncoding1D",
     "SinePositionEncoding2D",
     "RelativePositionBias",
     "MultiHeadAttention",

@@ -8,6 +8,65 @@ from keras_vtr.layers.arguments import check_static
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
+class SinePositionEncoding1D(keras.layers.Layer):
+    """Gives each token of a sequence a fixed vector that tells its place.
+
+    Vaswani et al. 2017, section 3.5: channel 2i is `sin(place /
+    temperature^(2i / D))`, channel 2i + 1 the cosine; places count from 0. A
+    step to the right turns each pair of channels by an angle of its own,
+    whatever the place. The encoding isn't added here, as in
+    `SinePositionEncoding2D`; the original Transformer adds it once, to its
+    embeddings.
+
+    Args:
+        temperature: Ratio of the longest wavelength to the shortest one.
+
+    Call arguments:
+        tokens: (B, N, D), D even. Only its shape is read.
+
+    Returns:
+        (B, N, D) positions.
+
+    Raises:
+        ValueError: If D is odd or the shape doesn't fit.
+
+    Example:
+
+    >>> tokens = keras.ops.ones((1, 2, 4))
+    >>> layer = keras_vtr.layers.SinePositionEncoding1D()
+    >>> print(np.array(layer(tokens)).round(2)[0, 0])
+    [0. 1. 0. 1.]
+    """
+
+    def __init__(self, temperature=10000, **kwargs):
+        super().__init__(**kwargs)
+        check_positive("temperature", temperature)
+        self.temperature = temperature
+
+    def build(self, tokens_shape):
+        check_rank("tokens", tokens_shape, ("B", "N", "D"))
+        check_static("tokens", tokens_shape, -1, "width D")
+        if tokens_shape[-1] % 2:
+            raise ValueError(
+                "The width D of `tokens` must be even: a sine and a cosine of "
+                f"each wavelength. Received: tokens.shape={tuple(tokens_shape)}"
+            )
+
+    def call(self, tokens):
+        shape = keras.ops.shape(tokens)
+        place = keras.ops.arange(shape[1], dtype="float32")
+        waves = sine_waves(place, shape[2], self.temperature)  # (N, D)
+        waves = keras.ops.cast(waves, self.compute_dtype)
+        return keras.ops.broadcast_to(waves[None], shape)
+
+    def compute_output_shape(self, tokens_shape):
+        return tokens_shape
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
 class SinePositionEncoding2D(keras.layers.Layer):
     """Gives each pixel of a feature map a fixed vector that tells its place.
 

@@ -5,11 +5,13 @@ from keras_vtr.models.denoising import add_denoising
 from keras_vtr.models.detection_model import DetectionModel
 from keras_vtr.models.detr import build_detr
 from keras_vtr.models.panoptic import decode_segments
+from keras_vtr.models.transformer import build_transformer
 from keras_vtr.models.vit import build_vit
 
 __all__ = [
     "build_vit",
     "build_detr",
+    "build_transformer",
     "add_denoising",
     "DetectionModel",
     "decode_detections",

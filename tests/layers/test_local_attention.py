@@ -86,12 +86,12 @@ def test_it_is_dense_attention_under_the_mask_of_the_window(kernel_size, rng):
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("strides", [1, 2, 3, 5])
+@pytest.mark.parametrize("strides", [1, 2, 5])
 @pytest.mark.parametrize("kernel_size", [3, 5])
 def test_its_windows_stand_where_a_convolution_has_them(
     kernel_size, strides, padding, rng
 ):
-    for sides in ((8, 11), (9, 7), (5, 6)):
+    for sides in ((8, 11), (9, 7)):
         images = rng.normal(size=(1, *sides, 3)).astype("float32")
         options = {"kernel_size": kernel_size, "padding": padding}
         layer = made(images.shape, strides=strides, **options)

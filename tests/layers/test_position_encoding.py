@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_vtr.layers import SinePositionEncoding1D
 from keras_vtr.layers import SinePositionEncoding2D
 from tests.layer_checks import check_layer
 from tests.layer_checks import to_numpy
@@ -100,3 +101,37 @@ def test_shapes_are_checked():
 def test_temperature_must_be_positive(temperature):
     with pytest.raises(ValueError, match="`temperature` must be a number ab"):
         SinePositionEncoding2D(temperature)
+
+
+def test_a_sequence_s_encoding_passes_the_layer_check(tmp_path):
+    check_layer(
+        SinePositionEncoding1D,
+        {"temperature": 20},
+        {"tokens": (2, 5, 6)},
+        (2, 5, 6),
+        tmp_path=tmp_path,
+    )
+
+
+def test_a_sequence_s_encoding_is_the_paper_s():
+    found = to_numpy(SinePositionEncoding1D()(np.zeros((2, 50, 12), "float32")))
+    for place in range(50):
+        for i in range(6):
+            angle = place / 10000 ** (2 * i / 12)
+            pair = found[:, place, 2 * i : 2 * i + 2]
+            expected = [[math.sin(angle), math.cos(angle)]] * 2
+            np.testing.assert_allclose(pair, expected, atol=1e-5)
+
+
+def test_a_step_to_the_right_is_the_same_rotation_everywhere():
+    x = to_numpy(SinePositionEncoding1D()(np.zeros((1, 40, 8), "float32")))[0]
+    pairs = x[:, ::2] * 1j + x[:, 1::2]  # e^(i place / wavelength)
+    steps = pairs[3:] / pairs[:-3]
+    np.testing.assert_allclose(
+        steps, np.broadcast_to(steps[:1], steps.shape), atol=1e-5
+    )
+
+
+def test_a_sequence_of_odd_width_is_refused():
+    with pytest.raises(ValueError, match=r"must be even.*\(1, 2, 5\)"):
+        SinePositionEncoding1D()(np.zeros((1, 2, 5)))

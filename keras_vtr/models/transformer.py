@@ -1,0 +1,130 @@
+import math
+
+import keras
+
+from keras_vtr.layers import SinePositionEncoding1D
+from keras_vtr.layers import TransformerDecoder
+from keras_vtr.layers import TransformerEncoder
+
+# Vaswani et al. 2017, table 3. Parameters with the paper's vocabulary of
+# 37,000 tokens: 63,082,496 and 214,245,376 (the paper rounds to 65 and 213
+# million).
+SIZES = {  # hidden_dim, num_layers, num_heads, mlp_dim, dropout
+    "base": (512, 6, 8, 2048, 0.1),
+    "big": (1024, 6, 16, 4096, 0.3),
+}
+PADDING = 0
+
+
+def build_transformer(
+    vocabulary_size,
+    *,
+    size="base",
+    hidden_dim=None,
+    num_layers=None,
+    num_heads=None,
+    mlp_dim=None,
+    dropout=None,
+    normalize_first=False,
+    name="transformer",
+):
+    """Builds the original Transformer: a sequence in, the next tokens out.
+
+    Vaswani et al. 2017, "Attention Is All You Need", figure 1. The encoder
+    reads the source at once; the decoder writes the target one token after the
+    other, each from those before it (`use_causal_mask`) and from the source.
+    In training it is given the whole target, shifted by one, and all tokens
+    are predicted at once. It is made of the layers that DETR is made of: what
+    differs is the mask, and that positions are added once, to the embeddings.
+
+    One matrix embeds source and target and turns answers into logits (section
+    3.4). Stages have names: `embedding`, `positions`, `encoder`, `decoder`.
+
+    Args:
+        vocabulary_size: V, number of tokens; token 0 is padding.
+        size: "base" or "big", which give what follows its default.
+        hidden_dim: Width D of the tokens, even.
+        num_layers: How many blocks the encoder has, and the decoder.
+        num_heads: H.
+        mlp_dim: Width of the feed-forward blocks' inner layer.
+        dropout: Fraction dropped in training, of the embeddings and after each
+            sub-layer.
+        normalize_first: True for pre-norm, which needs no warm-up; False for
+            the paper's post-norm.
+        name: Name of the model.
+
+    Returns:
+        A `keras.Model` from a dict of `"source"` (B, S) and `"target"` (B, T)
+        int32, 0 for padding at the end, to logits (B, T, V) of the token after
+        each one of the target.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+
+    >>> transformer = keras_vtr.models.build_transformer(
+    ...     20, hidden_dim=8, num_layers=1, num_heads=2, mlp_dim=16
+    ... )
+    >>> source, target = np.array([[3, 4, 0]]), np.array([[1, 7]])
+    >>> print(transformer({"source": source, "target": target}).shape)
+    (1, 2, 20)
+    """
+    if vocabulary_size < 2:
+        raise ValueError(
+            "`vocabulary_size` must be 2 or more, padding counted. Received: "
+            f"vocabulary_size={vocabulary_size}"
+        )
+    given = (hidden_dim, num_layers, num_heads, mlp_dim, dropout)
+    hidden_dim, dropout, options = _settings(size, given, normalize_first)
+    source = keras.Input((None,), dtype="int32", name="source")
+    target = keras.Input((None,), dtype="int32", name="target")
+    embedding = keras.layers.ReversibleEmbedding(
+        vocabulary_size,
+        hidden_dim,
+        embeddings_initializer=keras.initializers.RandomNormal(
+            stddev=hidden_dim**-0.5
+        ),
+        reverse_dtype="float32",
+        name="embedding",
+    )
+    scale = keras.layers.Rescaling(math.sqrt(hidden_dim), name="scale")
+    positions = SinePositionEncoding1D(name="positions")
+    drop = keras.layers.Dropout(dropout, name="dropout")
+
+    def embed(tokens):
+        x = scale(embedding(tokens))  # (B, N, D)
+        return drop(x + positions(x))
+
+    is_real = keras.ops.not_equal(source, PADDING)  # (B, S)
+    memory = TransformerEncoder(**options, name="encoder")(
+        embed(source), padding_mask=is_real
+    )
+    # What pads the target stands at its end, where no real token looks.
+    answers = TransformerDecoder(**options, name="decoder")(
+        embed(target), memory, padding_mask=is_real, use_causal_mask=True
+    )
+    logits = embedding(answers, reverse=True)  # (B, T, V)
+    inputs = {"source": source, "target": target}
+    return keras.Model(inputs, logits, name=name)
+
+
+def _settings(size, given, normalize_first):
+    """Width, dropout, and what encoder and decoder have in common."""
+    if size not in SIZES:
+        raise ValueError(
+            f"`size` must be one of {sorted(SIZES)}. Received: size={size!r}"
+        )
+    hidden_dim, num_layers, num_heads, mlp_dim, dropout = (
+        default if value is None else value
+        for value, default in zip(given, SIZES[size], strict=True)
+    )
+    options = {
+        "num_layers": num_layers,
+        "num_heads": num_heads,
+        "mlp_dim": mlp_dim,
+        "dropout": dropout,
+        "activation": "relu",
+        "normalize_first": normalize_first,
+    }
+    return hidden_dim, dropout, options

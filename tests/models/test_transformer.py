@@ -1,0 +1,134 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_vtr.losses import SequenceCrossentropy
+from keras_vtr.models import build_transformer
+from keras_vtr.optimizers import NoamSchedule
+from tests.layer_checks import set_weights
+from tests.layer_checks import to_numpy
+
+VOCABULARY = 11
+
+
+def tiny(**change):
+    options = {
+        "hidden_dim": 8,
+        "num_layers": 2,
+        "num_heads": 2,
+        "mlp_dim": 16,
+        "dropout": 0.0,
+        **change,
+    }
+    return build_transformer(VOCABULARY, **options)
+
+
+def sequences(rng, source=5, target=7, batch=3):
+    return {
+        "source": rng.integers(1, VOCABULARY, size=(batch, source)),
+        "target": rng.integers(1, VOCABULARY, size=(batch, target)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [("base", 63_082_496), ("big", 214_245_376)]
+)
+def test_the_papers_sizes_have_the_papers_parameters(size, expected):
+    with keras.device("cpu"):
+        assert build_transformer(37_000, size=size).count_params() == expected
+
+
+@pytest.mark.parametrize("normalize_first", [False, True])
+def test_a_token_never_sees_a_later_one(normalize_first, rng):
+    model = tiny(normalize_first=normalize_first)
+    set_weights(model)
+    inputs = sequences(rng)
+    before = to_numpy(model(inputs))
+    for first in range(1, 7):
+        later = inputs["target"].copy()
+        later[:, first:] = rng.integers(1, VOCABULARY, size=(3, 7 - first))
+        after = to_numpy(model({**inputs, "target": later}))
+        np.testing.assert_array_equal(after[:, :first], before[:, :first])
+    earlier = inputs["target"].copy()
+    earlier[:, 0] = earlier[:, 0] % (VOCABULARY - 1) + 1
+    changed = to_numpy(model({**inputs, "target": earlier}))
+    assert (changed != before).any(axis=(0, 2)).all()
+
+
+def test_padding_changes_nothing(rng):
+    model = tiny()
+    set_weights(model)
+    inputs = sequences(rng)
+    padded = {
+        "source": np.pad(inputs["source"], ((0, 0), (0, 4))),
+        "target": np.pad(inputs["target"], ((0, 0), (0, 2))),
+    }
+    np.testing.assert_allclose(
+        to_numpy(model(padded))[:, :7], to_numpy(model(inputs)), atol=1e-5
+    )
+
+
+def test_the_order_of_the_source_matters(rng):
+    model = tiny()
+    set_weights(model)
+    inputs = sequences(rng)
+    inputs["source"][:] = [1, 2, 3, 4, 5]
+    mirrored = {**inputs, "source": inputs["source"][:, ::-1]}
+    difference = to_numpy(model(inputs)) - to_numpy(model(mirrored))
+    assert abs(difference).max() > 1e-4  # rounding is below 1e-6
+
+
+def test_one_matrix_embeds_and_answers(rng):
+    model = tiny()
+    inputs = sequences(rng)
+    embedding = model.get_layer("embedding")
+    assert [tuple(x.shape) for x in embedding.weights] == [(VOCABULARY, 8)]
+    answers = keras.Model(model.input, model.get_layer("decoder").output)
+    expected = to_numpy(answers(inputs)) @ to_numpy(embedding.embeddings).T
+    np.testing.assert_allclose(to_numpy(model(inputs)), expected, atol=1e-4)
+
+
+def test_logits_are_float32_in_mixed_precision(rng):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        logits = tiny()(sequences(rng))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+
+
+@pytest.mark.slow
+def test_it_learns_to_repeat_and_is_saved(tmp_path, rng):
+    model = tiny(hidden_dim=32, mlp_dim=64, num_layers=1, normalize_first=True)
+    words = rng.integers(2, VOCABULARY, size=(512, 5))
+    start = np.ones((512, 1), int)
+    inputs = {
+        "source": words,
+        "target": np.concatenate([start, words[:, :-1]], axis=1),
+    }
+    model.compile(
+        keras.optimizers.Adam(NoamSchedule(32, 100), 0.9, 0.98, 1e-9),
+        SequenceCrossentropy(0.0),
+    )
+    model.fit(inputs, words, batch_size=32, epochs=30, verbose=0)
+    right = to_numpy(model(inputs)).argmax(axis=-1) == words
+    assert right.mean() > 0.95
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        to_numpy(again(inputs)), to_numpy(model(inputs)), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": "huge"}, "must be one of"),
+        ({"vocabulary_size": 1}, "must be 2 or more"),
+        ({"hidden_dim": 9}, "must be even"),
+        ({"num_heads": 3, "hidden_dim": 8}, "must divide"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_transformer(**{"vocabulary_size": 5, **arguments})
