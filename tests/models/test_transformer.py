@@ -30,6 +30,7 @@ def sequences(rng, source=5, target=7, batch=3):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "expected"), [("base", 63_082_496), ("big", 214_245_376)]
 )

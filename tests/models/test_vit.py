@@ -226,6 +226,7 @@ def test_mixed_precision_gives_nearly_the_same(policy, rng):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
 def test_int8_stays_near_and_reloads(rng, tmp_path):
     arguments = {**TINY, "hidden_dim": 48, "mlp_dim": 96}

@@ -35,6 +35,7 @@ def randomized(model):
     return model
 
 
+@pytest.mark.slow
 def test_a_classifier_answers_with_the_best_labels(tmp_path):
     model = randomized(tiny_vit())
     path = export_classifier(

@@ -176,6 +176,7 @@ def test_a_padded_model_of_fixed_size_keeps_the_picture_s_form(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_diverged_model_is_not_published(tmp_path):
     model = tiny_detr(image_shape=(*SIZE, 3))
     weight = model.get_layer("input_projection").kernel

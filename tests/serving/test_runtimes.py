@@ -73,6 +73,7 @@ def test_int8_is_smaller_and_answers_nearly_alike(tmp_path, rng):
     assert 0 < error.max() < 0.1
 
 
+@pytest.mark.slow
 def test_a_runtime_that_answers_otherwise_is_refused(
     format, tmp_path, monkeypatch
 ):

@@ -32,6 +32,7 @@ def saved(answer, folder):
 REQUESTS = {"images": {"x": np.ones((3, 2), "float32")}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("written", "expected", "message"),
     [
@@ -55,6 +56,7 @@ def test_an_export_that_answers_otherwise_is_refused(
         check_export(tmp_path / "model", functions, REQUESTS, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_export_that_needs_python_is_refused(tmp_path):
     def with_python(x):
         return {"scores": tf.ensure_shape(python(x), (None, 2))}
@@ -67,6 +69,7 @@ def test_an_export_that_needs_python_is_refused(tmp_path):
         check_export(tmp_path / "model", signatures, REQUESTS, tmp_path)
 
 
+@pytest.mark.slow
 def test_one_that_agrees_passes_and_its_warm_up_is_replayed(detector, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(detector[1], folder)
@@ -99,6 +102,7 @@ def test_warm_up_requests_are_tf_serving_s(detector):
     assert sizes == [1, 2]
 
 
+@pytest.mark.slow
 def test_without_the_package_warm_up_is_refused(tmp_path, monkeypatch):
     for name in ("tensorflow_serving", "tensorflow_serving.apis"):
         monkeypatch.setitem(sys.modules, name, None)

@@ -41,6 +41,7 @@ def test_the_backbone_has_its_own_learning_rate_and_frozen_stages():
     assert {name[:7] for name in slow} == {"stage_1", "stage_2", "stage_3"}
 
 
+@pytest.mark.slow
 def test_a_rate_of_zero_freezes_the_backbone(rng):
     detr, _ = compile_detr(tiny_detr(), 1, backbone_learning_rate=0.0)
     stem = detr.get_layer("convolution_stem")
@@ -51,6 +52,7 @@ def test_a_rate_of_zero_freezes_the_backbone(rng):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 def test_it_trains(rng):
     detr, _ = compile_detr(
         tiny_detr(), 1, epochs=12, learning_rate=1e-2, clip_norm=1.0
