@@ -27,9 +27,8 @@ class LocalAttention2D(keras.layers.Layer):
     position embeddings.
 
     Differences from the paper: the logits are divided by `sqrt(key_dim)` as in
-    Vaswani et al. 2017; what lies outside of the image isn't attended to,
-    where the paper is silent; and strides leave queries out, where the paper
-    pools afterwards.
+    Vaswani et al. 2017; what lies outside of the image isn't attended to; and
+    strides leave queries out, where the paper pools afterwards.
 
     Args:
         filters: Number of output channels, a multiple of `2 * num_heads`.

@@ -49,8 +49,8 @@ def build_transformer(
         mlp_dim: Width of the feed-forward blocks' inner layer.
         dropout: Fraction dropped in training, of the embeddings and after each
             sub-layer.
-        normalize_first: True for pre-norm, which needs no warm-up; False for
-            the paper's post-norm.
+        normalize_first: True for pre-norm (Xiong et al. 2020); False for the
+            paper's post-norm.
         name: Name of the model.
 
     Returns:

@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 
 from keras_vtr.box_ops import decode_detections
 from keras_vtr.data.augmentation import LONGEST_SIDE
@@ -158,6 +159,11 @@ def _resizing(model, image_size, short_side, longest_side):
             "`image_size` is for a model of free size without padding mask. "
             f"Received: image_size={image_size}, a model of size "
             f"{tuple(own_size)} with {len(model.inputs)} inputs"
+        )
+    if image_size is not None and np.shape(image_size) != (2,):
+        raise ValueError(
+            "`image_size` must be (height, width). Received: "
+            f"image_size={image_size!r}"
         )
     if pads and is_free:
         words = {"short_side": short_side, "longest_side": longest_side}

@@ -200,6 +200,7 @@ def test_only_a_detector_can_be_exported(tmp_path):
     [
         ((None, None, 3), None, {}, "needs `image_size`"),
         ((16, 16, 1), None, {"image_size": (8, 8)}, "of free size without"),
+        ((None, None, 1), None, {"image_size": 8}, r"must be \(height, width"),
         ((16, 16, 1), None, {"format": "torch"}, "must be one of"),
         ((16, 16, 1), None, {"class_names": ["a", "b"]}, "2 names"),
         ((16, 16, 1), None, {"class_names": ["a", "b", 3]}, "one string for"),
