@@ -106,6 +106,15 @@ def test_the_order_of_equal_scores_does_not_matter(rng):
     assert runtimes._largest_error(found, expected, 10) == np.inf
 
 
+def test_thousands_of_classes_are_compared_by_their_scores(rng):
+    scores = np.sort(rng.uniform(size=(3, 50_000)))[:, ::-1]
+    expected = {"scores": scores, "labels": np.argsort(scores)}
+    found = {"scores": scores + 0.5, "labels": expected["labels"][:, ::-1]}
+    np.testing.assert_allclose(
+        runtimes._largest_error(found, expected, 10), 0.5
+    )
+
+
 @pytest.mark.parametrize("shape", [(4, 16, 16), (4, 16, 8, 1), (0,)])
 def test_calibration_images_are_the_model_s(tmp_path, shape):
     with pytest.raises(ValueError, match=r"Received: shape=\("):
