@@ -24,6 +24,7 @@ from keras_vtr.layers.position_embedding import PositionEmbedding2D
 from keras_vtr.layers.position_encoding import PixelCenters
 from keras_vtr.layers.position_encoding import SinePositionEncoding1D
 from keras_vtr.layers.position_encoding import SinePositionEncoding2D
+from keras_vtr.layers.real_tokens import RealTokens
 from keras_vtr.layers.regularization import LayerScale
 from keras_vtr.layers.regularization import StochasticDepth
 from keras_vtr.layers.relative_position_bias import RelativePositionBias
@@ -66,4 +67,5 @@ __all__ = [
     "FrozenNormConv2D",
     "MaskPadding",
     "ResizePaddingMask",
+    "RealTokens",
 ]

@@ -1,5 +1,3 @@
-import functools
-
 import keras
 
 from keras_vtr.layers.arguments import check_fraction
@@ -7,6 +5,8 @@ from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.masking import combine_masks
+from keras_vtr.layers.masking import masked_softmax
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -137,33 +137,64 @@ class MultiHeadAttention(keras.layers.Layer):
             key = query
             if key_positions is None:
                 key_positions = query_positions
-        if value is None:
-            value = key
-        query = self.query_projection(_add_positions(query, query_positions))
-        key = self.key_projection(_add_positions(key, key_positions))
-        value = self.value_projection(value)
+        keys, values = self.keys_and_values(key, value, key_positions)
+        mask = combine_masks(
+            query, key, padding_mask, attention_mask, use_causal_mask
+        )
+        attended, scores = self.attend(
+            _add_positions(query, query_positions),
+            keys,
+            values,
+            mask,
+            attention_bias,
+            training,
+        )
+        return (attended, scores) if return_attention_scores else attended
 
-        query, key = self._split_heads(query), self._split_heads(key)
-        value = self._split_heads(value)  # (B, H, S, key_dim)
+    def keys_and_values(self, key, value=None, key_positions=None):
+        """What each head is asked for: two of (B, H, S, key_dim).
+
+        A decoder that writes one token after the other keeps them.
+        """
+        value = key if value is None else value
+        keys = self.key_projection(_add_positions(key, key_positions))
+        keys = self._split_heads(keys)
         if self.normalize_query_key:
-            query, key = self.query_norm(query), self.key_norm(key)
+            keys = self.key_norm(keys)
+        return keys, self._split_heads(self.value_projection(value))
+
+    def attend(
+        self,
+        query,
+        keys,
+        values,
+        mask=None,
+        attention_bias=None,
+        training=None,
+    ):
+        """Asks `keys_and_values`; `mask` broadcasts to (B, H, T, S).
+
+        Returns:
+            (B, T, D), and the weights (B, H, T, S).
+        """
+        query = self._split_heads(self.query_projection(query))
+        if self.normalize_query_key:
+            query = self.query_norm(query)
         # Scaled before the product, which can overflow float16 otherwise.
         query = query * self.key_dim**-0.5
         logits = keras.ops.matmul(
-            query, keras.ops.transpose(key, (0, 1, 3, 2))
+            query, keras.ops.transpose(keys, (0, 1, 3, 2))
         )  # (B, H, T, S)
         if attention_bias is not None:
             logits = keras.ops.cast(logits, "float32") + keras.ops.cast(
                 attention_bias, "float32"
             )
-        mask = self._mask(logits, padding_mask, attention_mask, use_causal_mask)
         scores = masked_softmax(logits, mask)
         scores = self.dropout(
-            keras.ops.cast(scores, value.dtype), training=training
+            keras.ops.cast(scores, values.dtype), training=training
         )
-        attended = self._join_heads(keras.ops.matmul(scores, value))
-        attended = self.output_projection(attended)  # (B, T, D)
-        return (attended, scores) if return_attention_scores else attended
+        attended = self._join_heads(keras.ops.matmul(scores, values))
+        return self.output_projection(attended), scores  # (B, T, D)
 
     def get_config(self):
         return {
@@ -199,39 +230,6 @@ class MultiHeadAttention(keras.layers.Layer):
             keras.ops.transpose(heads, (0, 2, 1, 3)), shape
         )
 
-    def _mask(self, logits, padding_mask, attention_mask, use_causal_mask):
-        """What may be attended to, broadcastable to (B, H, T, S), or None."""
-        masks = []
-        if padding_mask is not None:
-            check_rank("padding_mask", padding_mask.shape, ("B", "S"))
-            masks.append(padding_mask[:, None, None, :])
-        if attention_mask is not None:
-            check_rank("attention_mask", attention_mask.shape, ("B", "T", "S"))
-            masks.append(attention_mask[:, None])
-        if use_causal_mask:
-            num_queries, num_keys = keras.ops.shape(logits)[2:]
-            causal = (
-                keras.ops.arange(num_queries, dtype="int32")[:, None]
-                >= keras.ops.arange(num_keys, dtype="int32")[None, :]
-            )
-            masks.append(causal[None, None])
-        if not masks:
-            return None
-        return functools.reduce(
-            keras.ops.logical_and,
-            [keras.ops.cast(mask, "bool") for mask in masks],
-        )
-
 
 def _add_positions(tokens, positions):
     return tokens if positions is None else tokens + positions
-
-
-def masked_softmax(logits, mask):
-    """Softmax over the last axis in float32; a row without True is zeros."""
-    logits = keras.ops.cast(logits, "float32")
-    if mask is None:
-        return keras.ops.softmax(logits, axis=-1)
-    # Finite, because -inf in every place of a row would make it NaN.
-    logits = keras.ops.where(mask, logits, -1e30)
-    return keras.ops.where(mask, keras.ops.softmax(logits, axis=-1), 0.0)

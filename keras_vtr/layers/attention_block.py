@@ -126,6 +126,17 @@ class MultiHeadAttentionBlock(ResidualBlock):
         output = self._add(query, attended, training)
         return (output, scores) if return_attention_scores else output
 
+    def keys_and_values(self, query):
+        """Those of self attention, two of (B, H, T, key_dim)."""
+        return self.attention.keys_and_values(self._before(query))
+
+    def attend(self, query, keys, values, mask=None):
+        """The block's output for keys and values that are known already."""
+        attended, _ = self.attention.attend(
+            self._before(query), keys, values, mask
+        )
+        return self._add(query, attended, training=False)
+
     def get_config(self):
         return {
             **super().get_config(),

@@ -5,7 +5,7 @@ from keras_vtr.layers.arguments import check_choice
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
-from keras_vtr.layers.attention import masked_softmax
+from keras_vtr.layers.masking import masked_softmax
 
 PADDINGS = ("same", "valid")
 

@@ -2,9 +2,12 @@ import math
 
 import keras
 
+from keras_vtr.layers import RealTokens
 from keras_vtr.layers import SinePositionEncoding1D
 from keras_vtr.layers import TransformerDecoder
 from keras_vtr.layers import TransformerEncoder
+from keras_vtr.models.sequence_model import SequenceModel
+from keras_vtr.models.token_search import PADDING
 
 # Vaswani et al. 2017, table 3. Parameters with the paper's vocabulary of
 # 37,000 tokens: 63,082,496 and 214,245,376 (the paper rounds to 65 and 213
@@ -13,7 +16,6 @@ SIZES = {  # hidden_dim, num_layers, num_heads, mlp_dim, dropout
     "base": (512, 6, 8, 2048, 0.1),
     "big": (1024, 6, 16, 4096, 0.3),
 }
-PADDING = 0
 
 
 def build_transformer(
@@ -26,6 +28,7 @@ def build_transformer(
     mlp_dim=None,
     dropout=None,
     normalize_first=False,
+    encoder=None,
     name="transformer",
 ):
     """Builds the original Transformer: a sequence in, the next tokens out.
@@ -38,7 +41,8 @@ def build_transformer(
     differs is the mask, and that positions are added once, to the embeddings.
 
     One matrix embeds source and target and turns answers into logits (section
-    3.4). Stages have names: `embedding`, `positions`, `encoder`, `decoder`.
+    3.4). Stages have names: `embedding`, `positions`, `encoder`, `memory`,
+    `decoder`. `build_generator` writes with it.
 
     Args:
         vocabulary_size: V, number of tokens; token 0 is padding.
@@ -51,12 +55,16 @@ def build_transformer(
             sub-layer.
         normalize_first: True for pre-norm (Xiong et al. 2020); False for the
             paper's post-norm.
+        encoder: Optional Keras model from anything, an image for example, to
+            its memory (B, N, ...), which the decoder then writes from.
+            Default: the paper's, from tokens.
         name: Name of the model.
 
     Returns:
-        A `keras.Model` from a dict of `"source"` (B, S) and `"target"` (B, T)
-        int32, 0 for padding at the end, to logits (B, T, V) of the token after
-        each one of the target.
+        A `keras_vtr.models.SequenceModel` from a dict of `"source"` (B, S) and
+        `"target"` (B, T) int32, 0 for padding at the end, to logits (B, T, V)
+        of the token after each one of the target. With an `encoder` of your
+        own, `"source"` is what that takes.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -77,8 +85,32 @@ def build_transformer(
         )
     given = (hidden_dim, num_layers, num_heads, mlp_dim, dropout)
     hidden_dim, dropout, options = _settings(size, given, normalize_first)
-    source = keras.Input((None,), dtype="int32", name="source")
+    embed, embedding = _embedding(vocabulary_size, hidden_dim, dropout)
+    is_real = None
+    if encoder is None:
+        source = keras.Input((None,), dtype="int32", name="source")
+        is_real = RealTokens(PADDING, name="real_tokens")(source)  # (B, S)
+        memory = TransformerEncoder(**options, name="encoder")(
+            embed(source), padding_mask=is_real
+        )
+    else:
+        source = keras.Input(
+            encoder.input.shape[1:], dtype=encoder.input.dtype, name="source"
+        )
+        memory = encoder(source)
+    memory = keras.layers.Identity(name="memory")(memory)  # (B, S, D)
     target = keras.Input((None,), dtype="int32", name="target")
+    # What pads the target stands at its end, where no real token looks.
+    answers = TransformerDecoder(**options, name="decoder")(
+        embed(target), memory, padding_mask=is_real, use_causal_mask=True
+    )
+    logits = embedding(answers, reverse=True)  # (B, T, V)
+    inputs = {"source": source, "target": target}
+    return SequenceModel(inputs, logits, name=name)
+
+
+def _embedding(vocabulary_size, hidden_dim, dropout):
+    """Tokens to what encoder and decoder read, and the matrix it has from."""
     embedding = keras.layers.ReversibleEmbedding(
         vocabulary_size,
         hidden_dim,
@@ -96,17 +128,7 @@ def build_transformer(
         x = scale(embedding(tokens))  # (B, N, D)
         return drop(x + positions(x))
 
-    is_real = keras.ops.not_equal(source, PADDING)  # (B, S)
-    memory = TransformerEncoder(**options, name="encoder")(
-        embed(source), padding_mask=is_real
-    )
-    # What pads the target stands at its end, where no real token looks.
-    answers = TransformerDecoder(**options, name="decoder")(
-        embed(target), memory, padding_mask=is_real, use_causal_mask=True
-    )
-    logits = embedding(answers, reverse=True)  # (B, T, V)
-    inputs = {"source": source, "target": target}
-    return keras.Model(inputs, logits, name=name)
+    return embed, embedding
 
 
 def _settings(size, given, normalize_first):

@@ -233,3 +233,41 @@ def test_a_padding_mask_must_be_one_row_an_image(tokens):
     layer = built(tokens(T))
     with pytest.raises(ValueError, match=r"`padding_mask` must have the sh"):
         layer(tokens(T), padding_mask=np.ones((B, T, T), bool))
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        ({"padding_mask": (2, 4)}, r"`padding_mask` .*\(B=2, S=5\)"),
+        ({"padding_mask": (3, 5)}, r"`padding_mask` .*\(3, 5\)"),
+        ({"padding_mask": (2, 1)}, r"`padding_mask` .*\(2, 1\)"),
+        ({"padding_mask": (2, 5, 1)}, r"`padding_mask` .*\(2, 5, 1\)"),
+        ({"attention_mask": (2, 5, 3)}, r"\(B=2, T=3, S=5\).*\(2, 5, 3\)"),
+        ({"attention_mask": (3, 5)}, r"`attention_mask` .*\(3, 5\)"),
+    ],
+)
+def test_a_mask_of_the_wrong_shape_is_refused(masks, message):
+    layer = MultiHeadAttention(num_heads=2)
+    arguments = {name: np.ones(shape, bool) for name, shape in masks.items()}
+    query, key = np.ones((2, 3, 4)), np.ones((2, 5, 4))
+    with pytest.raises(ValueError, match=message):
+        layer(query, key, **arguments)
+
+
+def test_one_mask_may_serve_the_whole_batch(rng):
+    layer = MultiHeadAttention(num_heads=2)
+    query, key = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 5, 4))
+    mask = np.array([[True, False, True, True, False]])
+    expected = layer(query, key, padding_mask=np.repeat(mask, 2, axis=0))
+    found = layer(query, key, padding_mask=mask)
+    np.testing.assert_array_equal(to_numpy(found), to_numpy(expected))
+
+
+def test_one_key_alone_is_attended_to_without_a_warning(rng):
+    layer = MultiHeadAttention(num_heads=2)
+    _, scores = layer(
+        rng.normal(size=(1, 3, 4)),
+        rng.normal(size=(1, 1, 4)),
+        return_attention_scores=True,
+    )
+    np.testing.assert_array_equal(to_numpy(scores), np.ones((1, 2, 3, 1)))

@@ -7,6 +7,7 @@ from keras_vtr.models import build_transformer
 from keras_vtr.optimizers import NoamSchedule
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
+from tests.models import numpy_transformer
 
 VOCABULARY = 11
 
@@ -37,6 +38,34 @@ def sequences(rng, source=5, target=7, batch=3):
 def test_the_papers_sizes_have_the_papers_parameters(size, expected):
     with keras.device("cpu"):
         assert build_transformer(37_000, size=size).count_params() == expected
+
+
+@pytest.mark.parametrize("normalize_first", [False, True])
+def test_equals_the_numpy_restatement(normalize_first, rng):
+    model = tiny(normalize_first=normalize_first)
+    set_weights(model)
+    inputs = sequences(rng)
+    inputs["source"][1, 2:] = 0
+    inputs["target"][2, 4:] = 0
+    expected = numpy_transformer.transformer(model, inputs, 2, normalize_first)
+    np.testing.assert_allclose(
+        to_numpy(model(inputs)), expected, atol=2e-5, rtol=1e-5
+    )
+
+
+def test_an_encoder_of_ones_own_takes_the_texts_place(rng):
+    images = keras.Input((6, 6, 1), name="images")
+    x = keras.layers.Conv2D(12, 3, 3, name="patches")(images)
+    encoder = keras.Model(images, keras.layers.Reshape((4, 12))(x))
+    model = tiny(encoder=encoder)
+    inputs = {
+        "source": rng.normal(size=(3, 6, 6, 1)).astype("float32"),
+        "target": rng.integers(1, VOCABULARY, size=(3, 5)),
+    }
+    before = to_numpy(model(inputs))
+    assert before.shape == (3, 5, VOCABULARY)
+    other = {**inputs, "source": inputs["source"][::-1]}
+    assert (to_numpy(model(other))[0] != before[0]).any()
 
 
 @pytest.mark.parametrize("normalize_first", [False, True])
@@ -133,3 +162,42 @@ def test_it_learns_to_repeat_and_is_saved(tmp_path, rng):
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         build_transformer(**{"vocabulary_size": 5, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"source": 11},
+            r"`source` must hold tokens from 0 to 10.*Received: 11",
+        ),
+        (
+            {"target": -1},
+            r"`target` must hold .*Received: -1 at target\[1, 2\]",
+        ),
+        ({"y": 12}, r"`y` must hold tokens .* and 0 more"),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_tokens_out_of_range_are_named_before_work_starts(
+    change, message, method, rng
+):
+    model = tiny()
+    model.compile("sgd", SequenceCrossentropy())
+    inputs = sequences(rng)
+    arrays = {**inputs, "y": inputs["target"].copy()}
+    for name, token in change.items():
+        arrays[name][1, 2] = token
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=message):
+        getattr(model, method)(inputs, arrays["y"], verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_tokens_must_be_whole_numbers_in_rows():
+    model = tiny()
+    with pytest.raises(ValueError, match=r"integers .*dtype=float64"):
+        model.check_tokens("source", [[1.0, 2.0]])
+    with pytest.raises(ValueError, match=r"shape \(B, N\).*shape=\(3,\)"):
+        model.check_tokens("source", [1, 2, 3])

@@ -1,0 +1,88 @@
+"""Who may attend to whom: masks, and the softmax that obeys them."""
+
+import functools
+
+from keras import ops
+
+
+def combine_masks(
+    query, key, padding_mask=None, attention_mask=None, use_causal_mask=False
+):
+    """One mask from all.
+
+    Args:
+        query: (B, T, ...). Only its shape is read.
+        key: (B, S, ...). Only its shape is read.
+        padding_mask: Optional (B, S), True = real.
+        attention_mask: Optional (B, T, S) or (1, T, S), True where query t may
+            attend to key s.
+        use_causal_mask: If True, query t sees keys 0..t only.
+
+    Returns:
+        Bool, broadcastable to (B, H, T, S), or None for no mask.
+
+    Raises:
+        ValueError: If a mask doesn't fit.
+    """
+    batch_size, num_queries = query.shape[:2]
+    num_keys = key.shape[1]
+    masks = []
+    if padding_mask is not None:
+        _check("padding_mask", padding_mask, B=batch_size, S=num_keys)
+        masks.append(padding_mask[:, None, None, :])
+    if attention_mask is not None:
+        sides = {"B": batch_size, "T": num_queries, "S": num_keys}
+        _check("attention_mask", attention_mask, **sides)
+        masks.append(attention_mask[:, None])
+    if use_causal_mask:
+        num_queries, num_keys = ops.shape(query)[1], ops.shape(key)[1]
+        causal = (
+            ops.arange(num_queries, dtype="int32")[:, None]
+            >= ops.arange(num_keys, dtype="int32")[None, :]
+        )
+        masks.append(causal[None, None])
+    if not masks:
+        return None
+    return functools.reduce(
+        ops.logical_and, [ops.cast(mask, "bool") for mask in masks]
+    )
+
+
+def masked_softmax(logits, mask):
+    """Softmax over the last axis in float32; a row without True is zeros."""
+    logits = ops.cast(logits, "float32")
+    if mask is None:
+        return _softmax(logits)
+    # Finite, because -inf in every place of a row would make it NaN.
+    logits = ops.where(mask, logits, -1e30)
+    return ops.where(mask, _softmax(logits), 0.0)
+
+
+def _softmax(logits):
+    # Keras 3.15 warns of a softmax over one number, but a sequence may well
+    # consist of one token.
+    if logits.shape[-1] == 1:
+        return ops.ones_like(logits)
+    return ops.softmax(logits, axis=-1)
+
+
+def _check(name, mask, **sides):
+    """Refuses another rank, and sides that are known and differ.
+
+    A side that isn't known yet is None, or JAX's symbol. One mask may serve
+    the whole batch.
+    """
+    fits = len(mask.shape) == len(sides) and all(
+        found == side or (letter == "B" and found == 1)
+        for found, (letter, side) in zip(mask.shape, sides.items(), strict=True)
+        if isinstance(found, int) and isinstance(side, int)
+    )
+    if not fits:
+        expected = ", ".join(
+            f"{letter}={side}" if isinstance(side, int) else letter
+            for letter, side in sides.items()
+        )
+        raise ValueError(
+            f"`{name}` must have the shape ({expected}), True where a key may "
+            f"be attended to. Received: {name}.shape={tuple(mask.shape)}"
+        )

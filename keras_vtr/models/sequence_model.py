@@ -1,0 +1,86 @@
+import keras
+import numpy as np
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class SequenceModel(keras.Model):
+    """A functional model of token sequences that looks at them first.
+
+    A token that is not in the vocabulary has no row in the embedding. On a CPU
+    TensorFlow stops at it in the middle of an epoch; compiled by XLA, and on
+    JAX, a wrong row is read and nothing is said. So `fit`, `evaluate` and
+    `predict` check arrays before they start; of a `tf.data.Dataset` check what
+    it is made of, by `check_tokens`. All else is `keras.Model`.
+
+    Args:
+        inputs: The model's inputs, as for `keras.Model`, a dict. Those of
+            integers are tokens.
+        outputs: As for `keras.Model`.
+
+    Raises:
+        ValueError: On `fit`, `evaluate` and `predict`, as `check_tokens`.
+
+    Example:
+
+    >>> tokens = keras.Input((None,), dtype="int32", name="tokens")
+    >>> embedding = keras.layers.Embedding(5, 4, name="embedding")
+    >>> model = keras_vtr.models.SequenceModel(
+    ...     {"tokens": tokens}, embedding(tokens)
+    ... )
+    >>> model.check_tokens("tokens", [[1, 4, 0]])
+    """
+
+    # No `__init__`: a model that has its own is not reloaded (Keras 3.15).
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        self._check_arrays(x, y)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        self._check_arrays(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        self._check_arrays(x)
+        return super().predict(x, *args, **kwargs)
+
+    @property
+    def vocabulary_size(self):
+        """V, number of tokens; the row count of the embedding."""
+        return self.get_layer("embedding").input_dim
+
+    def check_tokens(self, name, tokens):
+        """Refuses what is not a batch of sequences of this vocabulary.
+
+        Args:
+            name: What the tokens are called in an error.
+            tokens: (B, N) integers, an array or nested lists.
+
+        Raises:
+            ValueError: If they are not whole numbers from 0 to V - 1 of rank
+                2. It names the first wrong one and its place.
+        """
+        tokens = np.asarray(tokens)
+        if tokens.ndim != 2 or not np.issubdtype(tokens.dtype, np.integer):
+            raise ValueError(
+                f"`{name}` must be integers of the shape (B, N), token numbers."
+                f" Received: shape={tokens.shape}, dtype={tokens.dtype}"
+            )
+        is_wrong = (tokens < 0) | (tokens >= self.vocabulary_size)
+        if is_wrong.any():
+            place = tuple(int(n) for n in np.argwhere(is_wrong)[0])
+            raise ValueError(
+                f"`{name}` must hold tokens from 0 to "
+                f"{self.vocabulary_size - 1}, for a vocabulary of "
+                f"{self.vocabulary_size}. Received: {tokens[place]} at "
+                f"{name}{list(place)}, and {is_wrong.sum() - 1} more"
+            )
+
+    def _check_arrays(self, x, y=None):
+        if isinstance(x, dict):
+            for name, tokens in x.items():
+                spec = self.input.get(name)
+                if spec is not None and "int" in spec.dtype:
+                    self.check_tokens(name, tokens)
+        if y is not None:
+            self.check_tokens("y", y)
