@@ -1,20 +1,18 @@
 """Translates number words to digits: "three hundred twelve" to "312".
 
-    pip install -e . && python examples/translate_numbers.py
+    pip install -e ".[examples]" && python examples/translate_numbers.py
 
-Takes 2 minutes on two cores. Expect ACC of 2,000 numbers that it never saw to
-be right to the last digit. The original Transformer (Vaswani et al. 2017) with
-the paper's optimizer, schedule and label smoothing, tiny.
+Takes 2 minutes on two cores. Expect 0.999 of 2,000 numbers that it never saw to
+be right to the last digit, and translate_numbers.png: which words the decoder
+looked at. The original Transformer (Vaswani et al. 2017) with the paper's
+optimizer, schedule and label smoothing, tiny.
 """
 
 import argparse
-import os
-import time
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from matplotlib import pyplot
 
 import keras_vtr
 
@@ -26,7 +24,6 @@ TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 WORDS = [*ONES, *TENS, "hundred", "thousand", *"0123456789"]
 PADDING, START, END = 0, 1, 2
 TOKENS = {word: number for number, word in enumerate(WORDS, 3)}
-LARGEST = 99_999
 
 
 def say(number):
@@ -43,17 +40,16 @@ def say(number):
     return [ONES[number]]
 
 
-def encode(sentences, start=()):
+def encode(sentences, start=(), end=()):
     """Lists of words -> (B, N) tokens, the shorter ones filled with zeros."""
-    rows = [[*start, *(TOKENS[word] for word in x)] for x in sentences]
-    length = max(len(row) for row in rows)
+    rows = [[*start, *map(TOKENS.get, words), *end] for words in sentences]
+    length = max(map(len, rows))
     return np.array([row + [PADDING] * (length - len(row)) for row in rows])
 
 
 def decode(tokens):
     """Tokens up to the end -> text."""
-    words = [WORDS[token - 3] for token in tokens if token not in (0, END)]
-    return "".join(words)
+    return "".join(WORDS[n - 3] for n in tokens if n not in (PADDING, END))
 
 
 def build():
@@ -69,25 +65,32 @@ def build():
 
 
 def train(transformer, numbers, epochs):
-    """The decoder gets the digits after a start token, and gives them back."""
-    digits = encode([str(n) for n in numbers])
-    num_rows = len(numbers)
-    first = np.full((num_rows, 1), START)
-    target = np.concatenate([first, digits], axis=1)
-    # The same, one place earlier, and an end behind the last digit.
-    labels = np.concatenate([digits, np.zeros((num_rows, 1), int)], axis=1)
-    labels[np.arange(num_rows), (digits != 0).sum(axis=1)] = END
+    """The decoder gets what is written so far, and says what comes next."""
+    digits = encode(map(str, numbers), [START], [END])
+    adam = {"beta_1": 0.9, "beta_2": 0.98, "epsilon": 1e-9}
     transformer.compile(
         keras.optimizers.Adam(
-            keras_vtr.optimizers.NoamSchedule(64, warmup_steps=400),
-            beta_1=0.9,
-            beta_2=0.98,
-            epsilon=1e-9,
+            keras_vtr.optimizers.NoamSchedule(64, warmup_steps=400), **adam
         ),
         keras_vtr.losses.SequenceCrossentropy(label_smoothing=0.1),
     )
-    inputs = {"source": encode(map(say, numbers)), "target": target}
-    transformer.fit(inputs, labels, batch_size=128, epochs=epochs, verbose=2)
+    inputs = {"source": encode(map(say, numbers)), "target": digits[:, :-1]}
+    transformer.fit(inputs, digits[:, 1:], 128, epochs, verbose=2)
+
+
+def draw(transformer, sentence, answer):
+    """Which words the decoder looked at while it wrote each digit."""
+    decoder = transformer.get_layer("decoder")
+    given = keras.Model(transformer.input, decoder.input)
+    target = encode([answer], [START])[:, :-1]
+    given = given({"source": encode([sentence]), "target": target})
+    options = {"use_causal_mask": True, "return_attention_scores": True}
+    scores = np.array(decoder(*given, **options)[1])[0]  # (L, H, T, S)
+    figure, axis = pyplot.subplots(figsize=(8, 3), layout="constrained")
+    axis.imshow(scores.mean(axis=(0, 1)))
+    axis.set_xticks(range(len(sentence)), sentence, rotation=30, ha="right")
+    axis.set_yticks(range(len(answer)), answer)
+    figure.savefig("translate_numbers.png")
 
 
 def main():
@@ -96,14 +99,10 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(arguments.seed)
-    numbers = np.random.default_rng(arguments.seed).choice(
-        LARGEST + 1, size=26_000, replace=False
-    )
-    held_out, numbers = numbers[:2000].tolist(), numbers[2000:].tolist()
+    numbers = np.random.default_rng(arguments.seed).permutation(100_000)
+    held_out, numbers = numbers[:2000].tolist(), numbers[2000:26_000].tolist()
     transformer = build()
-    begin = time.perf_counter()
     train(transformer, numbers, arguments.epochs)
-    print(f"trained in {time.perf_counter() - begin:.0f} s")
     writer = keras_vtr.models.build_generator(
         transformer, start_token=START, end_token=END, max_length=8
     )
@@ -112,6 +111,7 @@ def main():
     answers = [decode(row) for row in answers["tokens"]]
     for sentence, answer in zip(sentences[:6], answers, strict=False):
         print(f"{' '.join(sentence)}: {answer}")
+    draw(transformer, sentences[0], answers[0])
     right = [str(n) == x for n, x in zip(held_out, answers, strict=True)]
     print(f"{np.mean(right):.4f} of {len(right)} held-out numbers are right")
 
