@@ -81,11 +81,11 @@ def train(transformer, numbers, epochs):
 def draw(transformer, sentence, answer):
     """Which words the decoder looked at while it wrote each digit."""
     decoder = transformer.get_layer("decoder")
-    given = keras.Model(transformer.input, decoder.input)
     target = encode([answer], [START])[:, :-1]
-    given = given({"source": encode([sentence]), "target": target})
+    inputs = {"source": encode([sentence]), "target": target}
+    x, memory, _ = keras.Model(transformer.input, decoder.input)(inputs)
     options = {"use_causal_mask": True, "return_attention_scores": True}
-    scores = np.array(decoder(*given, **options)[1])[0]  # (L, H, T, S)
+    scores = np.array(decoder(x, memory, **options)[1])[0]  # (L, H, T, S)
     figure, axis = pyplot.subplots(figsize=(8, 3), layout="constrained")
     axis.imshow(scores.mean(axis=(0, 1)))
     axis.set_xticks(range(len(sentence)), sentence, rotation=30, ha="right")
