@@ -15,9 +15,8 @@ ANCHOR_SIZES = (14.0, 20.0, 28.0)  # pixels, of the height
 ANCHOR_ASPECTS = (0.6, 1.0)  # width over height
 POSITIVE_OVERLAP = 0.5  # an anchor that overlaps as much is to find the box
 NEGATIVE_OVERLAP = 0.4  # one that overlaps less is to find nothing
-FOCAL_GAMMA = 2.0  # how much the easy ones are left out (Lin et al. 2017)
-FOCAL_ALPHA = 0.25
-PRIOR = 0.01  # probability that the head starts with
+OBJECT_WEIGHT, LABEL_WEIGHT, BOX_WEIGHT = 1.0, 2.0, 1.0
+PRIOR = 0.01  # probability of an object that the head starts with
 SUPPRESSION_OVERLAP = 0.5  # of two boxes that overlap more, one is dropped
 SCORE_THRESHOLD = 0.05
 
@@ -46,9 +45,11 @@ def build():
         x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
     count = len(ANCHOR_SIZES) * len(ANCHOR_ASPECTS)
     prior = keras.initializers.Constant(np.log(PRIOR / (1 - PRIOR)))
-    logits = keras.layers.Conv2D(10 * count, 1, bias_initializer=prior)(x)
+    objects = keras.layers.Conv2D(count, 1, bias_initializer=prior)(x)
+    logits = keras.layers.Conv2D(10 * count, 1)(x)
     boxes = keras.layers.Conv2D(4 * count, 1)(x)
     outputs = {
+        "objects": keras.layers.Reshape((-1,))(objects),  # (B, N)
         "logits": keras.layers.Reshape((-1, 10))(logits),  # (B, N, 10)
         "boxes": keras.layers.Reshape((-1, 4))(boxes),  # (B, N, 4)
     }
@@ -56,9 +57,9 @@ def build():
 
 
 class AnchorModel(keras.Model):
-    """Focal loss of every class, L1 of the boxes of anchors that match.
+    """Is there an object, which one, where: the last two of those that match.
 
-    Lin et al. 2017 (RetinaNet), sections 3 and 4.
+    Redmon and Farhadi 2018 (YOLOv3), section 2.
     """
 
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
@@ -74,19 +75,23 @@ class AnchorModel(keras.Model):
         is_nearest = ops.any(is_nearest & is_real[:, None], axis=2)
         is_match = (most >= POSITIVE_OVERLAP) | is_nearest
         counts = is_match | (most < NEGATIVE_OVERLAP)
+        is_match = ops.cast(is_match, "float32")
+        objects = ops.binary_crossentropy(
+            is_match, y_pred["objects"], from_logits=True
+        )
         labels = ops.take_along_axis(y["labels"], best, axis=1)
-        labels = ops.where(is_match, labels, -1)  # one-hot of it is zeros
-        focal = keras.losses.BinaryFocalCrossentropy(
-            True, FOCAL_ALPHA, FOCAL_GAMMA, from_logits=True, reduction=None
-        )(ops.one_hot(labels, 10)[..., None], y_pred["logits"][..., None])
+        labels = ops.sparse_categorical_crossentropy(
+            ops.maximum(labels, 0), y_pred["logits"], from_logits=True
+        )
         true = ops.take_along_axis(y["boxes"], best[..., None], axis=1)
         offset = (true[..., :2] - places[:, :2]) / places[:, 2:]
         size = ops.log(ops.maximum(true[..., 2:], 1e-6) / places[:, 2:])
         wanted = ops.concatenate([offset, size], axis=-1)
-        error = ops.sum(abs(wanted - y_pred["boxes"]), axis=-1)
-        total = ops.sum(ops.where(counts[..., None], focal, 0.0))
-        total += ops.sum(ops.where(is_match, error, 0.0))
-        return total / ops.sum(ops.cast(is_match, "float32"))
+        boxes = ops.sum(abs(wanted - y_pred["boxes"]), axis=-1)
+        total = OBJECT_WEIGHT * ops.sum(ops.where(counts, objects, 0.0))
+        total += LABEL_WEIGHT * ops.sum(is_match * labels)
+        total += BOX_WEIGHT * ops.sum(is_match * boxes)
+        return total / ops.sum(is_match)
 
 
 def decode(outputs):
@@ -95,7 +100,9 @@ def decode(outputs):
     center = places[:, :2] + boxes[..., :2] * places[:, 2:]
     size = places[:, 2:] * np.exp(np.clip(boxes[..., 2:], -4, 4))
     boxes = SIDE * _corners(np.concatenate([center, size], axis=-1))
-    return boxes, 1 / (1 + np.exp(-outputs["logits"]))
+    is_object = 1 / (1 + np.exp(-outputs["objects"][..., None]))
+    classes = keras.ops.softmax(outputs["logits"], axis=-1)
+    return boxes, is_object * np.array(classes)
 
 
 def _corners(boxes):
