@@ -2,7 +2,7 @@
 
     pip install -e ".[examples]" && python examples/read_digits.py
 
-Takes 3 minutes on two cores. Expect 0.95 of 1,000 strips of one to five digits
+Takes 3 minutes on two cores. Expect 0.93 of 1,000 strips of one to five digits
 by other writers to be read without a mistake. Where the decoder looked while it
 wrote each digit is drawn to read_digits.png. It writes one digit after the
 other, since a string has an order and an end. DETR (train_detr.py) answers for

@@ -14,7 +14,7 @@ class SequenceModel(keras.Model):
 
     Args:
         inputs: The model's inputs, as for `keras.Model`, a dict. Those of
-            integers are tokens.
+            integers, (B, N), are tokens.
         outputs: As for `keras.Model`.
 
     Raises:
@@ -77,10 +77,11 @@ class SequenceModel(keras.Model):
             )
 
     def _check_arrays(self, x, y=None):
-        if isinstance(x, dict):
-            for name, tokens in x.items():
-                spec = self.input.get(name)
-                if spec is not None and "int" in spec.dtype:
-                    self.check_tokens(name, tokens)
+        for name, tokens in x.items() if isinstance(x, dict) else ():
+            spec = self.input.get(name)
+            if spec is None or len(spec.shape) != 2:
+                continue  # an image, say
+            if "int" in spec.dtype:
+                self.check_tokens(name, tokens)
         if y is not None:
             self.check_tokens("y", y)

@@ -68,6 +68,21 @@ def test_an_encoder_of_ones_own_takes_the_texts_place(rng):
     assert (to_numpy(model(other))[0] != before[0]).any()
 
 
+def test_images_of_whole_numbers_are_not_taken_for_tokens(rng):
+    images = keras.Input((6, 6, 1), dtype="uint8")
+    x = keras.layers.Conv2D(12, 3, 3)(keras.layers.Rescaling(1 / 255)(images))
+    encoder = keras.Model(images, keras.layers.Reshape((4, 12))(x))
+    model = tiny(encoder=encoder)
+    inputs = {
+        "source": rng.integers(0, 256, size=(2, 6, 6, 1)).astype("uint8"),
+        "target": rng.integers(1, VOCABULARY, size=(2, 5)),
+    }
+    assert model.predict(inputs, verbose=0).shape == (2, 5, VOCABULARY)
+    inputs["target"][0, 1] = 99
+    with pytest.raises(ValueError, match=r"Received: 99 at target\[0, 1\]"):
+        model.predict(inputs, verbose=0)
+
+
 @pytest.mark.parametrize("normalize_first", [False, True])
 def test_a_token_never_sees_a_later_one(normalize_first, rng):
     model = tiny(normalize_first=normalize_first)
