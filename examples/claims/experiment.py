@@ -23,7 +23,7 @@ from matplotlib import pyplot
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
-def run(script, variants, measure, *, steps, values, x=None, log=""):
+def run(script, variants, measure, *, steps, values, drawn=1, x=None, log=""):
     """Measures each variant with each seed; prints a table, draws a picture.
 
     Writes `results/NAME.csv`, every single run, and `results/NAME.png`; with
@@ -35,7 +35,8 @@ def run(script, variants, measure, *, steps, values, x=None, log=""):
         measure: Function of `seed`, `steps` and a variant's arguments. It
             returns rows: dicts of `values`, and of `x` if there is one.
         steps: The budget, the same for each run.
-        values: Names of what is measured; the first is drawn.
+        values: Names of what is measured.
+        drawn: How many of them the picture shows.
         x: What the rows of one run differ in, the picture's horizontal axis.
         log: Which axes are logarithmic, "x" or "xy".
     """
@@ -60,7 +61,8 @@ def run(script, variants, measure, *, steps, values, x=None, log=""):
         pandas.DataFrame(rows).to_csv(path.with_suffix(".csv"), index=False)
     frame = pandas.DataFrame(rows)
     print("\n" + table(frame, values, x))
-    draw(frame, values[0], x, log).savefig(path.with_suffix(".png"), dpi=100)
+    figure = draw(frame, values[:drawn], x, log)
+    figure.savefig(path.with_suffix(".png"), dpi=100)
     print(f"\n{path}.csv, {path}.png")
 
 
@@ -86,27 +88,31 @@ def spread(numbers):
     return f"{mean:.{digits}f} ({least:.{digits}f} to {most:.{digits}f})"
 
 
-def draw(frame, value, x=None, log=""):
+def draw(frame, values, x=None, log=""):
     """A dot for each run; means as bars, or as lines over `x`."""
     figure, axis = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    groups = frame.groupby("variant", sort=False)
-    for i, (variant, group) in enumerate(groups):
-        if x is None:
-            axis.barh(i, group[value].mean(), color=f"C{i}", alpha=0.4)
-            axis.plot(group[value], [i] * len(group), "o", color=f"C{i}")
-            continue
-        mean = group.groupby(x, sort=False)[value].mean()
-        axis.plot(mean.index, mean, color=f"C{i}", label=variant)
-        axis.plot(group[x], group[value], "o", color=f"C{i}")
-    if x is None:
-        names = frame["variant"].unique()
-        axis.set(yticks=range(len(names)), yticklabels=names)
-        axis.invert_yaxis()
-        axis.set_xlabel(value)
-    else:
-        axis.set(xlabel=x, ylabel=value)
-        axis.set_xscale("log" if "x" in log else "linear")
-        axis.set_yscale("log" if "y" in log else "linear")
-        axis.legend()
     axis.grid(alpha=0.3)
+    names = list(frame["variant"].unique())
+    for i, name in enumerate(names):
+        group = frame[frame["variant"] == name]
+        color = f"C{i}"
+        if x is None:
+            runs = group[values[0]]
+            axis.barh(i, runs.mean(), color=color, alpha=0.4)
+            axis.plot(runs, [i] * len(runs), "o", color=color)
+            continue
+        for value, style in zip(values, ("o-", "s--", "^:"), strict=False):
+            found = group.dropna(subset=[value])
+            mean = found.groupby(x, sort=False)[value].mean()
+            label = name if len(values) == 1 else f"{name}: {value}"
+            axis.plot(mean.index, mean, style, color=color, label=label)
+            axis.plot(found[x], found[value], style[0], color=color, alpha=0.3)
+    if x is None:
+        axis.set(yticks=range(len(names)), yticklabels=names, xlabel=values[0])
+        axis.invert_yaxis()
+        return figure
+    axis.set(xlabel=x, ylabel=values[0])
+    axis.set_xscale("log" if "x" in log else "linear")
+    axis.set_yscale("log" if "y" in log else "linear")
+    axis.legend()
     return figure

@@ -92,5 +92,6 @@ if __name__ == "__main__":
             "AP, suppressed at 0.3",
             "AP, suppressed at 0.7",
         ],
+        drawn=2,
         x="layer",
     )

@@ -13,7 +13,7 @@ import experiment
 
 import keras_vtr
 
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 VARIANTS = {
     "class token": {"pooling": "class_token"},
     "mean": {"pooling": "mean"},
@@ -33,7 +33,7 @@ if __name__ == "__main__":
         __file__,
         VARIANTS,
         measure,
-        steps=500,
+        steps=300,
         values=["accuracy"],
         x="learning rate",
         log="x",
