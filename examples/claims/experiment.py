@@ -113,6 +113,9 @@ def draw(frame, values, x=None, log=""):
         return figure
     axis.set(xlabel=x, ylabel=values[0])
     axis.set_xscale("log" if "x" in log else "linear")
+    places = sorted(frame[x].unique())
+    axis.set_xticks(places, places, minor=False)
+    axis.set_xticks([], minor=True)
     axis.set_yscale("log" if "y" in log else "linear")
     axis.legend()
     return figure
