@@ -3,8 +3,8 @@
     pip install -e ".[examples]" && python examples/translate_numbers.py
 
 Takes 70 seconds on two cores. Expect 0.999 of 2,000 numbers that it never saw
-to be right to the last digit, and translate_numbers.png: which words the decoder
-looked at. The original Transformer (Vaswani et al. 2017) with the paper's
+to be right to the last digit, and translate_numbers.png: which words it
+looks at. The original Transformer (Vaswani et al. 2017) with the paper's
 optimizer, schedule and label smoothing, tiny.
 """
 

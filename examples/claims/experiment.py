@@ -113,9 +113,8 @@ def draw(frame, values, x=None, log=""):
         return figure
     axis.set(xlabel=x, ylabel=values[0])
     axis.set_xscale("log" if "x" in log else "linear")
-    places = sorted(frame[x].unique())
-    axis.set_xticks(places, places, minor=False)
-    axis.set_xticks([], minor=True)
+    axis.set_xticks(frame[x].unique(), frame[x].unique())
+    axis.minorticks_off()
     axis.set_yscale("log" if "y" in log else "linear")
     axis.legend()
     return figure
