@@ -133,7 +133,7 @@ class MultiHeadAttentionBlock(ResidualBlock):
     def attend(self, query, keys, values, mask=None):
         """The block's output for keys and values that are known already."""
         attended, _ = self.attention.attend(
-            self._before(query), keys, values, mask
+            self._before(query), keys, values, mask, training=False
         )
         return self._add(query, attended, training=False)
 

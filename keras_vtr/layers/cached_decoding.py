@@ -37,6 +37,8 @@ def start_cache(decoder, memory, num_tokens):
 def decode_step(decoder, token, cache, place, padding_mask=None):
     """Decodes the next token as `decoder` would with `use_causal_mask`.
 
+    Without dropout: what is written is kept, not trained.
+
     Args:
         decoder: A built `TransformerDecoder`.
         token: (B, 1, D), the next token.
@@ -61,7 +63,7 @@ def decode_step(decoder, token, cache, place, padding_mask=None):
         values = ops.where(is_new, new_values, values)
         token = block.self_attention.attend(token, keys, values, is_known)
         token = block.cross_attention.attend(token, *of_memory, padding_mask)
-        token = block.feed_forward(token)
+        token = block.feed_forward(token, training=False)
         new_cache.append((keys, values, *of_memory))
     if decoder.norm is not None:
         token = decoder.norm(token)

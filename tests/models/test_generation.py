@@ -192,6 +192,24 @@ def test_it_stops_when_all_answers_have_ended(monkeypatch):
         assert len(places) == length
 
 
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_nothing_is_dropped_while_it_writes(num_beams, rng):
+    writer = generator(transformer(dropout=0.5), num_beams=num_beams)
+    source = {"source": sources(rng, batch=3)}
+    expected = writer.predict(source, verbose=0)
+    names = ("memory", "real_tokens")
+    before = keras.Model(
+        writer.input, [writer.get_layer(name).output for name in names]
+    )
+    given = [keras.Input((None, 8)), keras.Input((None,), dtype="bool")]
+    search = writer.get_layer("search")
+    after = keras.Model(given, search(given[0], padding_mask=given[1]))
+    found = after(before(source), training=True)
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(found["tokens"]), expected["tokens"]
+    )
+
+
 def test_it_writes_from_images(rng):
     images = keras.Input((6, 6, 1))
     x = keras.layers.Conv2D(12, 3, 3)(images)
