@@ -9,8 +9,9 @@ class SequenceModel(keras.Model):
     A token that is not in the vocabulary has no row in the embedding. On a CPU
     TensorFlow stops at it in the middle of an epoch; compiled by XLA, and on
     JAX, a wrong row is read and nothing is said. So `fit`, `evaluate` and
-    `predict` check arrays before they start; of a `tf.data.Dataset` check what
-    it is made of, by `check_tokens`. All else is `keras.Model`.
+    `predict` check arrays before they start, `validation_data` too; of a
+    `tf.data.Dataset` check what it is made of, by `check_tokens`. All else is
+    `keras.Model`.
 
     Args:
         inputs: The model's inputs, as for `keras.Model`, a dict. Those of
@@ -34,6 +35,9 @@ class SequenceModel(keras.Model):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         self._check_arrays(x, y)
+        validation_data = kwargs.get("validation_data")
+        if isinstance(validation_data, (tuple, list)):
+            self._check_arrays(*validation_data[:2])
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):

@@ -7,7 +7,6 @@ from keras_vtr.layers import SinePositionEncoding1D
 from keras_vtr.layers import TransformerDecoder
 from keras_vtr.layers import TransformerEncoder
 from keras_vtr.models.sequence_model import SequenceModel
-from keras_vtr.models.token_search import PADDING
 
 # Vaswani et al. 2017, table 3. Parameters with the paper's vocabulary of
 # 37,000 tokens: 63,082,496 and 214,245,376 (the paper rounds to 65 and 213
@@ -67,7 +66,8 @@ def build_transformer(
         own, `"source"` is what that takes.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or `encoder` doesn't
+            make one memory of one input.
 
     Example:
 
@@ -89,11 +89,12 @@ def build_transformer(
     is_real = None
     if encoder is None:
         source = keras.Input((None,), dtype="int32", name="source")
-        is_real = RealTokens(PADDING, name="real_tokens")(source)  # (B, S)
+        is_real = RealTokens(name="real_tokens")(source)  # (B, S)
         memory = TransformerEncoder(**options, name="encoder")(
             embed(source), padding_mask=is_real
         )
     else:
+        _check_encoder(encoder)
         source = keras.Input(
             encoder.input.shape[1:], dtype=encoder.input.dtype, name="source"
         )
@@ -107,6 +108,21 @@ def build_transformer(
     logits = embedding(answers, reverse=True)  # (B, T, V)
     inputs = {"source": source, "target": target}
     return SequenceModel(inputs, logits, name=name)
+
+
+def _check_encoder(encoder):
+    if not isinstance(encoder, keras.Model):
+        raise ValueError(
+            "`encoder` must be a Keras model, or None for the paper's. "
+            f"Received: encoder={encoder!r}"
+        )
+    shapes = [tuple(x.shape) for x in encoder.outputs]
+    if len(encoder.inputs) != 1 or [len(shape) for shape in shapes] != [3]:
+        raise ValueError(
+            "`encoder` must have one input, and one output of the shape "
+            f"(B, N, D), the memory. Received: {len(encoder.inputs)} inputs "
+            f"and outputs of the shapes {shapes}"
+        )
 
 
 def _embedding(vocabulary_size, hidden_dim, dropout):

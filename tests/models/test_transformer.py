@@ -210,6 +210,35 @@ def test_tokens_out_of_range_are_named_before_work_starts(
         np.testing.assert_array_equal(new, old)
 
 
+def test_tokens_for_validation_are_checked_before_the_first_epoch(rng):
+    model = tiny()
+    model.compile("sgd", SequenceCrossentropy())
+    inputs, wrong = sequences(rng), sequences(rng)
+    wrong["source"][2, 0] = 11
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"Received: 11 at source\[2, 0\]"):
+        model.fit(
+            inputs,
+            inputs["target"],
+            validation_data=(wrong, wrong["target"]),
+            verbose=0,
+        )
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
+def test_an_encoder_must_make_one_memory_of_one_input():
+    images, more = keras.Input((6, 6, 1)), keras.Input((6, 6, 1))
+    memory = keras.layers.Reshape((6, 6))(images)
+    with pytest.raises(ValueError, match=r"shapes \[\(None, 6, 6, 1\)\]"):
+        tiny(encoder=keras.Model(images, keras.layers.ReLU()(images)))
+    with pytest.raises(ValueError, match=r"Received: 2 inputs"):
+        added = memory + keras.layers.Reshape((6, 6))(more)
+        tiny(encoder=keras.Model([images, more], added))
+    with pytest.raises(ValueError, match=r"Received: encoder='vit'"):
+        tiny(encoder="vit")
+
+
 def test_tokens_must_be_whole_numbers_in_rows():
     model = tiny()
     with pytest.raises(ValueError, match=r"integers .*dtype=float64"):
