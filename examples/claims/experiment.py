@@ -2,7 +2,7 @@
 
     python examples/claims/positions.py --short
 
-runs one of them with a hundredth of its budget, in 20 seconds. Expect a table
+runs one of them with a hundredth of its budget, in about a minute. Expect a table
 whose numbers mean nothing: it only shows that the program runs.
 """
 
