@@ -2,8 +2,8 @@
 
     python examples/claims/positions.py --short
 
-runs one of them with a hundredth of its budget, in about a minute. Expect a table
-whose numbers mean nothing: it only shows that the program runs.
+runs one of them with a hundredth of its budget, in about 1 minute. Expect a
+table whose numbers mean nothing: it only shows that the program runs.
 """
 
 import argparse
