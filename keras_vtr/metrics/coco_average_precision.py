@@ -10,6 +10,11 @@ from keras_vtr.box_ops import decode_detections
 from keras_vtr.targets import check_targets
 
 
+def _to_xywh(boxes):
+    """(n, 4) `xyxy` to `xywh`."""
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
 class CocoAveragePrecision(keras.callbacks.Callback):
     """COCO's average precision of detections, computed by pycocotools.
 
@@ -26,8 +31,9 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     `EarlyStopping` find them.
 
     Args:
-        image_shape: `(height, width, ...)` of the images in pixels. It tells
-            small from large objects.
+        image_shape: `(height, width, ...)` of the images in pixels, where
+            `y_true` has no `"image_shapes"`. It tells small from large objects.
+            Default: `y_true` has them.
         data: For the callback: batches of `(images, y_true)`, finite and the
             same at each pass, such as a `tf.data.Dataset`.
 
@@ -54,7 +60,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     # The order in which COCOeval.stats has them.
     names = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
-    def __init__(self, image_shape, data=None):
+    def __init__(self, image_shape=None, data=None):
         super().__init__()
         self.image_shape = image_shape
         self.data = data
@@ -71,12 +77,20 @@ class CocoAveragePrecision(keras.callbacks.Callback):
 
         Args:
             y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh`, and
-                `"labels"` (B, M), -1 for padding.
+                `"labels"` (B, M), -1 for padding; and, if there, the
+                `"image_shapes"`, `"areas"`, `"crowd_boxes"` and
+                `"crowd_labels"` of `keras_vtr.data.detection_dataset`.
             detections: Dict with `"boxes"` (B, n, 4), absolute `xyxy` pixels,
+                of an image of its `image_shapes` or else `image_shape`,
                 `"scores"` (B, n) and `"labels"` (B, n), -1 for none, as
                 `decode_detections` returns it.
         """
         check_targets(y_true)
+        if self.image_shape is None and "image_shapes" not in y_true:
+            raise ValueError(
+                "`image_shape` must be given unless `y_true` holds "
+                f"'image_shapes'. Received: keys={sorted(y_true)}"
+            )
         missing = {"boxes", "scores", "labels"} - set(detections)
         if missing:
             raise ValueError(
@@ -84,9 +98,9 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                 f"Received: keys={sorted(detections)}"
             )
         to_numpy = keras.ops.convert_to_numpy
-        true_boxes = to_numpy(self._to_xywh(y_true["boxes"], "rel_center_xywh"))
-        true_labels = to_numpy(y_true["labels"])
-        boxes = to_numpy(self._to_xywh(detections["boxes"], "xyxy"))
+        y_true = {key: to_numpy(x) for key, x in y_true.items()}
+        true_labels = y_true["labels"]
+        boxes = to_numpy(detections["boxes"])
         scores = to_numpy(detections["scores"])
         labels = to_numpy(detections["labels"])
         if len(true_labels) != len(labels):
@@ -95,10 +109,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                 f"Received: {len(true_labels)} and {len(labels)} images"
             )
         for i in range(len(labels)):
-            for box, label in zip(true_boxes[i], true_labels[i], strict=True):
-                if label >= 0:
-                    self._add_annotation(box, label)
-            found = zip(boxes[i], labels[i], scores[i], strict=True)
+            self._add_annotations({key: x[i] for key, x in y_true.items()})
+            found = zip(_to_xywh(boxes[i]), labels[i], scores[i], strict=True)
             for box, label, score in found:
                 if label >= 0:
                     row = self._row(box, label)
@@ -139,9 +151,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         self.reset_state()
         for images, y_true in data:
             outputs = model.predict_on_batch(images)
-            self.update_state(
-                y_true, decode_detections(outputs, self.image_shape)
-            )
+            shapes = y_true.get("image_shapes", self.image_shape)
+            self.update_state(y_true, decode_detections(outputs, shapes))
         return self.result()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -153,12 +164,6 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         for name, value in self.evaluate(self.model).items():
             logs[f"val_{name}"] = value
 
-    def _to_xywh(self, boxes, source):
-        height, width = self.image_shape[:2]
-        return keras.utils.bounding_boxes.convert_format(
-            boxes, source=source, target="xywh", height=height, width=width
-        )
-
     def _row(self, box, label):
         return {
             "image_id": self._num_images,
@@ -166,15 +171,31 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             "bbox": [float(x) for x in box],
         }
 
-    def _add_annotation(self, box, label):
-        self._annotations.append(
-            {
-                **self._row(box, label),
-                "id": len(self._annotations) + 1,  # 0 means "unmatched"
-                "area": float(box[2] * box[3]),
-                "iscrowd": 0,
-            }
-        )
+    def _add_annotations(self, y_true):
+        """Those of one image, crowds too."""
+        sides = y_true.get("image_shapes")
+        sides = np.array(self.image_shape[:2]) if sides is None else sides
+        for kind in ("", "crowd_"):
+            if f"{kind}labels" not in y_true:
+                continue
+            labels = y_true[f"{kind}labels"]
+            centers, sizes = np.split(y_true[f"{kind}boxes"], 2, axis=-1)
+            boxes = np.concatenate([centers - sizes / 2, sizes], axis=-1)
+            boxes = boxes * np.tile(sides[::-1], 2)
+            areas = boxes[:, 2] * boxes[:, 3]
+            if not kind:
+                areas = y_true.get("areas", areas)
+            for box, label, area in zip(boxes, labels, areas, strict=True):
+                if label >= 0:
+                    self._annotations.append(
+                        {
+                            **self._row(box, label),
+                            # 0 means "unmatched".
+                            "id": len(self._annotations) + 1,
+                            "area": float(area),
+                            "iscrowd": int(bool(kind)),
+                        }
+                    )
 
     def _evaluate(self):
         rows = self._annotations + self._results

@@ -148,3 +148,42 @@ def test_wrong_input_is_refused():
         precision.evaluate(None, digit_scenes("train"))
     with pytest.raises(ValueError, match="needs `data` to be used as a callb"):
         precision.on_epoch_end(0, {})
+
+
+def judged(area=100.0, with_crowd=True):
+    """One small object found, and three detections within a crowd."""
+    y_true = {
+        "boxes": np.array([[[0.5, 0.25, 0.1, 0.2]]], "float32"),
+        "labels": np.array([[3]]),
+        "areas": np.array([[area]], "float32"),
+        "image_shapes": np.array([[50.0, 100.0]]),
+        "crowd_boxes": np.array([[[0.2, 0.8, 0.4, 0.4]]], "float32"),
+        "crowd_labels": np.array([[3 if with_crowd else -1]]),
+    }
+    crowd = [[2, 32, 12, 38], [20, 32, 38, 48], [5, 31, 9, 45]]
+    detections = {
+        "boxes": np.array([[*crowd, [45, 7.5, 55, 17.5]]], "float32"),
+        "scores": np.array([[0.9, 0.8, 0.7, 0.6]], "float32"),
+        "labels": np.array([[3, 3, 3, 3]]),
+    }
+    precision = CocoAveragePrecision()
+    precision.update_state(y_true, detections)
+    return precision.result()
+
+
+def test_what_is_found_in_a_crowd_is_no_mistake():
+    assert judged()["AP"] == pytest.approx(1.0)
+    assert judged(with_crowd=False)["AP"] == pytest.approx(0.25)
+
+
+def test_size_is_the_area_of_the_outline():
+    assert judged()["APs"] == pytest.approx(1.0)
+    medium = judged(area=40.0**2)
+    assert np.isnan(medium["APs"]) and medium["APm"] == pytest.approx(1.0)
+
+
+def test_the_size_of_images_must_come_from_somewhere():
+    with pytest.raises(ValueError, match=r"image_shape.*must be given"):
+        CocoAveragePrecision().update_state(
+            {"boxes": np.zeros((1, 1, 4)), "labels": np.array([[-1]])}, {}
+        )
