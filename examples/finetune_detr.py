@@ -108,7 +108,7 @@ def main():
         keras_vtr.data.check_dataset(batches, num_classes=detr.num_classes),
         steps_per_epoch=steps, epochs=epochs, shuffle=False,
     )  # fmt: skip
-    metric = keras_vtr.metrics.CocoAveragePrecision((480, 640))
+    metric = keras_vtr.metrics.CocoAveragePrecision()
     seen = detection_dataset(held_out, 8, training=False, **scales)
     result = metric.evaluate(detr, seen)
     print({name: round(result[name], 3) for name in ("AP", "AP50")})

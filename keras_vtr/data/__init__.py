@@ -1,23 +1,29 @@
 """Images and targets, as models and losses expect them."""
 
 from keras_vtr.data.augmentation import augment
-from keras_vtr.data.coco import AnnotationError
-from keras_vtr.data.coco import CocoDataset
 from keras_vtr.data.coco import read_coco
 from keras_vtr.data.detection_dataset import detection_dataset
 from keras_vtr.data.digit_scenes import digit_scenes
 from keras_vtr.data.digit_scenes import load_digits
 from keras_vtr.data.image_decoding import decode_image
+from keras_vtr.data.order import batch_paths
+from keras_vtr.data.records import AnnotationError
+from keras_vtr.data.records import DetectionRecords
 from keras_vtr.data.target_checks import check_dataset
+from keras_vtr.data.voc import read_voc
+from keras_vtr.data.yolo import read_yolo
 from keras_vtr.targets import check_inputs
 from keras_vtr.targets import check_targets
 
 __all__ = [
     "decode_image",
     "read_coco",
-    "CocoDataset",
+    "read_voc",
+    "read_yolo",
+    "DetectionRecords",
     "AnnotationError",
     "detection_dataset",
+    "batch_paths",
     "augment",
     "digit_scenes",
     "load_digits",

@@ -7,35 +7,60 @@ from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.augmentation import augment
 from keras_vtr.data.augmentation import resize
-from keras_vtr.data.image_decoding import decode_image
+from keras_vtr.data.image_reading import BrokenImages
+from keras_vtr.data.image_reading import image_reader
+from keras_vtr.data.image_reading import with_substitutes
+from keras_vtr.data.order import index_at
+from keras_vtr.data.order import training_positions
+from keras_vtr.data.padding import padded
 
 
 def detection_dataset(
-    dataset,
+    data,
     batch_size,
     *,
     training,
     seed=0,
+    first_batch=0,
+    num_workers=1,
+    worker=0,
     short_sides=SHORT_SIDES,
     longest_side=LONGEST_SIDE,
+    size_multiple=1,
+    canvas=None,
     length_multiple=16,
+    broken="raise",
+    max_broken=100,
     **augmentation,
 ):
     """Makes batches of images of several sizes, padded, with their targets.
 
     Args:
-        dataset: From `keras_vtr.data.read_coco`.
-        batch_size: B.
+        data: `keras_vtr.data.DetectionRecords`, such as from `read_coco`.
+        batch_size: B, of all workers together.
         training: If True, images come without end, shuffled anew in each pass
             and augmented (`keras_vtr.data.augment`); `fit` needs
-            `steps_per_epoch=len(dataset) // batch_size`. If False, they come
+            `steps_per_epoch=len(data) // batch_size`. If False, they come
             once and in order, scaled to the largest short side.
-        seed: The order, and how the n-th image is augmented, follow from it
-            alone.
+        seed: The order follows from it and the number of the pass alone, and
+            how an image is augmented from both and the image.
+        first_batch: The batch to begin with in training; nothing before it is
+            read. A run goes on with `first_batch=checkpoint.num_steps`.
+        num_workers: How many processes share each batch.
+        worker: Which of them this is; it reads its B / `num_workers` images.
         short_sides: Short sides of an image to choose from, in pixels.
         longest_side: The most that the other side may have.
+        size_multiple: Images are padded to multiples of this, for fewer
+            shapes, each of which is compiled once.
+        canvas: `(height, width)` that all images are padded to. Default: as
+            the largest of the batch needs.
         length_multiple: Targets are padded to a multiple of this, because each
             new number of them costs a second once, to compile the matcher.
+        broken: What happens to a picture that can't be decoded
+            (`keras_vtr.data.decode_image`) or has another size than its
+            annotations say: `"raise"`, or `"skip"`, which warns, and takes the
+            next one instead in training.
+        max_broken: How many different ones may be skipped.
         **augmentation: Further arguments of `keras_vtr.data.augment`.
 
     Returns:
@@ -43,73 +68,115 @@ def detection_dataset(
         (B, height, width, 3) float32 in [0, 255] and `"padding_mask"`
         (B, height, width) bool, True = real; `y_true` with `"boxes"`
         (B, M, 4), `rel_center_xywh` of each image's own size, and `"labels"`
-        (B, M), -1 for padding.
+        (B, M), -1 for padding. If not `training`, what
+        `keras_vtr.metrics.CocoAveragePrecision` needs to judge as COCO does
+        stands there too: `"image_shapes"` (B, 2), height and width as
+        annotated, `"areas"` (B, M) in their pixels, `"crowd_boxes"` (B, m, 4)
+        and `"crowd_labels"` (B, m).
 
     Raises:
-        ValueError: If the data set is empty.
-        tf.errors.InvalidArgumentError: While it is read, if a picture can't be
-            decoded (`keras_vtr.data.decode_image`) or has another size than
-            its annotations say.
+        ValueError: If the data set is empty or an argument doesn't fit.
+        tf.errors.InvalidArgumentError: While it is read, at a broken picture;
+            the message has its path.
 
     Example:
 
-    >>> dataset = keras_vtr.data.read_coco("train.json", "train")
+    >>> data = keras_vtr.data.read_coco("train.json", "train")
     ... # doctest: +SKIP
-    >>> batches = keras_vtr.data.detection_dataset(dataset, 2, training=True)
+    >>> batches = keras_vtr.data.detection_dataset(data, 2, training=True)
     ... # doctest: +SKIP
     """
-    if not dataset.records:
-        raise ValueError("`dataset` must hold at least one image.")
-    read = _reader(dataset.records)
-
-    def prepare(position, index):
-        example = read(index)
-        if training:
-            key = tf.stack([seed, tf.cast(position, "int32")])
-            sides = {"short_sides": short_sides, "longest_side": longest_side}
-            return _finish(*augment(*example, key, **sides, **augmentation))
-        image, boxes, labels = example
-        image, boxes = resize(image, boxes, max(short_sides), longest_side)
-        return _finish(image, boxes, labels)
-
-    order = tf.data.Dataset.range(len(dataset))
+    if not data.records:
+        raise ValueError("`data` must hold at least one image.")
+    _check_workers(batch_size, num_workers, worker)
+    _check_canvas(canvas, longest_side)
+    shapes = {x["path"]: x["shape"] for x in data.records}
+    broken = BrokenImages(broken, max_broken, shapes)
     if training:
-        order = order.shuffle(len(dataset), seed=seed).repeat()
-    numbered = tf.data.Dataset.zip(tf.data.Dataset.counter(), order)
-    batches = numbered.map(
-        prepare, num_parallel_calls=tf.data.AUTOTUNE
-    ).padded_batch(
-        batch_size,
-        padding_values=(
-            {"images": 0.0, "padding_mask": False},
-            {"boxes": 0.0, "labels": -1},
-        ),
-    )
-    return batches.map(_pad_lengths(length_multiple)).prefetch(2)
-
-
-def _reader(records):
-    """From a record's number to its image, boxes and labels."""
-    paths = tf.constant([x["path"] for x in records])
-    shapes = tf.constant([x["shape"] for x in records])
-    boxes = _ragged([x["boxes"] for x in records])
-    labels = _ragged([x["labels"] for x in records])
-
-    def read(index):
-        image = decode_image(tf.io.read_file(paths[index]))
-        shape = tf.shape(image)[:2]
-        check = tf.debugging.Assert(
-            tf.reduce_all(shape == shapes[index]),
-            [
-                "The annotations are of another height and width than the "
-                "picture, upright as its Exif orientation says:",
-                *(paths[index], shapes[index], shape),
-            ],
+        order = training_positions(first_batch, batch_size, num_workers, worker)
+        prepare = _augmented(
+            data.records,
+            broken,
+            seed,
+            short_sides=short_sides,
+            longest_side=longest_side,
+            **augmentation,
         )
-        with tf.control_dependencies([check]):
-            return tf.identity(image), boxes[index], labels[index]
+        rows = order.map(prepare, tf.data.AUTOTUNE)
+    else:
+        order = tf.data.Dataset.range(len(data)).shard(num_workers, worker)
+        prepare = _scaled(data.records, broken, max(short_sides), longest_side)
+        rows = order.map(prepare, tf.data.AUTOTUNE)
+        rows = rows.filter(lambda inputs, y_true, ok: ok)
+        rows = rows.map(lambda inputs, y_true, ok: (inputs, y_true))
+    size = batch_size // num_workers
+    return padded(rows, size, canvas, size_multiple, length_multiple, training)
 
-    return read
+
+def _augmented(records, broken, seed, **options):
+    """From a position of the training to an image and its targets."""
+    read = image_reader(records, broken)
+    boxes, labels = (
+        _ragged([x[name] for x in records]) for name in ("boxes", "labels")
+    )
+
+    def prepare(position):
+        epoch, index = index_at(position, seed, len(records))
+        if broken.policy == "skip":
+            image, index = with_substitutes(read, len(records))(index)
+        else:
+            image, _ = read(index)
+        key = tf.stack([seed, tf.cast(epoch, "int32")])
+        key = tf.random.experimental.stateless_fold_in(key, index)
+        image, moved, kept = augment(
+            image, boxes[index], labels[index], key, **options
+        )
+        y_true = {
+            "boxes": _relative(moved, tf.shape(image)[:2]),
+            "labels": tf.ensure_shape(kept, (None,)),
+        }
+        return _inputs(image), y_true
+
+    return prepare
+
+
+def _scaled(records, broken, short_side, longest_side):
+    """From a record's number to all that evaluation needs, and if it's ok."""
+    read = image_reader(records, broken)
+    names = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels")
+    targets = {name: _ragged([x[name] for x in records]) for name in names}
+    shapes = tf.constant([x["shape"] for x in records], "float32")
+
+    def prepare(index):
+        image, ok = read(index)
+        image, _ = resize(image, tf.zeros((0, 4)), short_side, longest_side)
+        y_true = {name: rows[index] for name, rows in targets.items()}
+        for name in ("boxes", "crowd_boxes"):
+            y_true[name] = _relative(y_true[name], shapes[index])
+        return _inputs(image), {**y_true, "image_shapes": shapes[index]}, ok
+
+    return prepare
+
+
+def _check_workers(batch_size, num_workers, worker):
+    if batch_size < 1 or batch_size % num_workers:
+        raise ValueError(
+            "`batch_size` must be a multiple of `num_workers`. Received: "
+            f"batch_size={batch_size}, num_workers={num_workers}"
+        )
+    if not 0 <= worker < num_workers:
+        raise ValueError(
+            "`worker` must be 0 to num_workers - 1. Received: "
+            f"worker={worker}, num_workers={num_workers}"
+        )
+
+
+def _check_canvas(canvas, longest_side):
+    if canvas is not None and min(canvas) < longest_side:
+        raise ValueError(
+            "`canvas` must hold images of `longest_side`, upright and lying. "
+            f"Received: canvas={canvas}, longest_side={longest_side}"
+        )
 
 
 def _ragged(arrays):
@@ -118,29 +185,18 @@ def _ragged(arrays):
     return tf.RaggedTensor.from_row_lengths(np.concatenate(arrays), lengths)
 
 
-def _finish(image, boxes, labels):
-    """`xyxy` pixels to `rel_center_xywh`; what is real; known ranks."""
-    image = tf.ensure_shape(image, (None, None, 3))
-    height, width = tf.unstack(tf.cast(tf.shape(image)[:2], "float32"))
+def _relative(boxes, shape):
+    """`xyxy` pixels of an image of this shape to `rel_center_xywh`."""
+    height, width = tf.unstack(tf.cast(shape, "float32"))
     boxes = boxes / tf.stack([width, height, width, height])
     boxes = tf.clip_by_value(boxes, 0.0, 1.0)
     lower, upper = boxes[:, :2], boxes[:, 2:]
     boxes = tf.concat([(lower + upper) / 2, upper - lower], axis=1)
+    return tf.ensure_shape(boxes, (None, 4))
+
+
+def _inputs(image):
+    """The image and what of it is real: all, before it is padded."""
     mask = tf.ones(tf.shape(image)[:2], "bool")
-    y_true = {
-        "boxes": tf.ensure_shape(boxes, (None, 4)),
-        "labels": tf.ensure_shape(labels, (None,)),
-    }
-    return {"images": image, "padding_mask": mask}, y_true
-
-
-def _pad_lengths(multiple):
-    def pad(inputs, y_true):
-        more = -tf.shape(y_true["labels"])[1] % multiple
-        boxes = tf.pad(y_true["boxes"], [[0, 0], [0, more], [0, 0]])
-        labels = tf.pad(
-            y_true["labels"], [[0, 0], [0, more]], constant_values=-1
-        )
-        return inputs, {"boxes": boxes, "labels": labels}
-
-    return pad
+    image = tf.ensure_shape(image, (None, None, 3))
+    return {"images": image, "padding_mask": mask}

@@ -74,6 +74,29 @@ def decode_image(
     return tf.ensure_shape(image, (None, None, num_channels))
 
 
+def read_or_blank(read, key, num_channels=3):
+    """What `read` makes of `key`, or a black pixel where it fails.
+
+    Args:
+        read: From a scalar to an image (height, width, C) uint8, in the graph.
+        key: The scalar: encoded bytes, a path, a number.
+        num_channels: C.
+
+    Returns:
+        The image, and a bool, whether it could be read.
+    """
+    # A failing element is the one error that a graph can catch.
+    blank = tf.zeros((1, 1, num_channels), "uint8")
+    images = (
+        tf.data.Dataset.from_tensors(key)
+        .map(lambda key: (read(key), True))
+        .ignore_errors()
+        .concatenate(tf.data.Dataset.from_tensors((blank, False)))
+    )
+    image, ok = images.take(1).get_single_element()
+    return tf.ensure_shape(image, (None, None, num_channels)), ok
+
+
 def _check_type(image_bytes, is_jpeg, max_bytes):
     size = tf.strings.length(image_bytes)
     is_png = tf.strings.substr(image_bytes, 0, 8) == PNG_START

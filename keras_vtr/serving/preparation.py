@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from keras_vtr.data.augmentation import resize
 from keras_vtr.data.image_decoding import decode_image
+from keras_vtr.data.image_decoding import read_or_blank
 
 
 class Preparation:
@@ -65,22 +66,12 @@ class Preparation:
         return (inputs if self.pads else inputs["images"]), shape, ok
 
     def _decode_or_blank(self, image_bytes):
-        def decode(image_bytes):
-            image = decode_image(
-                image_bytes, self.image_shape[2], **self.limits
-            )
-            return image, True
+        num_channels = self.image_shape[2]
 
-        # A failing element is the one error that a graph can catch.
-        blank = tf.zeros((1, 1, self.image_shape[2]), "uint8")
-        images = (
-            tf.data.Dataset.from_tensors(image_bytes)
-            .map(decode)
-            .ignore_errors()
-            .concatenate(tf.data.Dataset.from_tensors((blank, False)))
-        )
-        image, ok = images.take(1).get_single_element()
-        return tf.ensure_shape(image, (None, None, self.image_shape[2])), ok
+        def decode(image_bytes):
+            return decode_image(image_bytes, num_channels, **self.limits)
+
+        return read_or_blank(decode, image_bytes, num_channels)
 
 
 def resized(resizing):

@@ -1,0 +1,127 @@
+"""Images of records from the disk, and what to do with broken ones."""
+
+import warnings
+
+import tensorflow as tf
+
+from keras_vtr.data.image_decoding import decode_image
+from keras_vtr.data.image_decoding import read_or_blank
+from keras_vtr.data.picture_files import upright_shape
+
+
+class BrokenImages:
+    """Names, counts and limits the images that can't be read.
+
+    Args:
+        policy: `"raise"`, or `"skip"`.
+        most: How many different ones may be skipped.
+        shapes: Path to (height, width) as annotated.
+    """
+
+    def __init__(self, policy, most, shapes):
+        if policy not in ("raise", "skip"):
+            raise ValueError(
+                f"`broken` must be 'raise' or 'skip'. Received: {policy!r}"
+            )
+        self.policy = policy
+        # At least one is needed to take the others' places.
+        self.most = min(most, len(shapes) - 1)
+        self.shapes = shapes
+        self.paths = set()
+
+    def report(self, path):
+        """Raises, or warns and returns False; called from the graph."""
+        path = path.decode()
+        reason = self._reason(path)
+        if self.policy == "raise":
+            raise ValueError(
+                f"{path} can't be trained on: {reason}. Mend it or leave it "
+                "out of the annotations, or give broken='skip'."
+            )
+        if path not in self.paths:
+            self.paths.add(path)
+            if len(self.paths) > self.most:
+                raise ValueError(
+                    f"{len(self.paths)} images can't be trained on, the last "
+                    f"one is {path}: {reason}. At most {self.most} may be "
+                    "skipped: look at the data, or raise `max_broken`."
+                )
+            warnings.warn(
+                f"{path} is skipped, the {len(self.paths)}. broken image: "
+                f"{reason}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return False
+
+    def _reason(self, path):
+        # Without TensorFlow: all of its threads may be waiting for this.
+        try:
+            height, width = upright_shape(path)
+        except OSError as error:
+            return str(error)
+        if (height, width) == self.shapes[path]:
+            return "it is cut off, damaged or too large"
+        return (
+            f"its size is {width} x {height}, upright as its Exif orientation "
+            f"says, and annotated is {self.shapes[path][::-1]}"
+        )
+
+
+def image_reader(records, broken):
+    """Reads a record's image.
+
+    Args:
+        records: Those of `DetectionRecords`.
+        broken: `BrokenImages`.
+
+    Returns:
+        A function from a record's number to (height, width, 3) uint8 and
+        whether it could be read.
+    """
+    paths = tf.constant([x["path"] for x in records])
+    shapes = tf.constant([x["shape"] for x in records], "int64")
+
+    def load(index):
+        image = decode_image(tf.io.read_file(paths[index]))
+        is_same = tf.reduce_all(tf.shape(image, "int64")[:2] == shapes[index])
+        with tf.control_dependencies([tf.debugging.Assert(is_same, [index])]):
+            return tf.identity(image)
+
+    def report(index):
+        ok = tf.numpy_function(broken.report, [paths[index]], tf.bool)
+        return tf.ensure_shape(ok, ())
+
+    def read(index):
+        image, ok = read_or_blank(load, index)
+        return image, tf.cond(ok, lambda: ok, lambda: report(index))
+
+    return read
+
+
+def with_substitutes(read, num_images):
+    """Takes the next image instead of a broken one, so that none is missing.
+
+    Returns:
+        A function from a record's number to an image and the number of the
+        record that it is of.
+    """
+
+    def read_next(index, *_):
+        index = (index + 1) % num_images
+        return index, *read(index)
+
+    def read_any(index):
+        index, image, _ = tf.while_loop(
+            lambda index, image, ok: ~ok,
+            read_next,
+            (index, *read(index)),
+            shape_invariants=(
+                tf.TensorShape(()),
+                tf.TensorShape((None, None, 3)),
+                tf.TensorShape(()),
+            ),
+        )
+        return image, index
+
+    return read_any

@@ -1,0 +1,60 @@
+"""Which image comes when: known for every moment, without what came before."""
+
+import tensorflow as tf
+
+
+def index_at(position, seed, num_images):
+    """The image at a position of an endless training.
+
+    Each pass is a permutation of its own, by a function that needs no memory
+    (`tf.random.experimental.index_shuffle`).
+
+    Args:
+        position: Scalar int64, how many images came before.
+        seed: Integer.
+        num_images: How many a pass has.
+
+    Returns:
+        The number of the pass and that of the record, scalars int64.
+    """
+    epoch, place = position // num_images, position % num_images
+    key = tf.stack([tf.cast(seed, "int64"), tf.cast(epoch, "int64")])
+    shuffle = tf.random.experimental.index_shuffle
+    return epoch, shuffle(place, key, tf.cast(num_images - 1, "int64"))
+
+
+def training_positions(first_batch, batch_size, num_workers, worker):
+    """The positions of one worker's share of all batches, without end."""
+    share = batch_size // num_workers
+
+    def position(i):
+        return i // share * batch_size + worker * share + i % share
+
+    start = tf.constant(first_batch * share, "int64")
+    return tf.data.Dataset.counter(start, dtype=tf.int64).map(position)
+
+
+def batch_paths(data, batch_size, step, *, seed=0):
+    """The images of one training step, as `detection_dataset` orders them.
+
+    Args:
+        data: `keras_vtr.data.DetectionRecords`.
+        batch_size: B, of all workers together.
+        step: The step, from 0.
+        seed: That of `detection_dataset`.
+
+    Returns:
+        B paths.
+
+    Example:
+
+    >>> data = keras_vtr.data.read_coco("train.json", "train")
+    ... # doctest: +SKIP
+    >>> keras_vtr.data.batch_paths(data, 2, step=1000)
+    ... # doctest: +SKIP
+    ['/data/train/000000391895.jpg', '/data/train/000000522418.jpg']
+    """
+    first = step * batch_size
+    positions = tf.range(first, first + batch_size, dtype=tf.int64)
+    numbers = (index_at(p, seed, len(data))[1] for p in positions)
+    return [data.records[int(i)]["path"] for i in numbers]

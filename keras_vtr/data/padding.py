@@ -1,0 +1,59 @@
+"""Images and targets of several sizes in one batch."""
+
+import tensorflow as tf
+
+
+def padded(
+    rows, batch_size, canvas, size_multiple, length_multiple, drop_remainder
+):
+    """Batches rows of `(inputs, y_true)`, padded on the right and below.
+
+    Args:
+        rows: A `tf.data.Dataset` of single images and their targets.
+        batch_size: Rows of a batch.
+        canvas: `(height, width)` of all images, or None for the largest of
+            the batch.
+        size_multiple: Heights and widths are multiples of it.
+        length_multiple: So are the numbers of boxes.
+        drop_remainder: Whether a last, smaller batch is left out.
+
+    Returns:
+        A `tf.data.Dataset` of batches.
+    """
+    y_true = rows.element_spec[1]
+    height, width = canvas or (None, None)
+    shapes = {"images": (height, width, 3), "padding_mask": (height, width)}
+    batches = rows.padded_batch(
+        batch_size,
+        (shapes, {key: spec.shape for key, spec in y_true.items()}),
+        (
+            {"images": 0.0, "padding_mask": False},
+            {
+                key: tf.constant(-1 if "labels" in key else 0, spec.dtype)
+                for key, spec in y_true.items()
+            },
+        ),
+        drop_remainder,
+    )
+
+    def pad(inputs, y_true):
+        if canvas is None and size_multiple > 1:
+            inputs = {
+                key: _pad(_pad(x, 1, size_multiple), 2, size_multiple)
+                for key, x in inputs.items()
+            }
+        y_true = {
+            key: x
+            if key == "image_shapes"
+            else _pad(x, 1, length_multiple, -1 if "labels" in key else 0)
+            for key, x in y_true.items()
+        }
+        return inputs, y_true
+
+    return batches.map(pad).prefetch(2)
+
+
+def _pad(x, axis, multiple, value=0):
+    more = -tf.shape(x)[axis] % multiple
+    paddings = [[0, more if i == axis else 0] for i in range(len(x.shape))]
+    return tf.pad(x, paddings, constant_values=tf.cast(value, x.dtype))

@@ -1,0 +1,165 @@
+import itertools
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_vtr.data import batch_paths
+from keras_vtr.data import detection_dataset
+from keras_vtr.data import read_coco
+from tests.data.test_coco import content
+from tests.data.test_coco import write
+
+OPTIONS = {
+    "short_sides": (20, 24, 28),
+    "longest_side": 48,
+    "crop_short_sides": (30, 40),
+    "crop_range": (15, 30),
+}
+
+
+@pytest.fixture
+def data(tmp_path):
+    return read_coco(*write(tmp_path, content()))
+
+
+def taken(data, number, batch_size=2, **options):
+    batches = detection_dataset(
+        data, batch_size, training=True, **OPTIONS, **options
+    )
+    return list(batches.take(number).as_numpy_iterator())
+
+
+def assert_same(these, those):
+    for one, other in zip(these, those, strict=True):
+        keras.tree.map_structure(np.testing.assert_array_equal, one, other)
+
+
+def test_training_goes_on_at_any_batch_as_if_it_had_not_stopped(data):
+    whole = taken(data, 6)
+    for start in (0, 1, 4):
+        assert_same(taken(data, 6 - start, first_batch=start), whole[start:])
+
+
+def test_workers_read_their_shares_of_the_same_batches(data):
+    options = {"canvas": (48, 48), "batch_size": 4, "first_batch": 3}
+    whole = taken(data, 3, **options)
+    shares = [
+        taken(data, 3, num_workers=2, worker=i, **options) for i in (0, 1)
+    ]
+    for both, one, other in zip(whole, *shares, strict=True):
+        images = [x[0]["images"] for x in (one, other)]
+        np.testing.assert_array_equal(np.concatenate(images), both[0]["images"])
+        labels = [x[1]["labels"] for x in (one, other)]
+        np.testing.assert_array_equal(np.concatenate(labels), both[1]["labels"])
+
+
+def test_each_pass_has_each_image_once_in_an_order_of_its_own(data):
+    data.records *= 20  # 60 images
+    for i, record in enumerate(data.records):
+        data.records[i] = {**record, "path": i}
+    orders = [batch_paths(data, 60, step, seed=3) for step in range(4)]
+    for order in orders:
+        assert sorted(order) == list(range(60))
+    for one, other in itertools.combinations(orders, 2):
+        assert one != other
+    assert orders[1] == [
+        path for i in range(30, 60) for path in batch_paths(data, 2, i, seed=3)
+    ]
+
+
+def test_the_named_images_are_those_of_the_batch(data):
+    options = {"crop_range": (48, 49), "short_sides": (20,)}
+    batches = detection_dataset(
+        data, 1, training=True, **{**OPTIONS, **options}
+    )
+    for step, (inputs, _) in enumerate(batches.take(6).as_numpy_iterator()):
+        (path,) = batch_paths(data, 1, step)
+        gray = 50 * (1 + [x["path"] for x in data.records].index(path))
+        np.testing.assert_allclose(inputs["images"], gray, atol=0.1)
+
+
+def test_sizes_are_padded_to_a_multiple_or_a_canvas(data):
+    for inputs, _ in taken(data, 6, size_multiple=16):
+        assert not np.array(inputs["images"].shape[1:3]) % 16 @ [1, 1]
+        assert inputs["padding_mask"].shape == inputs["images"].shape[:3]
+        assert (inputs["images"][~inputs["padding_mask"]] == 0).all()
+    for inputs, _ in taken(data, 6, canvas=(48, 50)):
+        assert inputs["images"].shape == (2, 48, 50, 3)
+    with pytest.raises(ValueError, match=r"canvas=\(40, 60\)"):
+        taken(data, 1, canvas=(40, 60))
+
+
+def test_evaluation_has_what_coco_judges_by(data):
+    batches = detection_dataset(
+        data, 3, training=False, short_sides=(20,), length_multiple=2
+    )
+    ((_, y_true),) = batches.as_numpy_iterator()
+    assert y_true["image_shapes"].tolist() == [[40, 60], [60, 40], [30, 30]]
+    assert y_true["areas"].tolist() == [[200, 400], [2400, 0], [0, 0]]
+    assert y_true["crowd_labels"].tolist() == [[2, -1], [-1, -1], [-1, -1]]
+    np.testing.assert_allclose(y_true["crowd_boxes"][0, 0], [0.5, 0.5, 1, 1])
+
+
+def test_a_broken_image_is_named(data):
+    path = data.records[1]["path"]
+    with open(path, "r+b") as file:
+        file.truncate(60)
+    for training in (True, False):
+        batches = detection_dataset(data, 1, training=training, **OPTIONS)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=path):
+            list(batches.take(3))
+
+
+@pytest.mark.parametrize("fault", ["truncated", "garbage", "empty", "gone"])
+def test_a_broken_image_can_be_skipped_and_is_counted(data, fault, tmp_path):
+    picture = tmp_path / "images" / "1.png"
+    if fault == "gone":
+        picture.unlink()
+    else:
+        whole = picture.read_bytes()
+        pieces = {"truncated": whole[:60], "garbage": b"x" * 99, "empty": b""}
+        picture.write_bytes(pieces[fault])
+    with pytest.warns(RuntimeWarning, match=r"1\.png is skipped, the 1\. brok"):
+        batches = taken(data, 6, broken="skip", batch_size=3)
+    assert len(batches) == 6  # and full: others took its place
+    for inputs, _ in batches:
+        assert (inputs["images"].max(axis=(1, 2, 3)) > 1).all()
+    with pytest.warns(RuntimeWarning, match="1. broken"):
+        assert_same(
+            taken(data, 2, broken="skip", batch_size=3, first_batch=4),
+            batches[4:],
+        )
+    with pytest.warns(RuntimeWarning, match="1. broken"):
+        batches = detection_dataset(
+            data, 3, training=False, broken="skip", **OPTIONS
+        )
+        ((inputs, _),) = batches
+    assert len(inputs["images"]) == 2
+
+
+def test_broken_images_are_capped(data):
+    for record in data.records[:2]:
+        open(record["path"], "w").close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="At most 1 m"):
+            taken(data, 3, broken="skip", max_broken=1)
+        taken(data, 3, broken="skip", max_broken=2)
+        open(data.records[2]["path"], "w").close()
+        with pytest.raises(tf.errors.InvalidArgumentError, match="At most 2 m"):
+            taken(data, 3, broken="skip")
+    with pytest.raises(ValueError, match="Received: 'ignore'"):
+        taken(data, 1, broken="ignore")
+
+
+def test_workers_must_share_a_batch_evenly(data):
+    with pytest.raises(ValueError, match="batch_size=3, num_workers=2"):
+        taken(data, 1, batch_size=3, num_workers=2)
+    with pytest.raises(ValueError, match="worker=2, num_workers=2"):
+        taken(data, 1, num_workers=2, worker=2)
+    data.records = []
+    with pytest.raises(ValueError, match="at least one image"):
+        taken(data, 1)
