@@ -2,11 +2,12 @@
 
 The sub-packages, in the order data flows: `data`, `layers`, `backbones`,
 `models`, `checkpoints`, `losses` (on `box_ops`), `metrics`, `optimizers`,
-`training`, `visualization`, `serving`.
+`training`, `callbacks`, `visualization`, `serving`.
 """
 
 from keras_vtr import backbones
 from keras_vtr import box_ops
+from keras_vtr import callbacks
 from keras_vtr import checkpoints
 from keras_vtr import data
 from keras_vtr import layers
@@ -30,6 +31,7 @@ __all__ = [
     "metrics",
     "optimizers",
     "training",
+    "callbacks",
     "visualization",
     "serving",
     "__version__",

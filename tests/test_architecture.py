@@ -27,9 +27,11 @@ ARROWS = {
     "checkpoints": {"layers", "backbones", "models"},
     "optimizers": set(),
     "losses": {"box_ops", "targets"},
-    "metrics": {"box_ops", "targets"},
+    "metrics": {"box_ops", "targets", "optimizers"},
+    "callbacks": {"atomic_folder", "version"},
     "data": {"targets"},
-    "serving": {"backbones", "box_ops", "data", "version"},
+    "serving": {"backbones", "box_ops", "data", "version", "atomic_folder"},
+    "atomic_folder": set(),
     "visualization": {"layers"},
     "training": {"losses", "optimizers"},
     "version": set(),
@@ -58,7 +60,7 @@ PUBLIC = [
     (package, name)
     for package in ("layers", "backbones", "models", "checkpoints")
     + ("losses", "metrics", "optimizers", "data", "serving")
-    + ("visualization", "training")
+    + ("visualization", "training", "callbacks")
     for name in getattr(keras_vtr, package).__all__
     if not inspect.ismodule(getattr(getattr(keras_vtr, package), name))
 ] + [

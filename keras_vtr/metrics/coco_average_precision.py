@@ -7,6 +7,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_vtr.box_ops import decode_detections
+from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_targets
 
 
@@ -28,7 +29,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     `fit`, as a callback with `data`: after each epoch it detects, and adds
     `val_AP`, `val_AP50`, ... to the logs, where the progress bar, `History`,
     `CSVLogger` and, if they come later in the list, `ModelCheckpoint` and
-    `EarlyStopping` find them.
+    `EarlyStopping` find them. If the optimizer keeps averages of the weights
+    (`use_ema=True`), they are what is judged.
 
     Args:
         image_shape: `(height, width, ...)` of the images in pixels, where
@@ -161,8 +163,9 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                 "CocoAveragePrecision needs `data` to be used as a callback. "
                 "Received: data=None"
             )
-        for name, value in self.evaluate(self.model).items():
-            logs[f"val_{name}"] = value
+        with averaged_weights(self.model):
+            result = self.evaluate(self.model)
+        logs |= {f"val_{name}": value for name, value in result.items()}
 
     def _row(self, box, label):
         return {

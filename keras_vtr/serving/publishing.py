@@ -1,15 +1,9 @@
 """Versions that appear whole or not at all."""
 
-import os
 import pathlib
 import re
-import shutil
-import time
-import uuid
 
-HIDDEN_PREFIX = ".writing-"
-# What a killed export left behind; none takes a day.
-LEFTOVER_SECONDS = 24 * 3600
+from keras_vtr.atomic_folder import write_folder
 
 
 def publish(folder, version, write):
@@ -34,28 +28,12 @@ def publish(folder, version, write):
     """
     folder = pathlib.Path(folder)
     _check_version(folder, version)
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
-    hidden = folder / f"{HIDDEN_PREFIX}{uuid.uuid4().hex}"
-    hidden.mkdir()
-    try:
-        write(hidden)
-        _write_through(hidden)
-        while True:
-            number = version or _highest(folder) + 1
-            _check_version(folder, version)
-            try:
-                os.rename(hidden, folder / str(number))
-                break
-            except OSError:
-                # Another one was faster, and has taken the next number.
-                if version or not (folder / str(number)).exists():
-                    raise
-    except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
-    _flush(folder)
-    return folder / str(number)
+
+    def name():
+        _check_version(folder, version)
+        return str(version or _highest(folder) + 1)
+
+    return write_folder(folder, name, write)
 
 
 def versions(folder):
@@ -84,24 +62,3 @@ def _check_version(folder, version):
             "loaded it. Give another `version`, or None for "
             f"{_highest(folder) + 1}."
         )
-
-
-def _remove_leftovers(folder):
-    for path in folder.glob(f"{HIDDEN_PREFIX}*"):
-        if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _write_through(folder):
-    for path in folder.rglob("*"):
-        _flush(path)
-    _flush(folder)
-
-
-def _flush(path):
-    """To the disk, so that a power cut after the rename finds it whole."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,13 +10,19 @@ import pytest
 from keras_vtr.serving import publishing
 from keras_vtr.serving.publishing import publish
 
-# The module alone, so that it starts soon: version after version, each of
-# eight files that are written slowly, forever.
-WRITE_FOREVER = """
-import importlib.util, pathlib, sys, time
+# The module without its packages, which import TensorFlow.
+ALONE = """
+import importlib.util, pathlib, sys, types
+package = types.ModuleType("keras_vtr")
+package.__path__ = [str(pathlib.Path(sys.argv[1]).parents[1])]
+sys.modules["keras_vtr"] = package
 found = importlib.util.spec_from_file_location("publishing", sys.argv[1])
 publishing = importlib.util.module_from_spec(found)
 found.loader.exec_module(publishing)
+"""
+# Version after version, each of eight files that are written slowly, forever.
+WRITE_FOREVER = """
+import time
 def write(folder):
     for i in range(8):
         (folder / str(i)).mkdir()
@@ -28,10 +34,7 @@ while True:
     publishing.publish(pathlib.Path(sys.argv[2]), None, write)
 """
 WRITE_TOO_MUCH = """
-import importlib.util, pathlib, resource, signal, sys
-found = importlib.util.spec_from_file_location("publishing", sys.argv[1])
-publishing = importlib.util.module_from_spec(found)
-found.loader.exec_module(publishing)
+import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 publishing.publish(
@@ -48,7 +51,7 @@ def write_one(folder):
 
 def start(program, folder):
     return subprocess.Popen(
-        [sys.executable, "-c", program, publishing.__file__, folder],
+        [sys.executable, "-c", ALONE + program, publishing.__file__, folder],
         stderr=subprocess.PIPE,
         text=True,
     )

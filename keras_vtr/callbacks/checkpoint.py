@@ -1,0 +1,237 @@
+import os
+import pathlib
+import signal
+import sys
+import threading
+import warnings
+
+import filelock
+import keras
+
+from keras_vtr.callbacks.checkpoint_files import CheckpointError
+from keras_vtr.callbacks.checkpoint_files import load_state
+from keras_vtr.callbacks.checkpoint_files import remove_old
+from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
+from keras_vtr.callbacks.checkpoint_files import write_checkpoint
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves a run so that it goes on, after a kill, as if nothing had been.
+
+    A checkpoint holds all that a step of training reads: weights, optimizer,
+    averages (`use_ema`), the state of dropout's seeds, metrics, and the place
+    in the data. It appears whole or not at all, with SHA-256 sums; the newest
+    whole one is gone on from. With data in an order of their own
+    (`keras_vtr.data.detection_dataset(first_batch=checkpoint.num_steps)`) the
+    final weights are, bit by bit, those of a run that was never killed.
+
+    SIGTERM, which schedulers send before they kill, saves after the step in
+    progress (in validation: at its end) and exits with 0. A disk that is full
+    is warned of, and training goes on; it is an error if the last state could
+    not be saved. A lock keeps a second process out of the folder.
+
+    `keras.callbacks.BackupAndRestore` (3.15.1) overwrites its one file in
+    place, doesn't save seeds, and repeats an epoch that it was killed in;
+    `OrbaxCheckpoint` is the choice for models that are spread over devices.
+
+    Args:
+        folder: The run's folder; made if it isn't there.
+        every_steps: Saves after so many steps, too, not only after each epoch.
+        keep: How many checkpoints stay, besides the best.
+        monitor: A name in the logs, such as "val_AP", that tells the best. The
+            callback that adds it must come before this one.
+        mode: "max" or "min", which `monitor` is better.
+
+    Raises:
+        ValueError: If an argument is out of its range, or, after the first
+            epoch, `monitor` isn't in the logs.
+        CheckpointError: If another process has the folder, no checkpoint is
+            whole, or they are of another model.
+
+    Example:
+
+    >>> checkpoint = keras_vtr.callbacks.Checkpoint("runs/mine")
+    ... # doctest: +SKIP
+    >>> batches = keras_vtr.data.detection_dataset(
+    ...     data, 16, training=True, first_batch=checkpoint.num_steps
+    ... )  # doctest: +SKIP
+    >>> detr.fit(
+    ...     batches, steps_per_epoch=100, epochs=50, callbacks=[checkpoint]
+    ... )  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, folder, *, every_steps=None, keep=3, monitor=None, mode="max"
+    ):
+        super().__init__()
+        if keep < 1 or mode not in ("max", "min"):
+            raise ValueError(
+                "`keep` must be 1 or more, `mode` 'max' or 'min'. Received: "
+                f"keep={keep}, mode={mode!r}"
+            )
+        if every_steps is not None and every_steps < 1:
+            raise ValueError(
+                "`every_steps` must be 1 or more, or None. Received: "
+                f"every_steps={every_steps}"
+            )
+        self.folder = pathlib.Path(folder)
+        self.every_steps = every_steps
+        self.keep = keep
+        self.monitor = monitor
+        self.mode = mode
+        self._lock = self._claim()
+        self._path, self._manifest = self._newest()
+        self._terminated = False
+
+    @property
+    def num_steps(self):
+        """How many steps of training the run has behind it."""
+        return self._manifest["num_steps"]
+
+    @property
+    def epoch(self):
+        """The epoch that the run is in, from 0."""
+        return self._manifest["epoch"]
+
+    def on_train_begin(self, logs=None):
+        if not self._lock.is_locked:
+            self._lock = self._claim()
+        model = self.model
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        if self._path is not None:
+            load_state(self._path, model, ("model", "optimizer"))
+        model._initial_epoch = self.epoch  # as BackupAndRestore does
+        self._skip = self._manifest["steps_in_epoch"]
+        self._before = self.num_steps - self._skip
+        self._failure = None
+        self._catch_sigterm()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._skip:
+            self._skip_steps()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._skip:
+            if batch + 1 >= self._skip:
+                self.model.train_function = self._train_function
+                self._skip = 0
+            return
+        steps = batch + 1
+        self._manifest = {
+            **self._manifest,
+            "num_steps": self._before + steps,
+            "steps_in_epoch": steps,
+            "value": None,
+        }
+        is_due = self.every_steps and self.num_steps % self.every_steps == 0
+        if is_due or self._terminated:
+            self._save()
+        self._exit_if_told()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._before = self.num_steps
+        value = (logs or {}).get(self.monitor)
+        self._manifest = {
+            "num_steps": self.num_steps,
+            "epoch": epoch + 1,
+            "steps_in_epoch": 0,
+            "value": None if value is None else float(value),
+        }
+        self._save()
+        if self.monitor is not None and value is None:
+            raise ValueError(
+                "`monitor` must be in the logs, added by a callback that comes "
+                f"before. Received: monitor={self.monitor!r}, the logs hold "
+                f"{sorted(logs or {})}. The epoch is saved."
+            )
+        self._exit_if_told()
+
+    def on_train_end(self, logs=None):
+        self.model._initial_epoch = None
+        self._release()
+        if self._failure is not None:
+            raise CheckpointError(
+                f"The end of the run could not be saved in {self.folder}: "
+                f"{self._failure}. The model is still in memory."
+            ) from self._failure
+
+    def _save(self):
+        try:
+            self._path = write_checkpoint(
+                self.folder, self.model, self._manifest
+            )
+            self._failure = None
+            remove_old(self.folder, self.keep, self.mode)
+        except OSError as error:
+            self._failure = error
+            warnings.warn(
+                f"Step {self.num_steps} could not be saved: {error}. Training "
+                "goes on; older checkpoints are as they were.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def _newest(self):
+        for found in whole_checkpoints(self.folder):
+            return found
+        if any(self.folder.glob("step-*")):
+            raise CheckpointError(
+                f"None of the checkpoints in {self.folder} is whole. Begin in "
+                "another folder, or remove them."
+            )
+        start = {"num_steps": 0, "epoch": 0, "steps_in_epoch": 0}
+        return None, {**start, "value": None}
+
+    def _skip_steps(self):
+        """Runs through the steps of an epoch that were done before."""
+        load_state(self._path, self.model, ("metrics",))
+        self._train_function = self.model.train_function
+        logs = self.model.get_metrics_result()
+
+        def done(*arguments):  # JAX hands a state through
+            return logs if len(arguments) == 1 else (logs, arguments[0])
+
+        self.model.train_function = done
+
+    def _claim(self):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # One lock a process, so that a notebook can begin again.
+        lock = filelock.FileLock(
+            self.folder.resolve() / "lock", is_singleton=True
+        )
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise CheckpointError(
+                f"Another process has {self.folder}. Wait for it, or train in "
+                "another folder."
+            ) from None
+        return lock
+
+    def _release(self):
+        self._lock.release(force=True)
+        if self._old_handler is not None:
+            signal.signal(signal.SIGTERM, self._old_handler)
+
+    def _catch_sigterm(self):
+        self._terminated, self._old_handler = False, None
+        if threading.current_thread() is not threading.main_thread():
+            return
+
+        def handle(number, frame):
+            while frame is not None and frame.f_code.co_name != "fit":
+                frame = frame.f_back
+            if frame is not None and not self._terminated:
+                self._terminated = True
+                return
+            # `fit` is over, by an error, or this is the second one.
+            signal.signal(number, self._old_handler)
+            os.kill(os.getpid(), number)
+
+        self._old_handler = signal.signal(signal.SIGTERM, handle)
+
+    def _exit_if_told(self):
+        if self._terminated:
+            self._release()
+            sys.exit(0 if self._failure is None else 1)

@@ -1,0 +1,162 @@
+"""One moment of a training run on the disk, whole or not at all."""
+
+import hashlib
+import json
+import re
+import warnings
+
+import keras
+import numpy as np
+from safetensors.numpy import load
+from safetensors.numpy import save_file
+
+from keras_vtr.atomic_folder import remove_folder
+from keras_vtr.atomic_folder import write_folder
+from keras_vtr.version import __version__
+
+STATE, MANIFEST, SUMS = "state.safetensors", "manifest.json", "SHA256SUMS"
+
+
+class CheckpointError(Exception):
+    """A checkpoint that can't be gone on from; says why."""
+
+
+def write_checkpoint(folder, model, manifest):
+    """Writes `folder/step-<number>`, unless this moment is there already.
+
+    Args:
+        folder: `pathlib.Path` of the run.
+        model: A compiled model whose optimizer is built.
+        manifest: Dict with `"num_steps"`, `"epoch"`, `"steps_in_epoch"`, and
+            `"value"`, what the run is judged by, or None.
+    """
+    manifest = {
+        **manifest,
+        "versions": {"keras": keras.version(), "keras_vtr": __version__},
+    }
+    name = f"step-{manifest['num_steps']:09d}"
+    if manifest["steps_in_epoch"] == 0:
+        name = f"{name}-end"  # of an epoch, judged
+
+    def write(path):
+        state = {
+            key: np.array(keras.ops.convert_to_numpy(variable), order="C")
+            for key, variable in variables_of(model).items()
+        }
+        save_file(state, path / STATE)
+        (path / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        (path / SUMS).write_text(_sums(path))
+
+    if (folder / name).exists():  # broken, or the run would be beyond it
+        remove_folder(folder / name)
+    return write_folder(folder, name, write)
+
+
+def read_manifest(path):
+    """The manifest of a checkpoint that is whole.
+
+    Raises:
+        CheckpointError: If a byte of it is missing or changed.
+    """
+    try:
+        is_whole = (path / SUMS).read_text() == _sums(path)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} can't be read: {error}") from error
+    if not is_whole:
+        raise CheckpointError(f"{path} was damaged: {SUMS} doesn't fit it.")
+    return json.loads((path / MANIFEST).read_text())
+
+
+def whole_checkpoints(folder):
+    """Paths and manifests, the newest first, each checked when it is asked."""
+    names = [x for x in folder.glob("step-*") if _order(x)]
+    for path in sorted(names, key=_order, reverse=True):
+        try:
+            yield path, read_manifest(path)
+        except CheckpointError as error:
+            warnings.warn(f"Not used: {error}", RuntimeWarning, stacklevel=2)
+
+
+def best_checkpoint(folder, mode="max"):
+    """Path and manifest of the best judged one, or None if none was."""
+    sign = {"max": 1, "min": -1}[mode]
+    judged = [
+        (sign * manifest["value"], manifest["num_steps"], path, manifest)
+        for path, manifest in whole_checkpoints(folder)
+        if manifest["value"] is not None
+    ]
+    return max(judged)[2:] if judged else None
+
+
+def remove_old(folder, keep, mode):
+    """Removes all but the newest `keep` and the best, by what they say."""
+    sign, values = {"max": 1, "min": -1}[mode], {}
+    paths = [x for x in folder.glob("step-*") if _order(x)]
+    for path in paths:
+        try:
+            value = json.loads((path / MANIFEST).read_text())["value"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if value is not None:
+            values[path] = sign * value
+    best = max(values, key=lambda x: (values[x], _order(x)), default=None)
+    for path in sorted(paths, key=_order, reverse=True)[keep:]:
+        if path != best:
+            remove_folder(path)
+
+
+def load_state(path, model, groups=("model", "optimizer", "metrics")):
+    """Fills a model from a checkpoint, or changes nothing.
+
+    Raises:
+        CheckpointError: If the model has other variables.
+    """
+    state = load((path / STATE).read_bytes())
+    wanted = variables_of(model)
+    wanted = {k: v for k, v in wanted.items() if k.split("/")[0] in groups}
+    found = {k: v for k, v in state.items() if k.split("/")[0] in groups}
+    shapes = {k: tuple(v.shape) for k, v in wanted.items()}
+    others = {k: tuple(v.shape) for k, v in found.items()}
+    if shapes != others:
+        differing = dict(set(shapes.items()) ^ set(others.items()))
+        raise CheckpointError(
+            f"{path} is of another model, optimizer or loss: it has "
+            f"{len(others)} variables, and the model {len(shapes)}. Differing: "
+            f"{sorted(differing)[:5]}. Build and compile as before, or begin "
+            "in another folder."
+        )
+    for key, variable in wanted.items():
+        variable.assign(found[key])
+
+
+def variables_of(model):
+    """All that a step of training reads and writes, by kind and number.
+
+    Seeds of dropout are among a model's `variables`, averages and counted
+    steps among the optimizer's. Whole paths are no names: Keras counts layers
+    from the start of a process on.
+    """
+    groups = {"model": model.variables, "metrics": model.metrics_variables}
+    if model.optimizer is not None:
+        groups["optimizer"] = model.optimizer.variables
+    return {
+        f"{group}/{i:05d}": variable
+        for group, variables in groups.items()
+        for i, variable in enumerate(variables)
+    }
+
+
+def _order(path):
+    """Steps, and an epoch's end after its last step."""
+    found = re.fullmatch(r"step-(\d{9,})(-end)?", path.name)
+    return found and (int(found[1]), bool(found[2]))
+
+
+def _sums(path):
+    """As `sha256sum` writes them."""
+    lines = []
+    for name in (MANIFEST, STATE):
+        with open(path / name, "rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}")
+        lines[-1] += f"  {name}\n"
+    return "".join(lines)
