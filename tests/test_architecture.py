@@ -28,7 +28,13 @@ ARROWS = {
     "optimizers": set(),
     "losses": {"box_ops", "targets"},
     "metrics": {"box_ops", "targets", "optimizers"},
-    "callbacks": {"atomic_folder", "version"},
+    "callbacks": {
+        "atomic_folder",
+        "box_ops",
+        "optimizers",
+        "version",
+        "visualization",
+    },
     "data": {"targets"},
     "serving": {"backbones", "box_ops", "data", "version", "atomic_folder"},
     "atomic_folder": set(),
@@ -39,6 +45,7 @@ ARROWS = {
 # Guarded by the backend: where the matcher is compiled alone, and where a sum
 # over replicas is taken.
 MAY_IMPORT_TENSORFLOW = {
+    "callbacks",
     "data",
     "serving",
     "losses/shortest_augmenting_path.py",

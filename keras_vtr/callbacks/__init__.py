@@ -2,5 +2,14 @@
 
 from keras_vtr.callbacks.checkpoint import Checkpoint
 from keras_vtr.callbacks.checkpoint_files import CheckpointError
+from keras_vtr.callbacks.detection_pictures import DetectionPictures
+from keras_vtr.callbacks.skip_non_finite import NonFiniteError
+from keras_vtr.callbacks.skip_non_finite import SkipNonFinite
 
-__all__ = ["Checkpoint", "CheckpointError"]
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "SkipNonFinite",
+    "NonFiniteError",
+    "DetectionPictures",
+]

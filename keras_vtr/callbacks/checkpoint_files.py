@@ -7,6 +7,7 @@ import warnings
 
 import keras
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load
 from safetensors.numpy import save_file
 
@@ -43,7 +44,10 @@ def write_checkpoint(folder, model, manifest):
             key: np.array(keras.ops.convert_to_numpy(variable), order="C")
             for key, variable in variables_of(model).items()
         }
-        save_file(state, path / STATE)
+        try:
+            save_file(state, path / STATE)
+        except SafetensorError as error:  # as a full disk's is
+            raise OSError(str(error)) from error
         (path / MANIFEST).write_text(json.dumps(manifest, indent=1))
         (path / SUMS).write_text(_sums(path))
 

@@ -28,6 +28,11 @@ def start(folder, result, slowly=0.0, limit=0):
     return process
 
 
+def finish(process):
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+
+
 def assert_same_weights(one, other):
     with np.load(one) as first, np.load(other) as second:
         assert first.files == second.files
@@ -40,7 +45,7 @@ def test_a_run_that_is_killed_20_times_ends_as_if_it_had_not_been(tmp_path):
     whole = tmp_path / "whole.npz"
     process = start(tmp_path / "whole", whole, slowly=0.05)
     begin = time.monotonic()
-    assert process.wait() == 0, process.stderr.read()
+    finish(process)
     seconds = time.monotonic() - begin
 
     chance = random.Random(5)
@@ -55,10 +60,10 @@ def test_a_run_that_is_killed_20_times_ends_as_if_it_had_not_been(tmp_path):
             process.wait(chance.uniform(0.1, 1.0) * seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.communicate()
             kills += 1
             continue
-        assert process.returncode == 0, process.stderr.read()
+        finish(process)
         results.append(result)
         run_number += 1
     assert resumed >= KILLS // 4
@@ -77,6 +82,6 @@ def test_a_disk_that_is_full_spoils_no_older_checkpoint(tmp_path):
     assert "could not be saved" in errors and "still in memory" in errors
     assert [x.name for x in folder.glob("step-*")] == before
     assert not list(folder.glob(".writing-*"))
-    assert start(folder, result).wait() == 0
-    assert start(tmp_path / "other", tmp_path / "other.npz").wait() == 0
+    finish(start(folder, result))
+    finish(start(tmp_path / "other", tmp_path / "other.npz"))
     assert_same_weights(result, tmp_path / "other.npz")

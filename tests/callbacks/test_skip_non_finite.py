@@ -1,0 +1,132 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_vtr.callbacks import Checkpoint
+from keras_vtr.callbacks import NonFiniteError
+from keras_vtr.callbacks import SkipNonFinite
+from keras_vtr.losses import HungarianLoss
+from tests.callbacks.run import batches
+from tests.callbacks.run import build
+from tests.models.test_detection_model import IMAGE_SHAPE
+from tests.models.test_detection_model import batch
+from tests.models.test_detection_model import tiny_detr
+
+
+def data(poisoned, steps=12):
+    rows = [(x.numpy(), y.numpy()) for x, y in batches(0).take(steps)]
+    for step in poisoned:
+        rows[step][0][0, 0] = np.nan
+    return [np.concatenate(x) for x in zip(*rows, strict=True)]
+
+
+def fit(model, rows, *callbacks, **options):
+    return model.fit(
+        *rows,
+        batch_size=4,
+        shuffle=False,
+        verbose=0,
+        callbacks=callbacks,
+        **options,
+    )
+
+
+def test_without_a_fault_nothing_is_different():
+    guarded, plain = build(), build()
+    guard = SkipNonFinite()
+    one, other = fit(guarded, data([]), guard), fit(plain, data([]))
+    assert one.history == other.history and guard.num_skipped == 0
+    for a, b in zip(guarded.variables, plain.variables, strict=True):
+        np.testing.assert_array_equal(np.array(a), np.array(b))
+    assert isinstance(guarded.optimizer, keras.optimizers.AdamW)
+    fit(guarded, data([]))
+
+
+@pytest.mark.parametrize("poisoned", [[0], [5], [2, 3, 7, 11]])
+def test_a_poisoned_step_changes_no_weight_and_is_counted(poisoned):
+    model, without = build(), build()
+    for one in (model, without):  # dropout would take other seeds
+        one.layers[1].rate = 0.0
+    guard = SkipNonFinite(most=3)
+    history = fit(model, data(poisoned), guard)
+    assert guard.num_skipped == len(poisoned)
+    assert np.isfinite(history.history["loss"]).all() or poisoned[-1] == 11
+    x, y = data([])
+    kept = [i for i in range(48) if i // 4 not in poisoned]
+    fit(without, (x[kept], y[kept]))
+    for a, b in zip(model.weights, without.weights, strict=True):
+        np.testing.assert_array_equal(np.array(a), np.array(b))
+
+
+def test_many_in_a_row_end_the_run_with_the_step_and_its_images(tmp_path):
+    model = build()
+    guard = SkipNonFinite(most=3, images=lambda step: [f"{step}.jpg"])
+    message = (
+        r"Epoch 1, step 7: 3 steps in a row.*none of them changed the.*"
+        r"images of this step: \['6.jpg'\]"
+    )
+    with pytest.raises(NonFiniteError, match=message):
+        fit(
+            model,
+            data([1, 2, 4, 5, 6, 7]),
+            guard,
+            Checkpoint(tmp_path, every_steps=1),
+        )
+    assert all(np.isfinite(x).all() for x in model.get_weights())
+    again = build()
+    with pytest.raises(NonFiniteError):
+        fit(again, data(range(12)), SkipNonFinite(most=2))
+    # The wrapper that the error left does no harm.
+    fit(again, data([3, 5]), SkipNonFinite(most=2))
+    assert isinstance(again.optimizer, keras.optimizers.AdamW)
+
+
+def test_statistics_that_became_nan_end_the_run_at_once():
+    model = keras.Sequential(
+        [
+            keras.Input((5,)),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile("sgd", "mse")
+    with pytest.raises(NonFiniteError, match="moving_mean has become NaN"):
+        fit(model, data([2]), SkipNonFinite())
+
+
+def test_a_scale_of_mixed_precision_is_left_to_itself():
+    model = build()
+    inner = keras.optimizers.SGD(0.01)
+    scaler = keras.optimizers.LossScaleOptimizer(inner, initial_scale=2.0**10)
+    model.compile(scaler, "mse")
+    guard = SkipNonFinite()
+    fit(model, data([4]), guard)
+    assert guard.num_skipped == 1 and model.optimizer is scaler
+    assert float(scaler.dynamic_scale) == 2.0**9
+
+
+def test_a_detector_survives_a_poisoned_batch(rng):
+    backbone = keras.Sequential(
+        [keras.Input(IMAGE_SHAPE), keras.layers.Conv2D(8, 4, 4)]
+    )
+    model = tiny_detr(backbone=backbone)
+    optimizer = keras.optimizers.AdamW(1e-3, global_clipnorm=0.1)
+    model.compile(optimizer, HungarianLoss())
+    images, y_true = batch(rng, 6)
+    images[2:4] = np.nan
+    guard = SkipNonFinite()
+    model.fit(
+        images,
+        y_true,
+        batch_size=2,
+        shuffle=False,
+        verbose=0,
+        callbacks=[guard],
+    )
+    assert guard.num_skipped == 1
+    assert all(np.isfinite(x).all() for x in model.get_weights())
+
+
+def test_at_least_one_step_ends_it():
+    with pytest.raises(ValueError, match="most=0"):
+        SkipNonFinite(most=0)
