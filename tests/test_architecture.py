@@ -35,7 +35,7 @@ ARROWS = {
         "version",
         "visualization",
     },
-    "data": {"targets"},
+    "data": {"targets", "visualization"},
     "serving": {"backbones", "box_ops", "data", "version", "atomic_folder"},
     "atomic_folder": set(),
     "visualization": {"layers"},

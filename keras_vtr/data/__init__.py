@@ -6,6 +6,7 @@ from keras_vtr.data.detection_dataset import detection_dataset
 from keras_vtr.data.digit_scenes import digit_scenes
 from keras_vtr.data.digit_scenes import load_digits
 from keras_vtr.data.image_decoding import decode_image
+from keras_vtr.data.inspection import inspect_records
 from keras_vtr.data.order import batch_paths
 from keras_vtr.data.records import AnnotationError
 from keras_vtr.data.records import DetectionRecords
@@ -24,6 +25,7 @@ __all__ = [
     "AnnotationError",
     "detection_dataset",
     "batch_paths",
+    "inspect_records",
     "augment",
     "digit_scenes",
     "load_digits",

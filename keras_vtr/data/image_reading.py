@@ -32,7 +32,7 @@ class BrokenImages:
     def report(self, path):
         """Raises, or warns and returns False; called from the graph."""
         path = path.decode()
-        reason = self._reason(path)
+        reason = self.reason(path)
         if self.policy == "raise":
             raise ValueError(
                 f"{path} can't be trained on: {reason}. Mend it or leave it "
@@ -54,7 +54,8 @@ class BrokenImages:
             )
         return False
 
-    def _reason(self, path):
+    def reason(self, path):
+        """What is wrong with an image."""
         # Without TensorFlow: all of its threads may be waiting for this.
         try:
             height, width = upright_shape(path)

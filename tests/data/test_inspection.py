@@ -1,0 +1,68 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_vtr.data import inspect_records
+from keras_vtr.data import read_coco
+from keras_vtr.data.inspect import main
+from tests.data.test_coco import broken
+from tests.data.test_coco import content
+from tests.data.test_coco import write
+
+
+def test_classes_and_sizes_are_counted(tmp_path):
+    report = inspect_records(read_coco(*write(tmp_path, content())))
+    assert report["classes"] == {"person": 0, "drier": 1, "toothbrush": 2}
+    # sqrt(200 / 2400), sqrt(400 / 2400), 1
+    assert list(report["sizes"].values()) == [0, 0, 0, 0, 0, 2, 1]
+    assert report["problems"] == [
+        "no box of the class 'person'",
+        "images without a box: 1",
+    ]
+
+
+def test_every_problem_is_named(tmp_path):
+    data = broken(annotations__0__bbox=[1, 2, 0, 4])
+    data["annotations"].append({**data["annotations"][1], "id": 100})
+    data["images"].append({**data["images"][0], "id": 7})
+    places = write(tmp_path, data)
+    (tmp_path / "images" / "1.png").write_bytes(b"x")
+    Image.new("RGB", (5, 5)).save(tmp_path / "images" / "2.png")
+    data = read_coco(*places, invalid="drop")
+    problems = "\n".join(inspect_records(data, max_objects=1)["problems"])
+    for part in (
+        "left out, since it has no area: 1",
+        "0.png: listed 2 times",
+        "images without a box: 2",
+        "0.png: 2 boxes, more than 1",
+        "0.png: 1 boxes stand there twice",
+        "1.png: cannot identify",
+        "2.png: its size is 5 x 5",
+    ):
+        assert part in problems, problems
+
+
+def test_a_folder_is_shown(tmp_path, capsys):
+    _, images = write(tmp_path, content())
+    images.rename(tmp_path / "data")
+    output = tmp_path / "report"
+    code = main([str(tmp_path), "--output", str(output), "--num-images", "3"])
+    assert code == 1  # a class without a box
+    assert "toothbrush        2 ####" in capsys.readouterr().out
+    assert json.loads((output / "data.json").read_text())["classes"]
+    for kind in ("boxes", "augmented"):
+        with Image.open(output / f"data_{kind}.png") as picture:
+            assert len(np.unique(np.array(picture))) > 5  # drawn on gray
+
+
+def test_what_cannot_be_read_ends_with_2(tmp_path, capsys):
+    annotations, images = write(tmp_path, "{")
+    assert main([str(annotations), str(images)]) == 2
+    assert "can't be read" in capsys.readouterr().err
+    assert main([str(images)]) == 2
+    assert "holds no annotations NAME.json" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main(["--unknown"])
+    assert stopped.value.code == 2
