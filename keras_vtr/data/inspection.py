@@ -45,11 +45,7 @@ def inspect_records(data, *, max_objects=100, read_images=True):
         "sizes": _sizes(data.records),
         "problems": [
             *_left_out(data),
-            *(
-                f"no box of the class {x!r}"
-                for x, n in classes.items()
-                if not n
-            ),
+            *(f"no box of the class {name!r}" for name in unused),
             *_of_records(data.records, max_objects),
             *(_broken(data.records) if read_images else ()),
         ],
