@@ -40,12 +40,26 @@ ARROWS = {
     "atomic_folder": set(),
     "visualization": {"layers"},
     "training": {"losses", "optimizers"},
+    "command_line": {
+        "backbones",
+        "box_ops",
+        "callbacks",
+        "checkpoints",
+        "data",
+        "metrics",
+        "models",
+        "serving",
+        "training",
+        "visualization",
+    },
+    "__main__": {"command_line"},
     "version": set(),
 }
 # Guarded by the backend: where the matcher is compiled alone, and where a sum
 # over replicas is taken.
 MAY_IMPORT_TENSORFLOW = {
     "callbacks",
+    "command_line",
     "data",
     "serving",
     "losses/shortest_augmenting_path.py",
@@ -213,6 +227,7 @@ def test_what_the_code_imports_is_declared():
     declared = set(re.findall(r"^[a-z0-9-]+", declared, re.MULTILINE))
     import_names = {
         "PIL": "pillow",
+        "yaml": "pyyaml",
         "sklearn": "scikit-learn",
         "ml_dtypes": "ml-dtypes",
         "huggingface_hub": "huggingface-hub",

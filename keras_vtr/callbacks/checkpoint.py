@@ -7,6 +7,7 @@ import warnings
 
 import filelock
 import keras
+import numpy as np
 
 from keras_vtr.callbacks.checkpoint_files import CheckpointError
 from keras_vtr.callbacks.checkpoint_files import load_state
@@ -132,11 +133,12 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._before = self.num_steps
         value = (logs or {}).get(self.monitor)
+        is_number = value is not None and not np.isnan(value)
         self._manifest = {
             "num_steps": self.num_steps,
             "epoch": epoch + 1,
             "steps_in_epoch": 0,
-            "value": None if value is None else float(value),
+            "value": float(value) if is_number else None,
         }
         self._save()
         if self.monitor is not None and value is None:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras_vtr.data.image_decoding import decode_image
 from keras_vtr.data.image_decoding import read_or_blank
 from keras_vtr.data.picture_files import upright_shape
+from keras_vtr.data.picture_files import why_unreadable
 
 
 class BrokenImages:
@@ -59,10 +60,11 @@ class BrokenImages:
         # Without TensorFlow: all of its threads may be waiting for this.
         try:
             height, width = upright_shape(path)
-        except OSError as error:
-            return str(error)
-        if (height, width) == self.shapes[path]:
-            return "it is cut off, damaged or too large"
+            is_other = (height, width) != self.shapes[path]
+        except OSError:
+            is_other = False
+        if not is_other:
+            return why_unreadable(path)
         return (
             f"its size is {width} x {height}, upright as its Exif orientation "
             f"says, and annotated is {self.shapes[path][::-1]}"

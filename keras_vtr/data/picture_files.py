@@ -20,3 +20,12 @@ def upright_shape(path):
         raise OSError(f"{path}: {error}") from error
     is_turned = is_jpeg and 5 <= orientation <= 8  # as `decode_image` does
     return (width, height) if is_turned else (height, width)
+
+
+def why_unreadable(path):
+    """What is wrong with a picture that `decode_image` refuses, a text."""
+    try:
+        upright_shape(path)
+    except OSError as error:
+        return str(error)
+    return "it is cut off, damaged or too large"

@@ -1,0 +1,1 @@
+"""`keras-vtr`: a thin face on the public functions."""

@@ -1,0 +1,41 @@
+"""Judges a run's model as COCO does; writes evaluation.json and .png."""
+
+import json
+import pathlib
+
+from keras_vtr.callbacks import DetectionPictures
+from keras_vtr.command_line.run_folder import load_model
+from keras_vtr.command_line.run_folder import read_config
+from keras_vtr.command_line.run_folder import scales
+from keras_vtr.data import detection_dataset
+from keras_vtr.data import read_coco
+from keras_vtr.metrics import CocoAveragePrecision
+
+
+def add_arguments(parser):
+    parser.add_argument("run", help="the --output of a training")
+    parser.add_argument(
+        "--folder", help="data folder; else that of the training"
+    )
+    parser.add_argument("--split", default="val", help="NAME.json and NAME/")
+
+
+def run(run, folder, split):
+    config, model = read_config(run), load_model(run)
+    folder = pathlib.Path(folder or config["folder"])
+    data = read_coco(folder / f"{split}.json", folder / split)
+    if data.class_names != model.class_names:
+        raise ValueError(
+            "The data must have the categories that the model has learned, "
+            f"{model.class_names}. Received: {data.class_names}"
+        )
+    batches = detection_dataset(
+        data, config["batch_size"], training=False, **scales(config)
+    )
+    result = CocoAveragePrecision(data=batches).evaluate(model)
+    for name, value in result.items():
+        print(f"{name:5} {value:.3f}")
+    output = pathlib.Path(run)
+    (output / "evaluation.json").write_text(json.dumps(result, indent=1))
+    pictures = DetectionPictures(batches, output, class_names=data.class_names)
+    pictures.draw(model).save(output / "evaluation.png")

@@ -1,0 +1,102 @@
+"""The commands, their arguments and their exit codes."""
+
+import argparse
+import sys
+
+import yaml
+
+from keras_vtr.callbacks import CheckpointError
+from keras_vtr.callbacks import NonFiniteError
+from keras_vtr.command_line import evaluate
+from keras_vtr.command_line import export
+from keras_vtr.command_line import predict
+from keras_vtr.command_line import train
+from keras_vtr.data import inspect
+
+COMMANDS = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
+}
+DESCRIPTION = """Trains, judges and exports detectors.
+
+A data folder holds annotations in COCO's format beside a folder of pictures of
+the same name: train.json and train/, val.json and val/. Look at it first, by
+`keras-vtr inspect FOLDER`. Exit codes: 0 done; 1 failed, the reason is the last
+line; 2 wrong arguments.
+"""
+
+
+def main(arguments=None):
+    """Runs a command; returns its exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["inspect"]:
+        return inspect.main(arguments[1:])
+    options = parse(arguments)
+    try:
+        return COMMANDS[options.pop("command")].run(**options) or 0
+    except (ValueError, OSError, CheckpointError, NonFiniteError) as error:
+        print(f"keras-vtr: {error}", file=sys.stderr)
+        return 1
+
+
+def parse(arguments):
+    """Command and options, of the command line and of --config."""
+    parser = argparse.ArgumentParser(
+        prog="keras-vtr",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("inspect", help="show a data set and its problems")
+    parsers = {}
+    for name, module in COMMANDS.items():
+        parsers[name] = commands.add_parser(
+            name,
+            help=module.__doc__.splitlines()[0],
+            description=module.__doc__,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        module.add_arguments(parsers[name])
+        parsers[name].add_argument(
+            "--config", help="YAML file of options, by their names"
+        )
+    # What the command line says counts more than what the file says.
+    first, _ = parser.parse_known_args(arguments)
+    if first.config:
+        own = parsers[first.command]
+        own.set_defaults(**_read(first.config, own))
+    options = vars(parser.parse_args(arguments))
+    options.pop("config")
+    return options
+
+
+def _read(path, parser):
+    known = {
+        action.dest: action
+        for action in parser._actions
+        if action.option_strings and action.dest not in ("help", "config")
+    }
+    try:
+        with open(path) as file:
+            found = yaml.safe_load(file) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        parser.error(f"{path} can't be read: {error}")
+    if not isinstance(found, dict) or not set(found) <= set(known):
+        unknown = set(found) - set(known) if isinstance(found, dict) else found
+        parser.error(
+            f"{path} must hold options by name, such as {sorted(known)[:5]}. "
+            f"Received: {unknown}"
+        )
+    for name, value in found.items():
+        kind = known[name].type or str
+        values = value if isinstance(value, list) else [value]
+        is_flag = known[name].nargs == 0
+        if isinstance(value, list) != (known[name].nargs in ("+", 2)) or any(
+            x is not None
+            and not isinstance(x, bool if is_flag else (kind, int))
+            for x in values
+        ):
+            parser.error(f"{path}: {name}={value!r} is not of its type")
+    return found

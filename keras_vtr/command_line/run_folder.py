@@ -1,0 +1,69 @@
+"""What a training run leaves: config.yaml, model.keras, checkpoints."""
+
+import pathlib
+
+import keras
+import yaml
+
+CONFIG, MODEL = "config.yaml", "model.keras"
+
+
+def write_config(folder, config):
+    """Writes the options of a run, or checks that they are those of before.
+
+    Raises:
+        ValueError: If the run was begun with others.
+    """
+    path = pathlib.Path(folder) / CONFIG
+    if path.exists():
+        before = read_config(folder)
+        differing = [
+            f"{key}: {before.get(key)!r}, now {config.get(key)!r}"
+            for key in {**before, **config}
+            if before.get(key) != config.get(key)
+        ]
+        if differing:
+            raise ValueError(
+                f"{path} says that this run was begun with other options: "
+                f"{'; '.join(differing)}. Give those, or another --output."
+            )
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_suffix(".writing")
+    hidden.write_text(yaml.safe_dump(config, sort_keys=False))
+    hidden.rename(path)
+
+
+def read_config(folder):
+    """The options of a run.
+
+    Raises:
+        FileNotFoundError: If the folder is none of a run.
+    """
+    path = pathlib.Path(folder) / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is not there: {folder} is not the --output of `keras-vtr "
+            "train`."
+        )
+    return yaml.safe_load(path.read_text())
+
+
+def scales(config):
+    """What `keras_vtr.data.detection_dataset` takes, without cropping."""
+    return {key: config[key] for key in ("short_sides", "longest_side")}
+
+
+def load_model(folder):
+    """The model that a finished run has left.
+
+    Raises:
+        OSError: If there is none.
+    """
+    path = pathlib.Path(folder) / MODEL
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is not there: a run writes it at its end. Run `keras-vtr "
+            "train` once more with the same options, and it goes on."
+        )
+    return keras.models.load_model(path, compile=False)

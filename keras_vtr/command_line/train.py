@@ -1,0 +1,177 @@
+"""Trains a detector; run again, it goes on where it was.
+
+Writes into --output: config.yaml, checkpoints/, history.csv, pictures/ and, at
+the end, the best epoch's model.keras.
+"""
+
+import functools
+import pathlib
+
+import keras
+
+from keras_vtr.backbones import build_convolution_stem
+from keras_vtr.callbacks import Checkpoint
+from keras_vtr.callbacks import DetectionPictures
+from keras_vtr.callbacks import SkipNonFinite
+from keras_vtr.callbacks.checkpoint_files import best_checkpoint
+from keras_vtr.callbacks.checkpoint_files import load_state
+from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
+from keras_vtr.checkpoints import from_pretrained
+from keras_vtr.command_line.run_folder import MODEL
+from keras_vtr.command_line.run_folder import scales
+from keras_vtr.command_line.run_folder import write_config
+from keras_vtr.data import batch_paths
+from keras_vtr.data import check_dataset
+from keras_vtr.data import detection_dataset
+from keras_vtr.data import read_coco
+from keras_vtr.data.augmentation import CROP_RANGE
+from keras_vtr.data.augmentation import CROP_SHORT_SIDES
+from keras_vtr.data.augmentation import LONGEST_SIDE
+from keras_vtr.data.augmentation import SHORT_SIDES
+from keras_vtr.metrics import CocoAveragePrecision
+from keras_vtr.models import build_detr
+from keras_vtr.training import compile_detr
+
+
+def add_arguments(parser):
+    add = parser.add_argument
+    add("folder", help="train.json, train/, val.json and val/")
+    add("--output", required=True, help="folder of the run")
+    add(
+        "--model",
+        default="small",
+        help="'small', to begin at random, or a DETR checkpoint: a .pth, a "
+        "folder, hf://facebook/detr-resnet-50",
+    )
+    add("--epochs", type=int, default=50, help="passes over the data")
+    add("--batch-size", type=int, default=4, help="images a step")
+    add("--learning-rate", type=float, default=1e-4, help="of all else")
+    add("--backbone-learning-rate", type=float, default=1e-5, help=" ")
+    add("--seed", type=int, default=0, help="of weights, order, augmentation")
+    add("--num-queries", type=int, default=25, help="objects, for 'small'")
+    sides = {"type": int, "help": "pixels, to choose from"}
+    add("--short-sides", nargs="+", default=[*SHORT_SIDES], **sides)
+    add("--crop-short-sides", nargs="+", default=[*CROP_SHORT_SIDES], **sides)
+    add("--crop-range", nargs=2, default=[*CROP_RANGE], **sides)
+    add("--longest-side", type=int, default=LONGEST_SIDE, help="pixels")
+    add("--no-flips", action="store_true", help="mirror no image")
+    add("--save-every", type=int, default=1000, help="steps, and each epoch")
+    add("--skip-broken", action="store_true", help="leave out what is broken")
+
+
+def run(folder, output, **options):
+    folder, output = pathlib.Path(folder), pathlib.Path(output)
+    invalid = "drop" if options["skip_broken"] else "raise"
+    train, val = _read(folder, invalid)
+    print(f"Train: {train}\nValidation: {val}")
+    config = {"folder": str(folder.resolve()), **options}
+    write_config(output, config)
+    checkpoint = Checkpoint(
+        output / "checkpoints",
+        every_steps=options["save_every"],
+        monitor="val_AP",
+    )
+    print(f"{checkpoint.num_steps} steps are done.")
+    steps = max(1, len(train) // options["batch_size"])
+    keras.utils.set_random_seed(options["seed"])
+    detr = _build(train.class_names, **options)
+    compile_detr(
+        detr,
+        steps,
+        epochs=options["epochs"],
+        learning_rate=options["learning_rate"],
+        backbone_learning_rate=options["backbone_learning_rate"],
+    )
+    batches, seen = _batches(train, val, checkpoint.num_steps, options)
+    num_queries = detr.output["logits"].shape[1]
+    detr.fit(
+        check_dataset(
+            batches, num_classes=detr.num_classes, num_queries=num_queries
+        ),
+        steps_per_epoch=steps,
+        epochs=options["epochs"],
+        shuffle=False,
+        callbacks=[*_watch(train, seen, output, options), checkpoint],
+    )
+    _keep_best(detr, output)
+
+
+def _read(folder, invalid):
+    train, val = (
+        read_coco(folder / f"{split}.json", folder / split, invalid=invalid)
+        for split in ("train", "val")
+    )
+    if train.class_names != val.class_names:
+        raise ValueError(
+            "train.json and val.json must have the same categories. Received: "
+            f"{train.class_names} and {val.class_names}"
+        )
+    return train, val
+
+
+def _watch(train, seen, output, options):
+    """Guard, judge, table and pictures."""
+    images = functools.partial(
+        batch_paths, train, options["batch_size"], seed=options["seed"]
+    )
+    names = train.class_names
+    return [
+        SkipNonFinite(images=images),
+        CocoAveragePrecision(data=seen),
+        keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
+        DetectionPictures(seen, output / "pictures", class_names=names),
+    ]
+
+
+def _keep_best(detr, output):
+    checkpoints = output / "checkpoints"
+    path, manifest = best_checkpoint(checkpoints) or next(
+        whole_checkpoints(checkpoints)
+    )
+    load_state(path, detr, ("model",))
+    hidden = output / f"writing-{MODEL}"  # a name that ends in .keras
+    detr.save(hidden)
+    hidden.rename(output / MODEL)
+    print(f"{output / MODEL}: epoch {manifest['epoch']}")
+
+
+def _build(class_names, *, model, num_queries, **_):
+    names = {"num_classes": len(class_names), "class_names": class_names}
+    if model != "small":
+        return from_pretrained(model, padding="exact", **names)
+    return build_detr(
+        **names,
+        backbone=build_convolution_stem(),
+        padding="published",
+        queries="anchors",
+        num_queries=num_queries,
+        hidden_dim=96,
+        num_heads=4,
+        mlp_dim=192,
+        num_encoder_layers=1,
+        num_decoder_layers=2,
+        dropout=0.0,
+        normalize_first=True,
+    )
+
+
+def _batches(train, val, first_batch, options):
+    """Of training, from where the run is, and of validation."""
+    sides = scales(options)
+    broken = {"broken": "skip" if options["skip_broken"] else "raise"}
+    size = options["batch_size"]
+    batches = detection_dataset(
+        train,
+        size,
+        training=True,
+        seed=options["seed"],
+        first_batch=first_batch,
+        crop_short_sides=options["crop_short_sides"],
+        crop_range=options["crop_range"],
+        flips=not options["no_flips"],
+        **sides,
+        **broken,
+    )
+    return batches, detection_dataset(
+        val, size, training=False, **sides, **broken
+    )

@@ -1,0 +1,189 @@
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from keras_vtr.command_line.main import main
+from keras_vtr.command_line.main import parse
+from keras_vtr.data import digit_scenes
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = {
+    "batch_size": 4,
+    "epochs": 2,
+    "learning_rate": 0.001,
+    "backbone_learning_rate": 0.001,
+    "num_queries": 10,
+    "short_sides": [48, 64],
+    "longest_side": 64,
+    "crop_short_sides": [64],
+    "crop_range": [48, 64],
+    "no_flips": True,
+    "save_every": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Digit scenes in COCO's format, and the options in a file."""
+    folder = tmp_path_factory.mktemp("data")
+    for split, number in (("train", 24), ("val", 8)):
+        (folder / split).mkdir()
+        rows = {"images": [], "annotations": []}
+        scenes = digit_scenes("held_out", batch_size=1, num_scenes=number)
+        for i, (images, y_true) in enumerate(scenes.as_numpy_iterator()):
+            picture = keras.utils.array_to_img(images[0], scale=False)
+            picture.save(folder / split / f"{i}.png")
+            rows["images"].append(
+                {"id": i, "file_name": f"{i}.png", "width": 64, "height": 64}
+            )
+            for box, label in zip(
+                y_true["boxes"][0], y_true["labels"][0], strict=True
+            ):
+                if label >= 0:
+                    x, y, w, h = 64 * (box - [*box[2:] / 2, 0, 0])
+                    rows["annotations"].append(
+                        {
+                            "id": len(rows["annotations"]),
+                            "image_id": i,
+                            "category_id": int(label),
+                            "bbox": [float(side) for side in (x, y, w, h)],
+                        }
+                    )
+        rows["categories"] = [{"id": i, "name": f"a {i}"} for i in range(10)]
+        (folder / f"{split}.json").write_text(json.dumps(rows))
+    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    return folder
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "keras_vtr", *map(str, arguments)]
+
+
+def training(folder, output):
+    return command(
+        "train", folder, "--output", output, "--config", folder / "small.yaml"
+    )
+
+
+def stop_at(number, signal_number, run, output):
+    """Starts a run and stops it after its n-th checkpoint, or lets it end."""
+    process = subprocess.Popen(
+        run, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    wanted = output / "checkpoints" / f"step-{number:09d}"
+    while process.poll() is None and not wanted.exists():
+        time.sleep(0.01)
+    process.send_signal(signal_number)
+    process.communicate()
+    return process.returncode
+
+
+@pytest.mark.slow
+def test_from_a_folder_to_a_savedmodel_with_a_kill_on_the_way(folder, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(training(folder, whole), cwd=ROOT, check=True)
+    run = training(folder, killed)
+    assert stop_at(2, signal.SIGKILL, run, killed) == -signal.SIGKILL
+    assert stop_at(8, signal.SIGTERM, run, killed) == 0
+    assert not (killed / "model.keras").exists()
+    assert main(["evaluate", str(killed)]) == 1
+    subprocess.run(run, cwd=ROOT, check=True)
+    one, other = (
+        keras.models.load_model(x / "model.keras", compile=False)
+        for x in (whole, killed)
+    )
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    epochs = (killed / "history.csv").read_text().splitlines()
+    assert len(epochs) == 3 and "val_AP" in epochs[0]
+    assert epochs == (whole / "history.csv").read_text().splitlines()
+    assert len(list((killed / "pictures").glob("*.png"))) == 2
+
+    assert main(["evaluate", str(killed)]) == 0
+    assert "AP50" in json.loads((killed / "evaluation.json").read_text())
+    with Image.open(killed / "evaluation.png") as picture:
+        assert picture.size == (4 * 64 + 12, 2 * 64 + 4)
+    check_predict(folder, killed, tmp_path)
+    models = tmp_path / "models"
+    assert main(["export", str(killed), str(models)]) == 0
+    assert (models / "1" / "saved_model.pb").exists()
+
+
+def check_predict(folder, run, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"x")
+    output = tmp_path / "found"
+    good = str(folder / "val" / "0.png")
+    arguments = ["predict", str(run), "--output", str(output)]
+    arguments += ["--score-threshold", "0", good]
+    assert main(arguments) == 0
+    (found,) = json.loads((output / "detections.json").read_text()).values()
+    assert len(found) == 10 and found[0]["name"].startswith("a ")
+    assert main([*arguments, str(tmp_path / "bad.png")]) == 1
+
+
+def test_other_options_are_refused_before_anything_is_done(
+    folder, tmp_path, capsys
+):
+    arguments = training(folder, tmp_path)[3:]
+    config = {"folder": str(folder.resolve()), **SMALL}
+    config |= {"model": "small", "seed": 5, "skip_broken": False}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main(arguments) == 1
+    assert "seed: 5, now 0" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["config.yaml"]
+
+
+def test_the_command_line_counts_more_than_the_file(folder, tmp_path):
+    arguments = training(folder, tmp_path)[3:]
+    options = parse([*arguments, "--epochs", "7"])
+    assert options["epochs"] == 7 and options["batch_size"] == 4
+    assert options["seed"] == 0 and options["crop_range"] == [48, 64]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch: 3", r"Received: {'epoch'}"),
+        ("epochs: many", "epochs='many' is not of its type"),
+        ("short_sides: 40", "short_sides=40 is not of its type"),
+        ("no_flips: 1", "no_flips=1 is not of its type"),
+        ("[1, 2]", "must hold options by name"),
+        ("{", "can't be read"),
+    ],
+)
+def test_a_wrong_file_of_options_ends_with_2(text, message, tmp_path, capsys):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    arguments = ["train", "x", "--output", "y", "--config", str(path)]
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_errors_end_with_1_and_one_line(tmp_path, capsys):
+    for arguments, message in (
+        (["evaluate", str(tmp_path)], "is not the --output of"),
+        (["train", str(tmp_path), "--output", str(tmp_path)], "train.json can"),
+    ):
+        assert main(arguments) == 1
+        errors = capsys.readouterr().err
+        assert message in errors and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export"])
+def test_help_is_there(name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    assert "--config" in capsys.readouterr().out
