@@ -4,15 +4,14 @@
 
 SOURCE is DETR's authors' .pth, a folder of Hugging Face's or
 "hf://facebook/detr-resnet-50"; "scratch" starts a small detector at random.
-FOLDER holds train.json and held_out.json, COCO's annotations, and the pictures
-in train/ and held_out/. Without FOLDER the program writes one of handwritten
+FOLDER holds train.json and val.json, COCO's annotations, and the pictures in
+train/ and val/. Without FOLDER the program writes one of handwritten
 digits (pip install -e ".[examples]") and trains on it: with "scratch" that
 takes about 10 minutes on two cores. Expect losses, average precision (AP 0.65,
 AP50 0.92) and finetuned.keras. The recipe is the paper's (Carion et al. 2020).
 """
 
 import argparse
-import json
 import os
 import pathlib
 import tempfile
@@ -20,6 +19,7 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+from write_scenes import write_scenes
 
 import keras_vtr
 from keras_vtr.data import detection_dataset
@@ -32,36 +32,6 @@ SMALL = {  # instead of the paper's, all in pixels
     "crop_range": (48, 64),
     "flips": False,  # mirrored digits are others
 }
-
-
-def write_digit_scenes(folder, num_scenes):
-    """A data set in COCO's format; pictures are cut to different sizes."""
-    for split, number in (("train", num_scenes), ("held_out", 200)):
-        (folder / split).mkdir()
-        scenes = keras_vtr.data.digit_scenes(
-            split, batch_size=1, num_scenes=number
-        )
-        images, annotations = [], []
-        for i, (image, y_true) in enumerate(scenes.as_numpy_iterator()):
-            height, width = 64 - i % 3 * 4, 64 - i % 5 * 3
-            picture = keras.utils.array_to_img(
-                image[0, :height, :width], scale=False
-            )
-            picture.save(folder / split / f"{i}.png")
-            row = {"id": i, "height": height, "width": width}
-            images.append({**row, "file_name": f"{i}.png"})
-            targets = y_true["boxes"][0], y_true["labels"][0]
-            for box, label in zip(*targets, strict=True):
-                x, y, w, h = 64 * (box - [*box[2:] / 2, 0, 0])
-                w, h = min(w, width - x), min(h, height - y)
-                if label >= 0 and w > 4 and h > 4:
-                    row = {"id": len(annotations), "image_id": i}
-                    row["bbox"] = [float(side) for side in (x, y, w, h)]
-                    annotations.append({**row, "category_id": int(label) + 1})
-        content = {"images": images, "annotations": annotations}
-        digits = [{"id": i + 1, "name": str(i)} for i in range(10)]
-        content = json.dumps({**content, "categories": digits})
-        (folder / f"{split}.json").write_text(content)
 
 
 def build(source, dataset):
@@ -91,10 +61,10 @@ def main():
     folder, scales = arguments.folder, {}
     if folder is None:
         folder, scales = pathlib.Path(tempfile.mkdtemp()), SMALL
-        write_digit_scenes(folder, arguments.scenes)
+        write_scenes(folder, arguments.scenes)
     train, held_out = (
         read_coco(folder / f"{split}.json", folder / split, invalid="drop")
-        for split in ("train", "held_out")
+        for split in ("train", "val")
     )
     print(f"Train: {train}\nHeld out: {held_out}")
     detr, rates = build(arguments.source, train), {}
