@@ -25,8 +25,8 @@ ARROWS = {
     "backbones": {"layers"},
     "models": {"layers", "backbones", "box_ops", "targets"},
     "checkpoints": {"layers", "backbones", "models"},
-    "optimizers": set(),
-    "losses": {"box_ops", "targets"},
+    "optimizers": {"replicas"},
+    "losses": {"box_ops", "targets", "replicas"},
     "metrics": {"box_ops", "targets", "optimizers"},
     "callbacks": {
         "atomic_folder",
@@ -38,6 +38,7 @@ ARROWS = {
     "data": {"targets", "visualization"},
     "serving": {"backbones", "box_ops", "data", "version", "atomic_folder"},
     "atomic_folder": set(),
+    "replicas": set(),
     "visualization": {"layers"},
     "training": {"losses", "optimizers"},
     "command_line": {
@@ -63,7 +64,7 @@ MAY_IMPORT_TENSORFLOW = {
     "data",
     "serving",
     "losses/shortest_augmenting_path.py",
-    "losses/replicas.py",
+    "replicas.py",
 }
 FORBIDDEN_WORDS = (
     "embed_dim|d_model|intermediate_dim|dim_feedforward|nhead|head_dim|"

@@ -8,7 +8,7 @@ from keras_vtr.losses.matching import assign
 from keras_vtr.losses.matching import pairwise_cost
 from keras_vtr.losses.pairs import box_sums
 from keras_vtr.losses.pairs import standardize
-from keras_vtr.losses.replicas import sum_over_replicas
+from keras_vtr.replicas import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")

@@ -1,7 +1,7 @@
 import keras
 from keras import ops
 
-from keras_vtr.losses.replicas import sum_over_replicas
+from keras_vtr.replicas import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")

@@ -2,6 +2,9 @@ import re
 
 import keras
 
+from keras_vtr.replicas import num_replicas
+from keras_vtr.replicas import sum_over_replicas
+
 BELONG_OUTSIDE = (
     "clipnorm",
     "clipvalue",
@@ -107,6 +110,26 @@ class MultiOptimizer(keras.optimizers.Optimizer):
         for optimizer in self.members:
             optimizer.iterations.assign(self.iterations)
         super().apply(grads, trainable_variables)
+
+    def _clip_gradients(self, grads):
+        """Clips what all replicas of `tf.distribute` have found together.
+
+        Keras 3.15.1 clips on each replica and sums afterwards, which is not
+        what one device does with the whole batch. Here the sum comes first,
+        and Keras's sum of equal shares then changes nothing.
+        """
+        share = 1 / num_replicas()
+        if share == 1:
+            return super()._clip_gradients(grads)
+        if self.gradient_accumulation_steps or self.ema_overwrite_frequency:
+            raise ValueError(
+                "`gradient_accumulation_steps` and `ema_overwrite_frequency` "
+                "do not work under `tf.distribute` (Keras 3.15.1). Use larger "
+                "batches, or the JAX backend with `keras.distribution`."
+            )
+        together = [g if g is None else sum_over_replicas(g) for g in grads]
+        clipped = super()._clip_gradients(together)
+        return [g if g is None else g * share for g in clipped]
 
     def update_step(self, gradient, variable, learning_rate):
         owner = self.owners[self._get_variable_index(variable)]

@@ -14,6 +14,7 @@ import json, sys
 import keras, numpy as np
 import tensorflow as tf
 from keras_vtr.losses import HungarianLoss
+from keras_vtr.optimizers import MultiOptimizer
 from tests.models.test_detection_model import batch, tiny_detr
 
 replicas = int(sys.argv[1])
@@ -31,7 +32,11 @@ with strategy.scope():
     pixels = keras.Input((16, 16, 1))
     backbone = keras.Model(pixels, keras.layers.Conv2D(5, 8, 8)(pixels))
     model = tiny_detr(backbone=backbone)
-    model.compile(keras.optimizers.SGD(0.02), loss=HungarianLoss())
+    optimizer = keras.optimizers.SGD(0.02)
+    if sys.argv[2] == "clipped":
+        members = [("", keras.optimizers.AdamW(1e-3))]
+        optimizer = MultiOptimizer(members, global_clipnorm=0.1, use_ema=True)
+    model.compile(optimizer, loss=HungarianLoss())
 dataset = tf.data.Dataset.from_tensor_slices((images, y_true)).batch(4)
 logs = model.fit(dataset, epochs=3, verbose=0, shuffle=False).history
 weights = [weight.ravel().tolist() for weight in model.get_weights()]
@@ -43,13 +48,14 @@ print(json.dumps({"logs": logs, "weights": weights}))
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="concerns tf.distribute"
 )
-def test_two_replicas_equal_one_device():
+@pytest.mark.parametrize("optimizer", ["plain", "clipped"])
+def test_two_replicas_equal_one_device(optimizer):
     # One strategy per process.
     answers = []
     for replicas in ("1", "2"):
         run = subprocess.run(
-            [sys.executable, "-c", PROGRAM, replicas],
-            cwd=pathlib.Path(__file__).parents[2],
+            [sys.executable, "-c", PROGRAM, replicas, optimizer],
+            cwd=pathlib.Path(__file__).parents[1],
             capture_output=True,
             text=True,
             timeout=600,
