@@ -256,3 +256,23 @@ def test_each_variable_has_one_optimizer_and_each_pattern_a_variable():
 def test_what_cannot_work_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         MultiOptimizer(**arguments)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"gradient_accumulation_steps": 2},
+        {"use_ema": True, "ema_overwrite_frequency": 5},
+    ],
+)
+def test_what_replicas_cannot_do_is_refused(options, monkeypatch):
+    place = "keras_vtr.optimizers.multi_optimizer.num_replicas"
+    monkeypatch.setattr(place, lambda: 2)
+    model = make_model()
+    optimizer = MultiOptimizer([("", SGD())], **options)
+    optimizer.build(model.trainable_variables)
+    grads = [keras.ops.ones_like(x) for x in model.trainable_variables]
+    if "gradient_accumulation_steps" in options:
+        grads = [0.5 * x for x in grads]
+    with pytest.raises(ValueError, match=r"do not work under `tf.distribute`"):
+        optimizer._clip_gradients(grads)
