@@ -24,7 +24,8 @@ class Checkpoint(keras.callbacks.Callback):
     in the data. It appears whole or not at all, with SHA-256 sums; the newest
     whole one is gone on from. With data in an order of their own
     (`keras_vtr.data.detection_dataset(first_batch=checkpoint.num_steps)`) the
-    final weights are, bit by bit, those of a run that was never killed.
+    final weights are, bit by bit, those of a run that was never killed, if the
+    device sums in one order (`tf.config.experimental.enable_op_determinism()`).
 
     SIGTERM, which schedulers send before they kill, saves after the step in
     progress (in validation: at its end) and exits with 0. A disk that is full

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 from keras_vtr.callbacks import DetectionPictures
+from keras_vtr.command_line.run_folder import legible
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.command_line.run_folder import scales
@@ -37,5 +38,7 @@ def run(run, folder, split):
         print(f"{name:5} {value:.3f}")
     output = pathlib.Path(run)
     (output / "evaluation.json").write_text(json.dumps(result, indent=1))
-    pictures = DetectionPictures(batches, output, class_names=data.class_names)
+    pictures = DetectionPictures(
+        batches, output, class_names=data.class_names, scale=legible(config)
+    )
     pictures.draw(model).save(output / "evaluation.png")

@@ -7,6 +7,7 @@ import sys
 import tensorflow as tf
 
 from keras_vtr.box_ops import decode_detections
+from keras_vtr.command_line.run_folder import LEGIBLE_SIDE
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.data import decode_image
@@ -42,6 +43,7 @@ def run(run, images, output, score_threshold):
             *(detections[key] for key in ("boxes", "labels", "scores")),
             class_names=model.class_names,
             score_threshold=score_threshold,
+            scale=max(1, LEGIBLE_SIDE // max(image.shape)),
         ).save(output / f"{len(found):06d}_{pathlib.Path(path).stem}.png")
         found[path] = [
             {

@@ -6,6 +6,7 @@ import keras
 import yaml
 
 CONFIG, MODEL = "config.yaml", "model.keras"
+LEGIBLE_SIDE = 256  # pixels
 
 
 def write_config(folder, config):
@@ -52,6 +53,11 @@ def read_config(folder):
 def scales(config):
     """What `keras_vtr.data.detection_dataset` takes, without cropping."""
     return {key: config[key] for key in ("short_sides", "longest_side")}
+
+
+def legible(config):
+    """How many times small images are enlarged, so that text can be read."""
+    return max(1, LEGIBLE_SIDE // config["longest_side"])
 
 
 def load_model(folder):

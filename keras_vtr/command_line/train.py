@@ -8,6 +8,7 @@ import functools
 import pathlib
 
 import keras
+import tensorflow as tf
 
 from keras_vtr.backbones import build_convolution_stem
 from keras_vtr.callbacks import Checkpoint
@@ -18,6 +19,7 @@ from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
 from keras_vtr.checkpoints import from_pretrained
 from keras_vtr.command_line.run_folder import MODEL
+from keras_vtr.command_line.run_folder import legible
 from keras_vtr.command_line.run_folder import scales
 from keras_vtr.command_line.run_folder import write_config
 from keras_vtr.data import batch_paths
@@ -56,6 +58,11 @@ def add_arguments(parser):
     add("--longest-side", type=int, default=LONGEST_SIDE, help="pixels")
     add("--no-flips", action="store_true", help="mirror no image")
     add("--save-every", type=int, default=1000, help="steps, and each epoch")
+    add(
+        "--deterministic",
+        action="store_true",
+        help="the same bits in every run, more slowly",
+    )
     add("--skip-broken", action="store_true", help="leave out what is broken")
 
 
@@ -74,6 +81,8 @@ def run(folder, output, **options):
     print(f"{checkpoint.num_steps} steps are done.")
     steps = max(1, len(train) // options["batch_size"])
     keras.utils.set_random_seed(options["seed"])
+    if options["deterministic"]:
+        tf.config.experimental.enable_op_determinism()
     detr = _build(train.class_names, **options)
     compile_detr(
         detr,
@@ -119,7 +128,9 @@ def _watch(train, seen, output, options):
         SkipNonFinite(images=images),
         CocoAveragePrecision(data=seen),
         keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
-        DetectionPictures(seen, output / "pictures", class_names=names),
+        DetectionPictures(
+            seen, output / "pictures", class_names=names, scale=legible(options)
+        ),
     ]
 
 
