@@ -69,10 +69,11 @@ class SkipNonFinite(keras.callbacks.Callback):
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
         self._in_a_row = 0
-        self._scale = self._dynamic_scale()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
+        # Not earlier: a later callback may restore it as training begins.
+        self._scale = self._dynamic_scale()
 
     def on_train_batch_end(self, batch, logs=None):
         scale = self._dynamic_scale()

@@ -105,6 +105,21 @@ def test_a_scale_of_mixed_precision_is_left_to_itself():
     assert float(scaler.dynamic_scale) == 2.0**9
 
 
+def test_a_scale_that_a_checkpoint_restores_is_no_skipped_step(tmp_path):
+    for poisoned, expected in (([4], 1), ([], 0)):
+        model = build()
+        inner = keras.optimizers.SGD(0.01)
+        model.compile(
+            keras.optimizers.LossScaleOptimizer(inner, initial_scale=2.0**10),
+            "mse",
+        )
+        guard, checkpoint = SkipNonFinite(), Checkpoint(tmp_path)
+        epochs = checkpoint.epoch + 1
+        fit(model, data(poisoned), guard, checkpoint, epochs=epochs)
+        assert guard.num_skipped == expected
+        assert float(model.optimizer.dynamic_scale) == 2.0**9
+
+
 def test_a_detector_survives_a_poisoned_batch(rng):
     backbone = keras.Sequential(
         [keras.Input(IMAGE_SHAPE), keras.layers.Conv2D(8, 4, 4)]
