@@ -48,6 +48,7 @@ def read_yolo(annotations, images, class_names, *, invalid="raise"):
         if path.stem not in known and path.name != "classes.txt":
             collector.drop(path.name, "has no picture", str(picture_folder))
     for picture in pictures:
+        collector.source = folder
         try:
             size = upright_shape(picture)
         except OSError:

@@ -85,6 +85,8 @@ def test_yolo_sizes_are_those_of_the_upright_picture(tmp_path):
     (tmp_path / "images" / "c.jpg").write_bytes(b"no picture")
     with pytest.raises(AnnotationError, match=r"is no picture.*c\.jpg"):
         read_yolo(*places)
+    with pytest.raises(AnnotationError, match="labels: images is no picture"):
+        read_yolo(*places)
     data = read_yolo(*places, invalid="drop")
     assert len(data) == 2 and data.dropped == {"is no picture": 1}
 
