@@ -35,6 +35,8 @@ def inspect_records(data, *, max_objects=100, read_images=True):
     >>> report = keras_vtr.data.inspect_records(data)
     ... # doctest: +SKIP
     """
+    if not data.records:
+        raise ValueError("`data` must hold at least one image.")
     labels = np.concatenate([x["labels"] for x in data.records])
     counts = np.bincount(labels, minlength=len(data.class_names))
     classes = dict(zip(data.class_names, counts.tolist(), strict=True))

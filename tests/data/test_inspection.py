@@ -44,6 +44,13 @@ def test_every_problem_is_named(tmp_path):
         assert part in problems, problems
 
 
+def test_an_empty_data_set_is_refused(tmp_path):
+    data = read_coco(*write(tmp_path, content()))
+    data.records = []
+    with pytest.raises(ValueError, match="at least one image"):
+        inspect_records(data)
+
+
 def test_a_folder_is_shown(tmp_path, capsys):
     _, images = write(tmp_path, content())
     images.rename(tmp_path / "data")
