@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+import tensorflow as tf
 import yaml
 
 from keras_vtr.callbacks import CheckpointError
@@ -38,6 +39,9 @@ def main(arguments=None):
         return COMMANDS[options.pop("command")].run(**options) or 0
     except (ValueError, OSError, CheckpointError, NonFiniteError) as error:
         print(f"keras-vtr: {error}", file=sys.stderr)
+        return 1
+    except tf.errors.OpError as error:  # such as a broken picture's
+        print(f"keras-vtr: {error.message.splitlines()[0]}", file=sys.stderr)
         return 1
 
 

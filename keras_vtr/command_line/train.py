@@ -48,7 +48,12 @@ def add_arguments(parser):
     add("--epochs", type=int, default=50, help="passes over the data")
     add("--batch-size", type=int, default=4, help="images a step")
     add("--learning-rate", type=float, default=1e-4, help="of all else")
-    add("--backbone-learning-rate", type=float, default=1e-5, help=" ")
+    add(
+        "--backbone-learning-rate",
+        type=float,
+        default=1e-5,
+        help="0 freezes it",
+    )
     add("--seed", type=int, default=0, help="of weights, order, augmentation")
     add("--num-queries", type=int, default=25, help="objects, for 'small'")
     sides = {"type": int, "help": "pixels, to choose from"}

@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,7 +92,9 @@ def stop_at(number, signal_number, run, output):
 
 
 @pytest.mark.slow
-def test_from_a_folder_to_a_savedmodel_with_a_kill_on_the_way(folder, tmp_path):
+def test_from_a_folder_to_a_savedmodel_with_a_kill_on_the_way(
+    folder, tmp_path, capsys
+):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(training(folder, whole), cwd=ROOT, check=True)
     run = training(folder, killed)
@@ -116,9 +119,20 @@ def test_from_a_folder_to_a_savedmodel_with_a_kill_on_the_way(folder, tmp_path):
     with Image.open(killed / "evaluation.png") as picture:
         assert picture.size == (4 * 256 + 12, 2 * 256 + 4)
     check_predict(folder, killed, tmp_path)
+    check_broken_picture(folder, killed, tmp_path, capsys)
     models = tmp_path / "models"
     assert main(["export", str(killed), str(models)]) == 0
     assert (models / "1" / "saved_model.pb").exists()
+
+
+def check_broken_picture(folder, run, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "broken")
+    (tmp_path / "broken" / "val" / "3.png").write_bytes(b"x")
+    capsys.readouterr()
+    arguments = ["evaluate", str(run), "--folder", str(tmp_path / "broken")]
+    assert main(arguments) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("keras-vtr: ") and "3.png can't be trained" in last
 
 
 def check_predict(folder, run, tmp_path):
