@@ -8,7 +8,6 @@ import functools
 import pathlib
 
 import keras
-import tensorflow as tf
 
 from keras_vtr.backbones import build_convolution_stem
 from keras_vtr.callbacks import Checkpoint
@@ -33,6 +32,7 @@ from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.models import build_detr
 from keras_vtr.training import compile_detr
+from keras_vtr.training import enable_determinism
 
 
 def add_arguments(parser):
@@ -87,7 +87,7 @@ def run(folder, output, **options):
     steps = max(1, len(train) // options["batch_size"])
     keras.utils.set_random_seed(options["seed"])
     if options["deterministic"]:
-        tf.config.experimental.enable_op_determinism()
+        enable_determinism()
     detr = _build(train.class_names, **options)
     compile_detr(
         detr,
