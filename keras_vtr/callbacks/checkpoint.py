@@ -5,12 +5,12 @@ import sys
 import threading
 import warnings
 
-import filelock
 import keras
 import numpy as np
 
 from keras_vtr.callbacks.checkpoint_files import CheckpointError
 from keras_vtr.callbacks.checkpoint_files import load_state
+from keras_vtr.callbacks.checkpoint_files import lock_folder
 from keras_vtr.callbacks.checkpoint_files import remove_old
 from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
 from keras_vtr.callbacks.checkpoint_files import write_checkpoint
@@ -25,7 +25,7 @@ class Checkpoint(keras.callbacks.Callback):
     whole one is gone on from. With data in an order of their own
     (`keras_vtr.data.detection_dataset(first_batch=checkpoint.num_steps)`) the
     final weights are, bit by bit, those of a run that was never killed, if the
-    device sums in one order (`tf.config.experimental.enable_op_determinism()`).
+    device sums in one order (`keras_vtr.training.enable_determinism()`).
 
     SIGTERM, which schedulers send before they kill, saves after the step in
     progress (in validation: at its end) and exits with 0. A disk that is full
@@ -43,6 +43,9 @@ class Checkpoint(keras.callbacks.Callback):
         monitor: A name in the logs, such as "val_AP", that tells the best. The
             callback that adds it must come before this one.
         mode: "max" or "min", which `monitor` is better.
+        num_workers: How many processes train this model together. All go on
+            from what worker 0 wrote, in a folder that all of them see.
+        worker: Which of them this is.
 
     Raises:
         ValueError: If an argument is out of its range, or, after the first
@@ -63,7 +66,15 @@ class Checkpoint(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder, *, every_steps=None, keep=3, monitor=None, mode="max"
+        self,
+        folder,
+        *,
+        every_steps=None,
+        keep=3,
+        monitor=None,
+        mode="max",
+        num_workers=1,
+        worker=0,
     ):
         super().__init__()
         if keep < 1 or mode not in ("max", "min"):
@@ -81,7 +92,12 @@ class Checkpoint(keras.callbacks.Callback):
         self.keep = keep
         self.monitor = monitor
         self.mode = mode
-        self._lock = self._claim()
+        self.writes = worker == 0
+        # What metrics have counted lies at each worker; no one can save it.
+        self._groups = ("model", "optimizer", "metrics")[
+            : 2 if num_workers > 1 else 3
+        ]
+        self._lock = lock_folder(self.folder) if self.writes else None
         self._path, self._manifest = self._newest()
         self._terminated = False
 
@@ -96,13 +112,13 @@ class Checkpoint(keras.callbacks.Callback):
         return self._manifest["epoch"]
 
     def on_train_begin(self, logs=None):
-        if not self._lock.is_locked:
-            self._lock = self._claim()
+        if self.writes and not self._lock.is_locked:
+            self._lock = lock_folder(self.folder)
         model = self.model
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         if self._path is not None:
-            load_state(self._path, model, ("model", "optimizer"))
+            load_state(self._path, model, self._groups[:2])
         model._initial_epoch = self.epoch  # as BackupAndRestore does
         self._skip = self._manifest["steps_in_epoch"]
         self._before = self.num_steps - self._skip
@@ -160,9 +176,11 @@ class Checkpoint(keras.callbacks.Callback):
             ) from self._failure
 
     def _save(self):
+        if not self.writes:
+            return
         try:
             self._path = write_checkpoint(
-                self.folder, self.model, self._manifest
+                self.folder, self.model, self._manifest, self._groups
             )
             self._failure = None
             remove_old(self.folder, self.keep, self.mode)
@@ -188,7 +206,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _skip_steps(self):
         """Runs through the steps of an epoch that were done before."""
-        load_state(self._path, self.model, ("metrics",))
+        load_state(self._path, self.model, self._groups[2:])
         self._train_function = self.model.train_function
         logs = self.model.get_metrics_result()
 
@@ -197,23 +215,9 @@ class Checkpoint(keras.callbacks.Callback):
 
         self.model.train_function = done
 
-    def _claim(self):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # One lock a process, so that a notebook can begin again.
-        lock = filelock.FileLock(
-            self.folder.resolve() / "lock", is_singleton=True
-        )
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise CheckpointError(
-                f"Another process has {self.folder}. Wait for it, or train in "
-                "another folder."
-            ) from None
-        return lock
-
     def _release(self):
-        self._lock.release(force=True)
+        if self._lock is not None:
+            self._lock.release(force=True)
         if self._old_handler is not None:
             signal.signal(signal.SIGTERM, self._old_handler)
 

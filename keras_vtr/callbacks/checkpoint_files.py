@@ -5,6 +5,7 @@ import json
 import re
 import warnings
 
+import filelock
 import keras
 import numpy as np
 from safetensors import SafetensorError
@@ -15,6 +16,7 @@ from keras_vtr.atomic_folder import remove_folder
 from keras_vtr.atomic_folder import write_folder
 from keras_vtr.version import __version__
 
+GROUPS = ("model", "optimizer", "metrics")
 STATE, MANIFEST, SUMS = "state.safetensors", "manifest.json", "SHA256SUMS"
 
 
@@ -22,7 +24,26 @@ class CheckpointError(Exception):
     """A checkpoint that can't be gone on from; says why."""
 
 
-def write_checkpoint(folder, model, manifest):
+def lock_folder(folder):
+    """Makes the folder and keeps other processes out of it.
+
+    Raises:
+        CheckpointError: If another process has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # One lock a process, so that a notebook can begin again.
+    lock = filelock.FileLock(folder.resolve() / "lock", is_singleton=True)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise CheckpointError(
+            f"Another process has {folder}. Wait for it, or train in another "
+            "folder."
+        ) from None
+    return lock
+
+
+def write_checkpoint(folder, model, manifest, groups=GROUPS):
     """Writes `folder/step-<number>`, unless this moment is there already.
 
     Args:
@@ -30,6 +51,7 @@ def write_checkpoint(folder, model, manifest):
         model: A compiled model whose optimizer is built.
         manifest: Dict with `"num_steps"`, `"epoch"`, `"steps_in_epoch"`, and
             `"value"`, what the run is judged by, or None.
+        groups: Which variables to write.
     """
     manifest = {
         **manifest,
@@ -42,7 +64,7 @@ def write_checkpoint(folder, model, manifest):
     def write(path):
         state = {
             key: np.array(keras.ops.convert_to_numpy(variable), order="C")
-            for key, variable in variables_of(model).items()
+            for key, variable in variables_of(model, groups).items()
         }
         try:
             save_file(state, path / STATE)
@@ -109,15 +131,14 @@ def remove_old(folder, keep, mode):
             remove_folder(path)
 
 
-def load_state(path, model, groups=("model", "optimizer", "metrics")):
+def load_state(path, model, groups=GROUPS):
     """Fills a model from a checkpoint, or changes nothing.
 
     Raises:
         CheckpointError: If the model has other variables.
     """
     state = load((path / STATE).read_bytes())
-    wanted = variables_of(model)
-    wanted = {k: v for k, v in wanted.items() if k.split("/")[0] in groups}
+    wanted = variables_of(model, groups)
     found = {k: v for k, v in state.items() if k.split("/")[0] in groups}
     shapes = {k: tuple(v.shape) for k, v in wanted.items()}
     others = {k: tuple(v.shape) for k, v in found.items()}
@@ -133,20 +154,20 @@ def load_state(path, model, groups=("model", "optimizer", "metrics")):
         variable.assign(found[key])
 
 
-def variables_of(model):
+def variables_of(model, groups):
     """All that a step of training reads and writes, by kind and number.
 
     Seeds of dropout are among a model's `variables`, averages and counted
     steps among the optimizer's. Whole paths are no names: Keras counts layers
     from the start of a process on.
     """
-    groups = {"model": model.variables, "metrics": model.metrics_variables}
+    variables = {"model": model.variables, "metrics": model.metrics_variables}
     if model.optimizer is not None:
-        groups["optimizer"] = model.optimizer.variables
+        variables["optimizer"] = model.optimizer.variables
     return {
         f"{group}/{i:05d}": variable
-        for group, variables in groups.items()
-        for i, variable in enumerate(variables)
+        for group in groups
+        for i, variable in enumerate(variables.get(group, ()))
     }
 
 

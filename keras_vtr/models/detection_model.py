@@ -1,3 +1,5 @@
+import contextlib
+
 import keras
 
 
@@ -76,6 +78,15 @@ class DetectionModel(keras.Model):
             self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Under `tf.distribute` Keras 3.15.1 takes a batch of the training,
+        # which nobody then learns from, and its mean over the replicas, which
+        # a mask has none of, to build what is built here already.
+        if self._distribute_strategy is not None and self.optimizer is not None:
+            with self._distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        self._post_build()
+
     @property
     def num_classes(self):
         """K, real classes only."""
@@ -117,6 +128,8 @@ class DetectionModel(keras.Model):
         # Through `vars`, because a built layer takes no new sub-objects.
         trackers = vars(self).get("_terms")
         if trackers is None:
-            trackers = [keras.metrics.Mean(name) for name in self.term_names]
+            strategy = getattr(self, "_distribute_strategy", None)
+            with strategy.scope() if strategy else contextlib.nullcontext():
+                trackers = [keras.metrics.Mean(x) for x in self.term_names]
             vars(self)["_terms"] = trackers
         return trackers
