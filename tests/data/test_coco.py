@@ -64,6 +64,16 @@ def test_ids_become_classes_and_boxes_corners(tmp_path):
     )
 
 
+def test_a_crowd_s_outline_may_be_run_lengths(tmp_path):
+    data = content()
+    outline = {"counts": [0, 1200, 2000], "size": [40, 80]}
+    (crowd,) = (x for x in data["annotations"] if x.get("iscrowd"))
+    crowd |= {"segmentation": outline, "area": 1200.0}
+    first = read_coco(*write(tmp_path, data)).records[0]
+    assert len(first["boxes"]) == 2 and len(first["crowd_boxes"]) == 1
+    np.testing.assert_array_equal(first["crowd_boxes"], [[0, 0, 60, 40]])
+
+
 def test_batches_are_padded_and_relative_to_each_image(tmp_path):
     dataset = read_coco(*write(tmp_path, content()))
     batches = detection_dataset(
