@@ -17,7 +17,7 @@ import keras_vtr
 SIDE = 64  # of write_scenes.py's pictures
 
 
-def parser(description):
+def parser(description, addresses=False):
     parser = argparse.ArgumentParser(description=description)
     add = parser.add_argument
     add("folder", type=pathlib.Path, help="train.json, train/, val.json, val/")
@@ -25,6 +25,9 @@ def parser(description):
     add("--epochs", type=int, default=10)
     add("--steps", type=int, default=250, help="in an epoch")
     add("--batch-size", type=int, default=16, help="of all workers together")
+    if addresses:
+        add("--workers", required=True, type=lambda x: x.split(","))
+        add("--worker", required=True, type=int, help="from 0")
     return parser
 
 

@@ -46,11 +46,7 @@ def train(arguments, workers, worker):
 
 
 def main():
-    parser = detector.parser(__doc__)
-    add = parser.add_argument
-    add("--workers", required=True, type=lambda x: x.split(","))
-    add("--worker", required=True, type=int)
-    arguments = parser.parse_args()
+    arguments = detector.parser(__doc__, addresses=True).parse_args()
     train(arguments, arguments.workers, arguments.worker)
 
 

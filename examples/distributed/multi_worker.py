@@ -39,11 +39,7 @@ def join(workers, worker):
 
 
 def main():
-    parser = detector.parser(__doc__)
-    add = parser.add_argument
-    add("--workers", required=True, type=lambda x: x.split(","))
-    add("--worker", required=True, type=int)
-    arguments = parser.parse_args()
+    arguments = detector.parser(__doc__, addresses=True).parse_args()
     strategy = join(arguments.workers, arguments.worker)
     place = {
         "num_workers": len(arguments.workers),

@@ -81,6 +81,11 @@ def augment(
     """Carion et al. 2020 (DETR), section 4: flip, scale, and every second
     time a random crop before it.
 
+    Not of Keras's layers (3.15.1): `RandomFlip` and `Resizing` do to boxes
+    what is done here, but draw from a state that a run would have to save,
+    and have one size; `RandomCrop` moves x by the offset of y, and y by that
+    of x (`tests/data/test_keras_layers.py`).
+
     Args:
         image: (height, width, C).
         boxes: (n, 4), absolute `xyxy` pixels.
