@@ -32,6 +32,7 @@ ARROWS = {
         "atomic_folder",
         "box_ops",
         "optimizers",
+        "replicas",
         "version",
         "visualization",
     },

@@ -1,5 +1,9 @@
+import functools
+
 import keras
 import numpy as np
+
+from keras_vtr.replicas import sum_over_replicas
 
 OWN_NAME = "skip_non_finite"
 
@@ -16,7 +20,9 @@ class SkipNonFinite(keras.callbacks.Callback):
     Here it changes nothing: the optimizer is wrapped, while `fit` runs, into
     Keras's `LossScaleOptimizer`, whose own rule this is, with a scale of 1. If
     it is one already (mixed precision in float16), it stays as it is, and what
-    its scale needs to settle is counted like the rest.
+    its scale needs to settle is counted like the rest. With `tf.distribute` a
+    step is skipped if any replica's gradients are not finite; Keras (3.15.1)
+    by itself looks at the first one's.
 
     Args:
         most: So many skipped steps in a row end the run.
@@ -61,9 +67,14 @@ class SkipNonFinite(keras.callbacks.Callback):
                 dynamic_growth_steps=2**31 - 1,
                 name=OWN_NAME,
             )
-            model.train_function = None  # made for the other one
         # Also one that an earlier `fit`, which raised, has left.
         self._is_own = model.optimizer.name == OWN_NAME
+        model.optimizer.check_finite = functools.partial(
+            _finite_everywhere,
+            type(model.optimizer).check_finite,
+            model.optimizer,
+        )
+        model.train_function = None  # made for the other one
 
     def on_train_begin(self, logs=None):
         if not self.model.optimizer.built:
@@ -99,9 +110,10 @@ class SkipNonFinite(keras.callbacks.Callback):
             )
 
     def on_train_end(self, logs=None):
+        del self.model.optimizer.check_finite
         if self._is_own:
             self.model.optimizer = self.model.optimizer.inner_optimizer
-            self.model.train_function = None
+        self.model.train_function = None
 
     def _dynamic_scale(self):
         scale = self.model.optimizer.dynamic_scale
@@ -131,3 +143,10 @@ class SkipNonFinite(keras.callbacks.Callback):
             step = self._epoch * self.params["steps"] + batch
             names = f" The images of this step: {list(self.images(step))}"
         raise NonFiniteError(f"{place}: {what}.{names}")
+
+
+def _finite_everywhere(check_finite, optimizer, gradients):
+    """Whether the gradients of all replicas are finite."""
+    finite = check_finite(optimizer, gradients)
+    broken = keras.ops.cast(keras.ops.logical_not(finite), "float32")
+    return keras.ops.equal(sum_over_replicas(broken), 0.0)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -152,3 +155,41 @@ def test_a_detector_survives_a_poisoned_batch(rng):
 def test_at_least_one_step_ends_it():
     with pytest.raises(ValueError, match="most=0"):
         SkipNonFinite(most=0)
+
+
+REPLICAS = """
+import keras, numpy as np
+import tensorflow as tf
+from keras_vtr.callbacks import SkipNonFinite
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for scaled in (False, True):
+    for row in (0, 3):  # of a batch: the first replica's, and the second's
+        with strategy.scope():
+            model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+            optimizer = keras.optimizers.SGD(0.1)
+            if scaled:
+                optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+            model.compile(optimizer, "mse")
+        x, y = np.ones((12, 2)), np.ones((12, 1))
+        y[4 + row] = np.nan
+        rows = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
+        guard = SkipNonFinite()
+        model.fit(rows, shuffle=False, verbose=0, callbacks=[guard])
+        assert guard.num_skipped == 1
+        assert all(np.isfinite(w).all() for w in model.get_weights())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="concerns tf.distribute"
+)
+def test_a_nan_on_any_replica_is_skipped_on_all():
+    command = [sys.executable, "-c", REPLICAS]  # one strategy per process
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-3000:]
