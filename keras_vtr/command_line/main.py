@@ -94,13 +94,31 @@ def _read(path, parser):
             f"Received: {unknown}"
         )
     for name, value in found.items():
-        kind = known[name].type or str
-        values = value if isinstance(value, list) else [value]
-        is_flag = known[name].nargs == 0
-        if isinstance(value, list) != (known[name].nargs in ("+", 2)) or any(
-            x is not None
-            and not isinstance(x, bool if is_flag else (kind, int))
-            for x in values
-        ):
+        if known[name].type is float and isinstance(value, str):
+            # YAML 1.1 takes 1e-4, without a point, for text.
+            value = found[name] = _number(value)
+        if not _fits(known[name], value):
             parser.error(f"{path}: {name}={value!r} is not of its type")
     return found
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _fits(action, value):
+    """Whether a value of a YAML file is what the option takes."""
+    is_list = isinstance(value, list)
+    if is_list != (action.nargs in ("+", 2)):
+        return False
+    if action.nargs == 0:  # a flag
+        return isinstance(value, bool)
+    # Python counts True among the integers.
+    kinds = {int: int, float: (int, float)}.get(action.type, str)
+    return all(
+        x is None or (isinstance(x, kinds) and not isinstance(x, bool))
+        for x in (value if is_list else [value])
+    )

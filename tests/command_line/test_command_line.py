@@ -173,6 +173,9 @@ def test_the_command_line_counts_more_than_the_file(folder, tmp_path):
         ("epochs: many", "epochs='many' is not of its type"),
         ("short_sides: 40", "short_sides=40 is not of its type"),
         ("no_flips: 1", "no_flips=1 is not of its type"),
+        ("epochs: true", "epochs=True is not of its type"),
+        ("model: 3", "model=3 is not of its type"),
+        ("learning_rate: fast", "learning_rate='fast' is not of its type"),
         ("[1, 2]", "must hold options by name"),
         ("{", "can't be read"),
     ],
@@ -203,3 +206,10 @@ def test_help_is_there(name, capsys):
         main([name, "--help"])
     assert stopped.value.code == 0
     assert "--config" in capsys.readouterr().out
+
+
+def test_a_learning_rate_in_a_file_is_written_as_on_the_command_line(tmp_path):
+    path = tmp_path / "options.yaml"
+    path.write_text("learning_rate: 1e-4\nepochs: 3")
+    options = parse(["train", "x", "--output", "y", "--config", str(path)])
+    assert (options["learning_rate"], options["epochs"]) == (1e-4, 3)
