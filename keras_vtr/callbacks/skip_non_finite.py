@@ -70,9 +70,7 @@ class SkipNonFinite(keras.callbacks.Callback):
         # Also one that an earlier `fit`, which raised, has left.
         self._is_own = model.optimizer.name == OWN_NAME
         model.optimizer.check_finite = functools.partial(
-            _finite_everywhere,
-            type(model.optimizer).check_finite,
-            model.optimizer,
+            _finite_everywhere, model.optimizer
         )
         model.train_function = None  # made for the other one
 
@@ -145,8 +143,8 @@ class SkipNonFinite(keras.callbacks.Callback):
         raise NonFiniteError(f"{place}: {what}.{names}")
 
 
-def _finite_everywhere(check_finite, optimizer, gradients):
+def _finite_everywhere(optimizer, gradients):
     """Whether the gradients of all replicas are finite."""
-    finite = check_finite(optimizer, gradients)
+    finite = type(optimizer).check_finite(optimizer, gradients)
     broken = keras.ops.cast(keras.ops.logical_not(finite), "float32")
     return keras.ops.equal(sum_over_replicas(broken), 0.0)
