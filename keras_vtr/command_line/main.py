@@ -116,9 +116,11 @@ def _fits(action, value):
         return False
     if action.nargs == 0:  # a flag
         return isinstance(value, bool)
+    if value is None:
+        return action.default is None
     # Python counts True among the integers.
     kinds = {int: int, float: (int, float)}.get(action.type, str)
     return all(
-        x is None or (isinstance(x, kinds) and not isinstance(x, bool))
+        isinstance(x, kinds) and not isinstance(x, bool)
         for x in (value if is_list else [value])
     )

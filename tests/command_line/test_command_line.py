@@ -174,6 +174,7 @@ def test_the_command_line_counts_more_than_the_file(folder, tmp_path):
         ("short_sides: 40", "short_sides=40 is not of its type"),
         ("no_flips: 1", "no_flips=1 is not of its type"),
         ("epochs: true", "epochs=True is not of its type"),
+        ("epochs:", "epochs=None is not of its type"),
         ("model: 3", "model=3 is not of its type"),
         ("learning_rate: fast", "learning_rate='fast' is not of its type"),
         ("[1, 2]", "must hold options by name"),
