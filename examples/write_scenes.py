@@ -4,7 +4,8 @@
 
 takes 10 seconds and leaves scenes/train.json with 4,000 pictures in
 scenes/train/, and scenes/val.json with 200 of other writers in scenes/val/:
-something to try `keras-vtr` on.
+something to try `keras-vtr` on. A digit that the picture's edge cuts off to
+four pixels or fewer is not annotated.
 """
 
 import argparse
