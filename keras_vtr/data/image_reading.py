@@ -39,14 +39,18 @@ class BrokenImages:
                 f"{path} can't be trained on: {reason}. Mend it or leave it "
                 "out of the annotations, or give broken='skip'."
             )
-        if path not in self.paths:
-            self.paths.add(path)
-            if len(self.paths) > self.most:
-                raise ValueError(
-                    f"{len(self.paths)} images can't be trained on, the last "
-                    f"one is {path}: {reason}. At most {self.most} may be "
-                    "skipped: look at the data, or raise `max_broken`."
-                )
+        is_new = path not in self.paths
+        self.paths.add(path)
+        if len(self.paths) > self.most:
+            # At each one from now on: what is read beside this one may know
+            # only paths that are reported already, and would look for a
+            # whole one forever.
+            raise ValueError(
+                f"{len(self.paths)} images can't be trained on, the last "
+                f"one is {path}: {reason}. At most {self.most} may be "
+                "skipped: look at the data, or raise `max_broken`."
+            )
+        if is_new:
             warnings.warn(
                 f"{path} is skipped, the {len(self.paths)}. broken image: "
                 f"{reason}",

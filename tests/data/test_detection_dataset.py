@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_vtr.data import batch_paths
 from keras_vtr.data import detection_dataset
 from keras_vtr.data import read_coco
+from keras_vtr.data.image_reading import BrokenImages
 from tests.data.test_coco import content
 from tests.data.test_coco import write
 
@@ -153,6 +154,18 @@ def test_broken_images_are_capped(data):
             taken(data, 3, broken="skip")
     with pytest.raises(ValueError, match="Received: 'ignore'"):
         taken(data, 1, broken="ignore")
+
+
+def test_beyond_the_cap_no_image_is_skipped_any_more():
+    # Several are read at once: one that raises must not leave the others
+    # looking among pictures that are all known to be broken.
+    paths = [b"0.png", b"1.png", b"2.png"]
+    broken = BrokenImages("skip", 100, {path.decode(): () for path in paths})
+    with pytest.warns(RuntimeWarning, match="is skipped"):
+        assert not any(broken.report(path) for path in paths[:2])
+    for path in (paths[2], *paths):
+        with pytest.raises(ValueError, match="At most 2 may be skipped"):
+            broken.report(path)
 
 
 def test_workers_must_share_a_batch_evenly(data):
