@@ -7,6 +7,7 @@ from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.attention_block import MultiHeadAttentionBlock
 from keras_vtr.layers.feed_forward import ACTIVATIONS
 from keras_vtr.layers.feed_forward import FeedForwardBlock
+from keras_vtr.layers.rematerialization import rematerialized
 
 
 class TransformerBase(keras.layers.Layer):
@@ -49,6 +50,13 @@ class TransformerBase(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), **self._block_config()}
+
+    def rematerialized_call(self, layer_call, *args, **kwargs):
+        """What `keras.RematScope` makes of `call`, if it lists this layer."""
+        mode = self._remat_mode
+        if mode.mode == "list_of_layers" and self.name in mode.layer_names:
+            return rematerialized(self, layer_call)
+        return layer_call
 
     def _block_config(self):
         return {
