@@ -8,6 +8,7 @@ import warnings
 import keras
 import numpy as np
 
+from keras_vtr.callbacks.checkpoint_files import STEP_GROUPS
 from keras_vtr.callbacks.checkpoint_files import CheckpointError
 from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.callbacks.checkpoint_files import lock_folder
@@ -94,9 +95,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.mode = mode
         self.writes = worker == 0
         # What metrics have counted lies at each worker; no one can save it.
-        self._groups = ("model", "optimizer", "metrics")[
-            : 2 if num_workers > 1 else 3
-        ]
+        self._metrics = ("metrics",) if num_workers == 1 else ()
         self._lock = lock_folder(self.folder) if self.writes else None
         self._path, self._manifest = self._newest()
         self._terminated = False
@@ -118,7 +117,7 @@ class Checkpoint(keras.callbacks.Callback):
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         if self._path is not None:
-            load_state(self._path, model, self._groups[:2])
+            load_state(self._path, model, STEP_GROUPS)
         model._initial_epoch = self.epoch  # as BackupAndRestore does
         self._skip = self._manifest["steps_in_epoch"]
         self._before = self.num_steps - self._skip
@@ -180,7 +179,10 @@ class Checkpoint(keras.callbacks.Callback):
             return
         try:
             self._path = write_checkpoint(
-                self.folder, self.model, self._manifest, self._groups
+                self.folder,
+                self.model,
+                self._manifest,
+                (*STEP_GROUPS, *self._metrics),
             )
             self._failure = None
             remove_old(self.folder, self.keep, self.mode)
@@ -206,7 +208,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _skip_steps(self):
         """Runs through the steps of an epoch that were done before."""
-        load_state(self._path, self.model, self._groups[2:])
+        load_state(self._path, self.model, self._metrics)
         self._train_function = self.model.train_function
         logs = self.model.get_metrics_result()
 

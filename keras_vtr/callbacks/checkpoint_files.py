@@ -16,7 +16,8 @@ from keras_vtr.atomic_folder import remove_folder
 from keras_vtr.atomic_folder import write_folder
 from keras_vtr.version import __version__
 
-GROUPS = ("model", "optimizer", "metrics")
+# Of variables. The scale is a `LossScaleOptimizer`'s around the optimizer.
+STEP_GROUPS = ("model", "optimizer", "scale")
 STATE, MANIFEST, SUMS = "state.safetensors", "manifest.json", "SHA256SUMS"
 
 
@@ -43,7 +44,7 @@ def lock_folder(folder):
     return lock
 
 
-def write_checkpoint(folder, model, manifest, groups=GROUPS):
+def write_checkpoint(folder, model, manifest, groups):
     """Writes `folder/step-<number>`, unless this moment is there already.
 
     Args:
@@ -51,7 +52,7 @@ def write_checkpoint(folder, model, manifest, groups=GROUPS):
         model: A compiled model whose optimizer is built.
         manifest: Dict with `"num_steps"`, `"epoch"`, `"steps_in_epoch"`, and
             `"value"`, what the run is judged by, or None.
-        groups: Which variables to write.
+        groups: Which variables to write, of `STEP_GROUPS` and "metrics".
     """
     manifest = {
         **manifest,
@@ -131,15 +132,21 @@ def remove_old(folder, keep, mode):
             remove_folder(path)
 
 
-def load_state(path, model, groups=GROUPS):
+def load_state(path, model, groups):
     """Fills a model from a checkpoint, or changes nothing.
+
+    A scale that one of them lacks is left out: `SkipNonFinite`, which brings
+    one, may come and go.
 
     Raises:
         CheckpointError: If the model has other variables.
     """
     state = load((path / STATE).read_bytes())
     wanted = variables_of(model, groups)
-    found = {k: v for k, v in state.items() if k.split("/")[0] in groups}
+    kinds = {*map(_group, wanted)}, {*map(_group, state)}
+    groups = [x for x in groups if x != "scale" or all(x in k for k in kinds)]
+    wanted = {k: v for k, v in wanted.items() if _group(k) in groups}
+    found = {k: v for k, v in state.items() if _group(k) in groups}
     shapes = {k: tuple(v.shape) for k, v in wanted.items()}
     others = {k: tuple(v.shape) for k, v in found.items()}
     if shapes != others:
@@ -163,12 +170,19 @@ def variables_of(model, groups):
     """
     variables = {"model": model.variables, "metrics": model.metrics_variables}
     if model.optimizer is not None:
-        variables["optimizer"] = model.optimizer.variables
+        every = model.optimizer.variables
+        inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        variables["optimizer"] = inner.variables
+        variables["scale"] = every[: len(every) - len(inner.variables)]
     return {
         f"{group}/{i:05d}": variable
         for group in groups
         for i, variable in enumerate(variables.get(group, ()))
     }
+
+
+def _group(key):
+    return key.split("/")[0]
 
 
 def _order(path):

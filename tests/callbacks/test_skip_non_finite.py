@@ -11,6 +11,7 @@ from keras_vtr.callbacks import SkipNonFinite
 from keras_vtr.losses import HungarianLoss
 from tests.callbacks.run import batches
 from tests.callbacks.run import build
+from tests.callbacks.run import train
 from tests.models.test_detection_model import IMAGE_SHAPE
 from tests.models.test_detection_model import batch
 from tests.models.test_detection_model import tiny_detr
@@ -131,6 +132,16 @@ def test_a_scale_that_a_checkpoint_restores_is_no_skipped_step(tmp_path):
         fit(model, data(poisoned), guard, checkpoint, epochs=epochs)
         assert guard.num_skipped == expected
         assert float(model.optimizer.dynamic_scale) == 2.0**9
+
+
+@pytest.mark.parametrize("guarded", [(False, True), (True, False)])
+def test_a_run_goes_on_with_it_or_without(guarded, tmp_path):
+    whole, _ = train(tmp_path / "whole", epochs=2)
+    for epochs, is_guarded in zip((1, 2), guarded, strict=True):
+        callbacks = [SkipNonFinite()] if is_guarded else []
+        model, _ = train(tmp_path / "run", epochs=epochs, callbacks=callbacks)
+    for a, b in zip(whole.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(np.array(a), np.array(b))
 
 
 def test_a_detector_survives_a_poisoned_batch(rng):
