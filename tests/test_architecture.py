@@ -50,6 +50,7 @@ ARROWS = {
         "data",
         "metrics",
         "models",
+        "optimizers",
         "serving",
         "training",
         "visualization",

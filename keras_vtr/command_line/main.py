@@ -118,6 +118,8 @@ def _fits(action, value):
         return isinstance(value, bool)
     if value is None:
         return action.default is None
+    if action.choices is not None:
+        return value in action.choices
     # Python counts True among the integers.
     kinds = {int: int, float: (int, float)}.get(action.type, str)
     return all(

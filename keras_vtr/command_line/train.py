@@ -31,8 +31,18 @@ from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.models import build_detr
+from keras_vtr.optimizers import averaged_weights
 from keras_vtr.training import compile_detr
 from keras_vtr.training import enable_determinism
+
+# Options that `compile_detr` takes.
+RECIPE = (
+    "epochs",
+    "learning_rate",
+    "backbone_learning_rate",
+    "use_ema",
+    "gradient_accumulation_steps",
+)
 
 
 def add_arguments(parser):
@@ -53,6 +63,18 @@ def add_arguments(parser):
         type=float,
         default=1e-5,
         help="0 freezes it",
+    )
+    add("--use-ema", action="store_true", help="keep and judge averages")
+    add(
+        "--gradient-accumulation-steps",
+        type=int,
+        help="steps whose gradients are gathered",
+    )
+    add(
+        "--precision",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        default="float32",
+        help="of what is computed; weights are float32",
     )
     add("--seed", type=int, default=0, help="of weights, order, augmentation")
     add("--num-queries", type=int, default=25, help="objects, for 'small'")
@@ -88,14 +110,9 @@ def run(folder, output, **options):
     keras.utils.set_random_seed(options["seed"])
     if options["deterministic"]:
         enable_determinism()
+    keras.config.set_dtype_policy(options["precision"])
     detr = _build(train.class_names, **options)
-    compile_detr(
-        detr,
-        steps,
-        epochs=options["epochs"],
-        learning_rate=options["learning_rate"],
-        backbone_learning_rate=options["backbone_learning_rate"],
-    )
+    compile_detr(detr, steps, **{name: options[name] for name in RECIPE})
     batches, seen = _batches(train, val, checkpoint.num_steps, options)
     num_queries = detr.output["logits"].shape[1]
     detr.fit(
@@ -144,9 +161,10 @@ def _keep_best(detr, output):
     path, manifest = best_checkpoint(checkpoints) or next(
         whole_checkpoints(checkpoints)
     )
-    load_state(path, detr, ("model",))
+    load_state(path, detr, ("model", "optimizer"))
     hidden = output / f"writing-{MODEL}"  # a name that ends in .keras
-    detr.save(hidden)
+    with averaged_weights(detr):
+        detr.save(hidden)
     hidden.rename(output / MODEL)
     print(f"{output / MODEL}: epoch {manifest['epoch']}")
 

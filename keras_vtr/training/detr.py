@@ -19,6 +19,8 @@ def compile_detr(
     backbone_learning_rate=1e-5,
     weight_decay=1e-4,
     clip_norm=0.1,
+    use_ema=False,
+    gradient_accumulation_steps=None,
     loss=None,
     **options,
 ):
@@ -43,6 +45,11 @@ def compile_detr(
         backbone_learning_rate: Of the backbone; 0 freezes it.
         weight_decay: For all weights, as much as the learning rate makes it.
         clip_norm: Largest norm of all gradients together.
+        use_ema: Whether moving averages of the weights are kept (momentum
+            0.99), for `keras_vtr.optimizers.averaged_weights`.
+        gradient_accumulation_steps: Optional number of steps whose gradients
+            are gathered before the weights change. `steps_per_epoch` counts
+            each of them.
         loss: Default: `keras_vtr.losses.HungarianLoss()`.
         **options: Of `keras.Model.compile`: `jit_compile`,
             `steps_per_execution`, ...
@@ -92,7 +99,13 @@ def compile_detr(
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
         [drop_epoch * steps_per_epoch], [1.0, 0.1]
     )
-    optimizer = MultiOptimizer(members, schedule, global_clipnorm=clip_norm)
+    optimizer = MultiOptimizer(
+        members,
+        schedule,
+        global_clipnorm=clip_norm,
+        use_ema=use_ema,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+    )
     loss = HungarianLoss() if loss is None else loss
     model.compile(optimizer, loss, **options)
     return model, schedule

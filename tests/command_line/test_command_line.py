@@ -13,9 +13,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from keras_vtr.callbacks.checkpoint_files import best_checkpoint
+from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.command_line.main import main
 from keras_vtr.command_line.main import parse
 from keras_vtr.data import digit_scenes
+from keras_vtr.optimizers import averaged_weights
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = {
@@ -125,6 +128,33 @@ def test_from_a_folder_to_a_savedmodel_with_a_kill_on_the_way(
     assert (models / "1" / "saved_model.pb").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_averages_are_what_is_judged_and_left(precision, folder, tmp_path):
+    run = tmp_path / "run"
+    command = training(folder, run)
+    command += ["--use-ema", "--gradient-accumulation-steps", "2"]
+    command += ["--precision", precision]
+    subprocess.run(command, cwd=ROOT, check=True)
+    # Keras 3.15.1 scales losses by the policy of the process, not the model's.
+    keras.config.set_dtype_policy(precision)
+    try:
+        model = keras.models.load_model(run / "model.keras")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.get_layer("encoder").dtype_policy.name == precision
+    left = model.get_weights()
+    with averaged_weights(model):
+        for a, b in zip(left, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    path, _ = best_checkpoint(run / "checkpoints")
+    load_state(path, model, ("model",))
+    pairs = zip(left, model.get_weights(), strict=True)
+    assert any((a != b).any() for a, b in pairs)
+    assert main(["evaluate", str(run)]) == 0
+    assert main(["export", str(run), str(tmp_path / "models")]) == 0
+
+
 def check_broken_picture(folder, run, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "broken")
     (tmp_path / "broken" / "val" / "3.png").write_bytes(b"x")
@@ -176,6 +206,7 @@ def test_the_command_line_counts_more_than_the_file(folder, tmp_path):
         ("epochs: true", "epochs=True is not of its type"),
         ("epochs:", "epochs=None is not of its type"),
         ("model: 3", "model=3 is not of its type"),
+        ("precision: float8", "precision='float8' is not of its type"),
         ("learning_rate: fast", "learning_rate='fast' is not of its type"),
         ("[1, 2]", "must hold options by name"),
         ("{", "can't be read"),

@@ -41,6 +41,25 @@ def test_the_backbone_has_its_own_learning_rate_and_frozen_stages():
     assert {name[:7] for name in slow} == {"stage_1", "stage_2", "stage_3"}
 
 
+def test_averages_and_gathered_gradients_are_the_optimizer_s():
+    options = {"use_ema": True, "gradient_accumulation_steps": 4}
+    detr, _ = compile_detr(tiny_detr(), 10, **options)
+    assert detr.optimizer.use_ema
+    assert detr.optimizer.gradient_accumulation_steps == 4
+
+
+def test_the_rate_falls_after_the_epoch_whatever_is_gathered(rng):
+    images, y_true = batch(rng, num_images=2)
+    model, _ = compile_detr(
+        tiny_detr(), 2, epochs=3, gradient_accumulation_steps=2
+    )
+    rates = []
+    for _ in range(6):
+        model.train_on_batch(images, y_true)
+        rates.append(float(model.optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [1, 1, 1, 1, 0.1, 0.1])
+
+
 @pytest.mark.slow
 def test_a_rate_of_zero_freezes_the_backbone(rng):
     detr, _ = compile_detr(tiny_detr(), 1, backbone_learning_rate=0.0)
