@@ -55,9 +55,8 @@ def main():
     # It is this worker's part already.
     dataset = strategy.distribute_datasets_from_function(lambda _: batches)
     detector.fit(training_model, dataset, arguments, checkpoint)
-    if (
-        arguments.worker == 0
-    ):  # outside of the scope: within it all would have to
+    # Outside of the scope: within it all would have to come along.
+    if arguments.worker == 0:
         detr.save(arguments.output / "model.keras")
 
 
