@@ -9,26 +9,31 @@ CONFIG, MODEL = "config.yaml", "model.keras"
 LEGIBLE_SIDE = 256  # pixels
 
 
-def write_config(folder, config):
-    """Writes the options of a run, or checks that they are those of before.
+def check_config(folder, config):
+    """Whether a run, if there is one already, has these options.
 
     Raises:
-        ValueError: If the run was begun with others.
+        ValueError: If it was begun with others.
     """
     path = pathlib.Path(folder) / CONFIG
-    if path.exists():
-        before = read_config(folder)
-        differing = [
-            f"{key}: {before.get(key)!r}, now {config.get(key)!r}"
-            for key in {**before, **config}
-            if before.get(key) != config.get(key)
-        ]
-        if differing:
-            raise ValueError(
-                f"{path} says that this run was begun with other options: "
-                f"{'; '.join(differing)}. Give those, or another --output."
-            )
+    if not path.exists():
         return
+    before = read_config(folder)
+    differing = [
+        f"{key}: {before.get(key)!r}, now {config.get(key)!r}"
+        for key in {**before, **config}
+        if before.get(key) != config.get(key)
+    ]
+    if differing:
+        raise ValueError(
+            f"{path} says that this run was begun with other options: "
+            f"{'; '.join(differing)}. Give those, or another --output."
+        )
+
+
+def write_config(folder, config):
+    """Writes the options of a run."""
+    path = pathlib.Path(folder) / CONFIG
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_suffix(".writing")
     hidden.write_text(yaml.safe_dump(config, sort_keys=False))

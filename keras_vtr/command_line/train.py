@@ -18,6 +18,7 @@ from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
 from keras_vtr.checkpoints import from_pretrained
 from keras_vtr.command_line.run_folder import MODEL
+from keras_vtr.command_line.run_folder import check_config
 from keras_vtr.command_line.run_folder import legible
 from keras_vtr.command_line.run_folder import scales
 from keras_vtr.command_line.run_folder import write_config
@@ -99,21 +100,22 @@ def run(folder, output, **options):
     train, val = _read(folder, invalid)
     print(f"Train: {train}\nValidation: {val}")
     config = {"folder": str(folder.resolve()), **options}
-    write_config(output, config)
+    check_config(output, config)
     checkpoint = Checkpoint(
         output / "checkpoints",
         every_steps=options["save_every"],
         monitor="val_AP",
     )
     print(f"{checkpoint.num_steps} steps are done.")
-    steps = max(1, len(train) // options["batch_size"])
     keras.utils.set_random_seed(options["seed"])
     if options["deterministic"]:
         enable_determinism()
     keras.config.set_dtype_policy(options["precision"])
+    batches, seen = _batches(train, val, checkpoint.num_steps, options)
+    steps = max(1, len(train) // options["batch_size"])
     detr = _build(train.class_names, **options)
     compile_detr(detr, steps, **{name: options[name] for name in RECIPE})
-    batches, seen = _batches(train, val, checkpoint.num_steps, options)
+    write_config(output, config)  # All options have been tried by now.
     num_queries = detr.output["logits"].shape[1]
     detr.fit(
         check_dataset(

@@ -189,6 +189,27 @@ def test_other_options_are_refused_before_anything_is_done(
     assert os.listdir(tmp_path) == ["config.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--epochs", "0"),
+        ("--batch-size", "0"),
+        ("--num-queries", "0"),
+        ("--save-every", "0"),
+        ("--learning-rate", "-1"),
+        ("--gradient-accumulation-steps", "1"),
+    ],
+)
+def test_a_run_does_not_begin_with_an_option_out_of_range(
+    option, value, folder, tmp_path, capsys
+):
+    arguments = ["train", str(folder), "--output", str(tmp_path)]
+    assert main([*arguments, option, value]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("keras-vtr: ") and f"={value}" in last
+    assert not (tmp_path / "config.yaml").exists()
+
+
 def test_the_command_line_counts_more_than_the_file(folder, tmp_path):
     arguments = training(folder, tmp_path)[3:]
     options = parse([*arguments, "--epochs", "7"])
