@@ -30,6 +30,11 @@ def work(name):
 
     import keras_vtr
 
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(2)
+        tf.config.threading.set_inter_op_parallelism_threads(2)
     scope = contextlib.nullcontext()
     if name == "rematerialized":
         blocks = [f"block_{i}" for i in range(12)]
