@@ -98,7 +98,11 @@ def _read(path, parser):
             # YAML 1.1 takes 1e-4, without a point, for text.
             value = found[name] = _number(value)
         if not _fits(known[name], value):
-            parser.error(f"{path}: {name}={value!r} is not of its type")
+            choices = known[name].choices
+            wanted = f"must be one of {choices}" if choices else None
+            parser.error(
+                f"{path}: {name}={value!r} {wanted or 'is not of its type'}"
+            )
     return found
 
 
