@@ -150,6 +150,14 @@ def test_one_word_per_concept(path):
     assert found <= FOREIGN_WORDS.get(path.name, set())
 
 
+def test_no_test_module_imports_another():
+    pattern = re.compile(r"^ *(from|import) tests\b.*\btest_", re.MULTILINE)
+    paths = sorted((ROOT / "tests").rglob("*.py"))
+    assert len(paths) > 50
+    for path in paths:
+        assert not pattern.search(path.read_text()), path
+
+
 def test_there_is_no_drawer_without_a_label():
     names = {path.stem for path in MODULES}
     assert not names & {"utils", "common", "helpers", "misc", "core"}

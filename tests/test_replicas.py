@@ -15,7 +15,7 @@ import keras, numpy as np
 import tensorflow as tf
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.optimizers import MultiOptimizer
-from tests.models.test_detection_model import batch, tiny_detr
+from tests.tiny_models import batch, tiny_detr
 
 replicas = int(sys.argv[1])
 cpu = tf.config.list_physical_devices("CPU")[0]

@@ -4,16 +4,16 @@ import pytest
 
 from keras_vtr.backbones import build_resnet
 from keras_vtr.backbones import fold_norms
-from tests.backbones.test_resnet import TINY
-from tests.backbones.test_resnet import randomize
 from tests.layer_checks import to_numpy
-from tests.models.test_detr import tiny_detr
+from tests.tiny_models import TINY_RESNET
+from tests.tiny_models import color_detr
+from tests.tiny_models import randomize_norms
 
 
 @pytest.mark.parametrize("dilation", [False, True])
 def test_folded_features_are_the_same(dilation, rng):
-    resnet = build_resnet((None, None, 3), **TINY, dilation=dilation)
-    randomize(resnet, rng)
+    resnet = build_resnet((None, None, 3), **TINY_RESNET, dilation=dilation)
+    randomize_norms(resnet, rng)
     folded = fold_norms(resnet)
     images = rng.normal(size=(2, 45, 61, 3)).astype("float32")
     for a, b in zip(resnet(images), folded(images), strict=True):
@@ -22,8 +22,10 @@ def test_folded_features_are_the_same(dilation, rng):
 
 
 def test_a_detector_is_folded_with_its_backbone(rng):
-    detr = tiny_detr(backbone=build_resnet((32, 48, 3), **TINY), masks=False)
-    randomize(detr.get_layer("resnet"), rng)
+    detr = color_detr(
+        backbone=build_resnet((32, 48, 3), **TINY_RESNET), masks=False
+    )
+    randomize_norms(detr.get_layer("resnet"), rng)
     before = detr.get_weights()
     folded = fold_norms(detr)
     images = rng.uniform(0, 255, size=(2, 32, 48, 3)).astype("float32")

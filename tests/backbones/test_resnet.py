@@ -6,19 +6,8 @@ from keras_vtr.backbones import build_resnet
 from keras_vtr.backbones.resnet import RESNET_50
 from keras_vtr.backbones.resnet import RESNET_101
 from tests.layer_checks import to_numpy
-
-TINY = {"num_blocks": (1, 1, 2, 2), "width": 8}
-
-
-def randomize(model, rng):
-    """Norms that aren't the identity, and residuals that stay small."""
-    for weight in model.weights:
-        if weight.path.endswith("moving_variance"):
-            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
-        elif weight.path.endswith("gamma"):
-            weight.assign(rng.uniform(0.3, 0.6, weight.shape))
-        elif weight.path.endswith(("beta", "moving_mean")):
-            weight.assign(rng.normal(0.0, 0.2, weight.shape))
+from tests.tiny_models import TINY_RESNET
+from tests.tiny_models import randomize_norms
 
 
 @pytest.mark.parametrize(
@@ -42,7 +31,7 @@ def test_torchvision_s_parameters(num_blocks, convolutions, channels):
 def test_each_stage_halves_the_map_and_doubles_its_features(
     sides, dilation, rng
 ):
-    resnet = build_resnet((None, None, 3), **TINY, dilation=dilation)
+    resnet = build_resnet((None, None, 3), **TINY_RESNET, dilation=dilation)
     images = rng.normal(size=(2, *sides, 3)).astype("float32")
     for i, feature_map in enumerate(resnet(images)):
         stride = 4 * 2 ** (2 if dilation and i == 3 else i)
@@ -51,9 +40,9 @@ def test_each_stage_halves_the_map_and_doubles_its_features(
 
 
 def test_dilation_changes_no_weight_and_sees_the_same_field(rng):
-    plain = build_resnet((None, None, 3), **TINY)
-    dilated = build_resnet((None, None, 3), **TINY, dilation=True)
-    randomize(plain, rng)
+    plain = build_resnet((None, None, 3), **TINY_RESNET)
+    dilated = build_resnet((None, None, 3), **TINY_RESNET, dilation=True)
+    randomize_norms(plain, rng)
     dilated.set_weights(plain.get_weights())
     images = rng.normal(size=(1, 128, 128, 3)).astype("float32")
     coarse = to_numpy(plain(images)[-1])
@@ -64,7 +53,7 @@ def test_dilation_changes_no_weight_and_sees_the_same_field(rng):
 
 @pytest.mark.parametrize("dilation", [False, True])
 def test_gradients_reach_every_kernel(dilation, rng):
-    resnet = build_resnet((32, 32, 3), **TINY, dilation=dilation)
+    resnet = build_resnet((32, 32, 3), **TINY_RESNET, dilation=dilation)
     last = keras.Model(resnet.input, resnet.output[-1])
     before = last.get_weights()
     last.compile(keras.optimizers.SGD(1.0), loss="mse")
@@ -81,9 +70,9 @@ def test_an_image_has_the_same_features_whatever_it_is_padded_to(
     sides, dilation, rng
 ):
     resnet = build_resnet(
-        (None, None, 3), **TINY, dilation=dilation, padding_mask=True
+        (None, None, 3), **TINY_RESNET, dilation=dilation, padding_mask=True
     )
-    randomize(resnet, rng)
+    randomize_norms(resnet, rng)
     image = rng.normal(size=(1, *sides, 3)).astype("float32")
     alone = resnet(
         {"images": image, "padding_mask": np.ones((1, *sides), bool)}

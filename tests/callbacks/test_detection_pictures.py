@@ -8,9 +8,9 @@ from keras_vtr.data import digit_scenes
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.optimizers import averaged_weights
-from tests.models.test_detection_model import IMAGE_SHAPE
-from tests.models.test_detection_model import batch
-from tests.models.test_detection_model import tiny_detr
+from tests.tiny_models import IMAGE_SHAPE
+from tests.tiny_models import batch
+from tests.tiny_models import tiny_detr
 
 
 def compiled(**options):

@@ -12,9 +12,9 @@ from keras_vtr.losses import HungarianLoss
 from tests.callbacks.run import batches
 from tests.callbacks.run import build
 from tests.callbacks.run import train
-from tests.models.test_detection_model import IMAGE_SHAPE
-from tests.models.test_detection_model import batch
-from tests.models.test_detection_model import tiny_detr
+from tests.tiny_models import IMAGE_SHAPE
+from tests.tiny_models import batch
+from tests.tiny_models import tiny_detr
 
 fits_twice = pytest.mark.skipif(
     keras.backend.backend() == "jax",

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from keras_vtr.checkpoints import from_pretrained
-from tests.checkpoints.test_hugging_face import save
-from tests.checkpoints.test_hugging_face import save_as_version_5
+from tests.checkpoints.hugging_face_folders import save
+from tests.checkpoints.hugging_face_folders import save_as_version_5
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

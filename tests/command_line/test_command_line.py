@@ -17,58 +17,10 @@ from keras_vtr.callbacks.checkpoint_files import best_checkpoint
 from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.command_line.main import main
 from keras_vtr.command_line.main import parse
-from keras_vtr.data import digit_scenes
 from keras_vtr.optimizers import averaged_weights
+from tests.digit_folder import SMALL
 
 ROOT = pathlib.Path(__file__).parents[2]
-SMALL = {
-    "batch_size": 4,
-    "epochs": 2,
-    "learning_rate": 0.001,
-    "backbone_learning_rate": 0.001,
-    "num_queries": 10,
-    "short_sides": [48, 64],
-    "longest_side": 64,
-    "crop_short_sides": [64],
-    "crop_range": [48, 64],
-    "no_flips": True,
-    "save_every": 2,
-    # Else threads sum the gradients of convolutions in any order.
-    "deterministic": True,
-}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Digit scenes in COCO's format, and the options in a file."""
-    folder = tmp_path_factory.mktemp("data")
-    for split, number in (("train", 24), ("val", 8)):
-        (folder / split).mkdir()
-        rows = {"images": [], "annotations": []}
-        scenes = digit_scenes("held_out", batch_size=1, num_scenes=number)
-        for i, (images, y_true) in enumerate(scenes.as_numpy_iterator()):
-            picture = keras.utils.array_to_img(images[0], scale=False)
-            picture.save(folder / split / f"{i}.png")
-            rows["images"].append(
-                {"id": i, "file_name": f"{i}.png", "width": 64, "height": 64}
-            )
-            for box, label in zip(
-                y_true["boxes"][0], y_true["labels"][0], strict=True
-            ):
-                if label >= 0:
-                    x, y, w, h = 64 * (box - [*box[2:] / 2, 0, 0])
-                    rows["annotations"].append(
-                        {
-                            "id": len(rows["annotations"]),
-                            "image_id": i,
-                            "category_id": int(label),
-                            "bbox": [float(side) for side in (x, y, w, h)],
-                        }
-                    )
-        rows["categories"] = [{"id": i, "name": f"a {i}"} for i in range(10)]
-        (folder / f"{split}.json").write_text(json.dumps(rows))
-    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
-    return folder
 
 
 def command(*arguments):

@@ -8,17 +8,9 @@ from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.augmentation import crop
 from keras_vtr.data.augmentation import flip
 from keras_vtr.data.augmentation import resize
-
-# Each true box is a bright rectangle, so that pixels tell where it is.
-BOXES = tf.constant([[40.0, 30, 90, 80], [120, 50, 190, 130]])
-LABELS = tf.constant([3, 5])
-
-
-def scene(height=160, width=240):
-    image = np.zeros((height, width, 3), "float32")
-    for channel, (x0, y0, x1, y1) in enumerate(BOXES.numpy().astype(int)):
-        image[y0:y1, x0:x1, channel] = 255
-    return tf.constant(image)
+from tests.data.bright_boxes import BOXES
+from tests.data.bright_boxes import LABELS
+from tests.data.bright_boxes import scene
 
 
 def where_bright(image, channel):

@@ -1,5 +1,4 @@
 import itertools
-import json
 
 import keras
 import numpy as np
@@ -11,42 +10,9 @@ from keras_vtr.data import check_dataset
 from keras_vtr.data import check_inputs
 from keras_vtr.data import detection_dataset
 from keras_vtr.data import read_coco
-
-SIZES = ((40, 60), (60, 40), (30, 30))  # height, width
-
-
-def content():
-    boxes = {0: [[5, 5, 20, 10], [30, 10, 20, 20]], 1: [[0, 0, 40, 60]], 2: []}
-    rows = [
-        {"id": 10 * i + j, "image_id": i, "category_id": 90 - i, "bbox": box}
-        for i, of_image in boxes.items()
-        for j, box in enumerate(of_image)
-    ]
-    rows.append({**rows[0], "id": 99, "iscrowd": 1, "bbox": [0, 0, 60, 40]})
-    return {
-        "images": [
-            {"id": i, "file_name": f"{i}.png", "height": h, "width": w}
-            for i, (h, w) in enumerate(SIZES)
-        ],
-        "annotations": rows,
-        "categories": [
-            {"id": 90, "name": "toothbrush"},
-            {"id": 1, "name": "person"},
-            {"id": 89, "name": "drier"},
-        ],
-    }
-
-
-def write(folder, data):
-    (folder / "images").mkdir(exist_ok=True)
-    for i, (height, width) in enumerate(SIZES):
-        pixels = np.full((height, width, 3), 50 * (i + 1), "float32")
-        picture = keras.utils.array_to_img(pixels, scale=False)
-        picture.save(folder / "images" / f"{i}.png")
-    (folder / "data.json").write_text(
-        data if isinstance(data, str) else json.dumps(data)
-    )
-    return folder / "data.json", folder / "images"
+from tests.annotation_files import broken
+from tests.annotation_files import content
+from tests.annotation_files import write
 
 
 def test_ids_become_classes_and_boxes_corners(tmp_path):
@@ -117,14 +83,6 @@ def test_training_is_the_same_for_the_same_seed_and_differs_by_pass(tmp_path):
 
 def differ(pairs):
     return any(not np.array_equal(a, b) for a, b in pairs)
-
-
-def broken(**change):
-    data = content()
-    for place, value in change.items():
-        key, row, field = place.split("__")
-        data[key][int(row)][field] = value
-    return data
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from keras_vtr.data import batch_paths
 from keras_vtr.data import detection_dataset
 from keras_vtr.data import read_coco
 from keras_vtr.data.image_reading import BrokenImages
-from tests.data.test_coco import content
-from tests.data.test_coco import write
+from tests.annotation_files import content
+from tests.annotation_files import write
 
 OPTIONS = {
     "short_sides": (20, 24, 28),

@@ -7,9 +7,9 @@ from PIL import Image
 from keras_vtr.data import inspect_records
 from keras_vtr.data import read_coco
 from keras_vtr.data.inspect import main
-from tests.data.test_coco import broken
-from tests.data.test_coco import content
-from tests.data.test_coco import write
+from tests.annotation_files import broken
+from tests.annotation_files import content
+from tests.annotation_files import write
 
 
 def test_classes_and_sizes_are_counted(tmp_path):

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from keras_vtr.data.augmentation import flip
 from keras_vtr.data.augmentation import resize
-from tests.data.test_augmentation import BOXES
-from tests.data.test_augmentation import LABELS
-from tests.data.test_augmentation import scene
+from tests.data.bright_boxes import BOXES
+from tests.data.bright_boxes import LABELS
+from tests.data.bright_boxes import scene
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="concerns tf.data"

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import keras_vtr
-from tests.command_line.test_command_line import folder  # noqa: F401
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAMS = ROOT / "examples" / "distributed"
@@ -28,7 +27,7 @@ pytestmark = [
 ]
 
 
-def start(program, folder, output, *options):  # noqa: F811
+def start(program, folder, output, *options):
     command = [sys.executable, PROGRAMS / f"{program}.py", folder]
     command += ["--output", output, "--steps", STEPS, "--epochs", EPOCHS]
     command += ["--batch-size", 4, *options]
@@ -71,7 +70,7 @@ def assert_equal(one, other):
         np.testing.assert_allclose(a, b, atol=5e-6)
 
 
-def test_devices_and_workers_of_tensorflow_equal_one(folder, tmp_path):  # noqa: F811
+def test_devices_and_workers_of_tensorflow_equal_one(folder, tmp_path):
     one, two, both = (tmp_path / x for x in ("one", "two", "both"))
     alone = end(start("mirrored", folder, one, "--devices", 1))
     (losses,) = alone
@@ -82,7 +81,7 @@ def test_devices_and_workers_of_tensorflow_equal_one(folder, tmp_path):  # noqa:
     assert_equal(one, both)
 
 
-def test_workers_of_jax_equal_one_and_are_started_by_ray(folder, tmp_path):  # noqa: F811
+def test_workers_of_jax_equal_one_and_are_started_by_ray(folder, tmp_path):
     pytest.importorskip("ray")
     one, two, ray = (tmp_path / x for x in ("one", "two", "ray"))
     (losses,) = end(*workers("jax_workers", folder, one, number=1))
@@ -93,7 +92,7 @@ def test_workers_of_jax_equal_one_and_are_started_by_ray(folder, tmp_path):  # n
 
 
 @pytest.mark.parametrize("program", ["multi_worker", "jax_workers"])
-def test_killed_workers_go_on(program, folder, tmp_path):  # noqa: F811
+def test_killed_workers_go_on(program, folder, tmp_path):
     output = tmp_path / "run"
     killed = workers(program, folder, output)
     wanted = output / f"step-{STEPS:09d}-end"

@@ -8,8 +8,8 @@ import pytest
 from keras_vtr.layers import TransformerDecoder
 from keras_vtr.layers import TransformerEncoder
 from keras_vtr.losses import HungarianLoss
-from tests.models.test_detection_model import batch
-from tests.models.test_detection_model import tiny_detr
+from tests.tiny_models import batch
+from tests.tiny_models import tiny_detr
 
 BLOCKS = ["block_0", "block_1"]
 DROPPED = {"dropout": 0.3, "attention_dropout": 0.3, "stochastic_depth": 0.3}

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import optimize
 
-from tests.test_box_ops import restate
+from tests.numpy_boxes import restate
 
 
 def corners(box):

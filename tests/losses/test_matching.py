@@ -7,7 +7,7 @@ from scipy import optimize
 
 from keras_vtr.losses.matching import assign
 from keras_vtr.losses.matching import pairwise_cost
-from tests.test_box_ops import restate
+from tests.numpy_boxes import restate
 
 COMPILED = pytest.mark.parametrize("compiled", [False, True])
 

@@ -4,9 +4,9 @@ import pytest
 
 from keras_vtr.data import digit_scenes
 from keras_vtr.metrics import CocoAveragePrecision
-from tests.models.test_detection_model import batch
-from tests.models.test_detection_model import compiled
-from tests.models.test_detection_model import tiny_detr
+from tests.tiny_models import batch
+from tests.tiny_models import compiled
+from tests.tiny_models import tiny_detr
 
 SIDE = 200
 

@@ -5,8 +5,8 @@ import pytest
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.models import add_denoising
 from tests.layer_checks import to_numpy
-from tests.models.test_detection_model import batch
-from tests.models.test_detection_model import tiny_detr
+from tests.tiny_models import batch
+from tests.tiny_models import tiny_detr
 
 
 def pair(**change):

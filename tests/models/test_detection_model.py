@@ -2,13 +2,14 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vtr.backbones import build_convolution_stem
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.models import DetectionModel
-from keras_vtr.models import build_detr
 from tests.layer_checks import to_numpy
+from tests.tiny_models import IMAGE_SHAPE
+from tests.tiny_models import batch
+from tests.tiny_models import compiled
+from tests.tiny_models import tiny_detr
 
-IMAGE_SHAPE = (16, 16, 1)
 TERMS = (
     "label_loss",
     "box_loss",
@@ -16,41 +17,6 @@ TERMS = (
     "class_error",
     "cardinality_error",
 )
-
-
-def tiny_detr(**change):
-    config = {
-        "num_classes": 3,
-        "image_shape": IMAGE_SHAPE,
-        "num_queries": 4,
-        "hidden_dim": 8,
-        "num_heads": 2,
-        "mlp_dim": 8,
-        "num_encoder_layers": 1,
-        "num_decoder_layers": 2,
-        "dropout": 0.0,
-        "pixel_mean": 0.0,
-        "pixel_deviation": 255.0,
-    }
-    config |= change
-    if "backbone" not in config:
-        config["backbone"] = build_convolution_stem(config["image_shape"])
-    return build_detr(**config)
-
-
-def batch(rng, num_images=4):
-    images = rng.uniform(0, 255, size=(num_images, *IMAGE_SHAPE))
-    y_true = {
-        "labels": rng.integers(-1, 3, size=(num_images, 2)).astype("int32"),
-        "boxes": rng.uniform(0.3, 0.6, size=(num_images, 2, 4)),
-    }
-    y_true["boxes"] = y_true["boxes"].astype("float32")
-    return images.astype("float32"), y_true
-
-
-def compiled(model, **options):
-    model.compile(keras.optimizers.AdamW(1e-2), loss=HungarianLoss(), **options)
-    return model
 
 
 def test_fit_shows_the_terms_of_the_last_layer(rng):

@@ -7,31 +7,12 @@ from keras_vtr.backbones import build_resnet
 from keras_vtr.models import DetectionModel
 from keras_vtr.models import build_detr
 from tests.layer_checks import to_numpy
-
-TINY = {
-    "image_shape": (32, 48, 3),
-    "num_queries": 5,
-    "hidden_dim": 12,
-    "num_heads": 3,
-    "mlp_dim": 16,
-    "num_encoder_layers": 1,
-    "num_decoder_layers": 3,
-}
-
-
-def tiny_detr(**change):
-    config = {"num_classes": 7, **TINY, **change}
-    if "backbone" not in config:
-        config["backbone"] = build_convolution_stem(config["image_shape"])
-    return build_detr(**config)
-
-
-def pixels(rng, *shape):
-    return rng.uniform(0, 255, size=shape).astype("float32")
+from tests.tiny_models import color_detr
+from tests.tiny_models import pixels
 
 
 def test_outputs_have_their_documented_names_shapes_and_types(rng):
-    detr = tiny_detr()
+    detr = color_detr()
     assert isinstance(detr, DetectionModel)
     outputs = detr(pixels(rng, 2, 32, 48, 3))
     shapes = {key: tuple(value.shape) for key, value in outputs.items()}
@@ -49,19 +30,19 @@ def test_outputs_have_their_documented_names_shapes_and_types(rng):
     "change", [{"auxiliary_outputs": False}, {"num_decoder_layers": 1}]
 )
 def test_auxiliary_outputs_can_be_left_out(change):
-    detr = tiny_detr(**change)
+    detr = color_detr(**change)
     assert sorted(detr.output) == ["boxes", "logits"]
 
 
 def test_images_of_any_size(rng):
-    detr = tiny_detr(image_shape=(None, None, 3))
+    detr = color_detr(image_shape=(None, None, 3))
     for height, width in ((32, 48), (40, 24)):
         outputs = detr(pixels(rng, 1, height, width, 3))
         assert tuple(outputs["logits"].shape) == (1, 5, 8)
 
 
 def test_a_batch_of_two_equals_two_batches_of_one(rng):
-    detr = tiny_detr()
+    detr = color_detr()
     images = pixels(rng, 2, 32, 48, 3)
     together = detr(images)
     for i in range(2):
@@ -77,7 +58,7 @@ def test_heads_answer_in_float32_under_every_policy(rng, policy):
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy(policy)
-        detr = tiny_detr()
+        detr = color_detr()
     finally:
         keras.config.set_dtype_policy(before)
     outputs = detr(pixels(rng, 2, 32, 48, 3))
@@ -88,7 +69,7 @@ def test_heads_answer_in_float32_under_every_policy(rng, policy):
 
 
 def test_pixels_are_normalized_in_the_first_layer(rng):
-    detr = tiny_detr()
+    detr = color_detr()
     first = keras.Model(detr.input, detr.get_layer("normalize_pixels").output)
     images = pixels(rng, 2, 32, 48, 3)
     expected = (images - [123.675, 116.28, 103.53]) / [58.395, 57.12, 57.375]
@@ -96,7 +77,7 @@ def test_pixels_are_normalized_in_the_first_layer(rng):
 
 
 def test_one_number_serves_all_channels(rng):
-    detr = tiny_detr(pixel_mean=127.5, pixel_deviation=127.5)
+    detr = color_detr(pixel_mean=127.5, pixel_deviation=127.5)
     first = keras.Model(detr.input, detr.get_layer("normalize_pixels").output)
     images = np.full((1, 32, 48, 3), 255.0, "float32")
     np.testing.assert_allclose(to_numpy(first(images)), 1.0, atol=1e-6)
@@ -105,7 +86,7 @@ def test_one_number_serves_all_channels(rng):
 def test_any_feature_extractor_serves_as_backbone(rng):
     images = keras.Input((32, 48, 1))
     backbone = keras.Model(images, keras.layers.Conv2D(9, 8, 8)(images))
-    detr = tiny_detr(
+    detr = color_detr(
         image_shape=(32, 48, 1),
         backbone=backbone,
         pixel_mean=0.0,
@@ -116,7 +97,7 @@ def test_any_feature_extractor_serves_as_backbone(rng):
 
 
 def test_a_stage_can_be_cut_out_and_wired_anew(rng):
-    detr = tiny_detr()
+    detr = color_detr()
     memory = keras.Model(detr.input, detr.get_layer("encoder").output)
     assert tuple(memory(pixels(rng, 2, 32, 48, 3)).shape) == (2, 24, 12)
 
@@ -163,18 +144,18 @@ def test_the_paper_s_transformer_has_its_parameters():
 def test_arguments_that_cannot_work_are_refused(change, message):
     stem = build_convolution_stem((32, 48, 3))
     with pytest.raises(ValueError, match=message):
-        tiny_detr(**{**change, "backbone": stem})
+        color_detr(**{**change, "backbone": stem})
 
 
 def test_a_backbone_without_a_feature_map_is_refused():
     images = keras.Input((32, 48, 3))
     pooled = keras.Model(images, keras.layers.GlobalAveragePooling2D()(images))
     with pytest.raises(ValueError, match=r"to one feature map \(B, height"):
-        tiny_detr(backbone=pooled)
+        color_detr(backbone=pooled)
 
 
 def test_images_of_the_wrong_rank_are_refused():
-    detr = tiny_detr()
+    detr = color_detr()
     with pytest.raises(ValueError, match=r"expected shape=\(None, 32, 48, 3\)"):
         detr(np.ones((32, 48, 3), "float32"))
 
@@ -207,7 +188,7 @@ def resnet(padding, dilation=False):
 def test_an_image_has_the_same_detections_whatever_it_is_padded_to(
     dilation, masks, rng
 ):
-    detr = tiny_detr(
+    detr = color_detr(
         image_shape=(None, None, 3),
         backbone=resnet("exact", dilation),
         padding="exact",
@@ -227,7 +208,7 @@ def test_an_image_has_the_same_detections_whatever_it_is_padded_to(
 
 
 def test_published_padding_is_zero_and_hidden_from_attention(rng):
-    detr = tiny_detr(
+    detr = color_detr(
         image_shape=(None, None, 3),
         backbone=resnet("published"),
         padding="published",
@@ -250,7 +231,7 @@ def randomize(model, rng):
 
 
 def test_fully_padded_images_give_finite_outputs(rng):
-    detr = tiny_detr(
+    detr = color_detr(
         image_shape=(None, None, 3), backbone=resnet("exact"), padding="exact"
     )
     _, together = padded(rng)
@@ -270,7 +251,7 @@ def test_fully_padded_images_give_finite_outputs(rng):
 )
 def test_padding_and_backbone_must_fit(padding, backbone, message):
     with pytest.raises(ValueError, match=message):
-        tiny_detr(
+        color_detr(
             image_shape=(None, None, 3),
             backbone=resnet(backbone),
             padding=padding,
@@ -279,7 +260,7 @@ def test_padding_and_backbone_must_fit(padding, backbone, message):
 
 @pytest.mark.parametrize("padding", ["exact", "published"])
 def test_a_padding_mask_of_another_size_is_refused(padding, rng):
-    detr = tiny_detr(
+    detr = color_detr(
         image_shape=(None, None, 3), backbone=resnet(padding), padding=padding
     )
     _, together = padded(rng)
@@ -290,11 +271,11 @@ def test_a_padding_mask_of_another_size_is_refused(padding, rng):
 
 def test_an_unknown_backbone_is_refused():
     with pytest.raises(ValueError, match="Received: backbone='resnet18'"):
-        tiny_detr(backbone="resnet18")
+        color_detr(backbone="resnet18")
 
 
 def test_the_mask_head_draws_as_fine_as_the_finest_map(rng):
-    detr = tiny_detr(
+    detr = color_detr(
         image_shape=(None, None, 3),
         backbone=resnet(None),
         hidden_dim=16,
@@ -307,10 +288,10 @@ def test_the_mask_head_draws_as_fine_as_the_finest_map(rng):
 
 def test_class_names_are_saved_with_the_model(tmp_path):
     names = ("cat", None, "dog", "a", "b", "c", "d")
-    detr = tiny_detr(class_names=list(names))
+    detr = color_detr(class_names=list(names))
     assert detr.class_names == names
     detr.save(tmp_path / "detr.keras")
     assert keras.models.load_model(tmp_path / "detr.keras").class_names == names
-    assert tiny_detr().class_names is None
+    assert color_detr().class_names is None
     with pytest.raises(ValueError, match="each of the 7 classes"):
-        tiny_detr(class_names=["cat"])
+        color_detr(class_names=["cat"])

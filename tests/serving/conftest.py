@@ -1,12 +1,15 @@
+import pathlib
+
 import keras
 import pytest
 import tensorflow as tf
 
 from keras_vtr.serving import export_detector
-from tests.models.test_detection_model import tiny_detr
+from tests.tiny_models import tiny_detr
 
 NAMES = ("one", "two, really", None)
 SIZE = (24, 32)
+SERVE = pathlib.Path(__file__).parents[2] / "examples" / "serve"
 
 
 @pytest.fixture(scope="session")

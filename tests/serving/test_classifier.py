@@ -3,41 +3,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vtr.models import build_vit
 from keras_vtr.serving import export_classifier
 from keras_vtr.serving import export_features
 from tests.data import pictures
 from tests.layer_checks import to_numpy
-
-SHAPE = (24, 32, 3)
-
-
-def tiny_vit(num_classes=3, **options):
-    return build_vit(
-        num_classes,
-        size="tiny",
-        patch_size=8,
-        num_layers=1,
-        hidden_dim=12,
-        mlp_dim=16,
-        **{"image_shape": SHAPE, **options},
-    )
+from tests.tiny_models import randomize
+from tests.tiny_models import tiny_vit
 
 
 def free_vit(num_classes=3):
     return tiny_vit(num_classes, image_shape=(None, None, 3), position="sine")
 
 
-def randomized(model):
-    """A head of zeros would hide every error."""
-    for weight in model.trainable_weights:
-        weight.assign(keras.random.normal(weight.shape, stddev=0.3))
-    return model
-
-
 @pytest.mark.slow
 def test_a_classifier_answers_with_the_best_labels(tmp_path):
-    model = randomized(tiny_vit())
+    model = randomize(tiny_vit())
     path = export_classifier(
         model,
         tmp_path / "vit",
@@ -67,7 +47,7 @@ def test_a_classifier_answers_with_the_best_labels(tmp_path):
 
 @pytest.mark.slow
 def test_features_are_what_the_model_gives(tmp_path):
-    model = randomized(free_vit(0))
+    model = randomize(free_vit(0))
     path = export_features(
         model, tmp_path / "vit", resizing=keras.layers.Resizing(16, 24)
     )
@@ -111,7 +91,7 @@ def test_a_free_size_needs_a_resizing(tmp_path):
 
 
 def test_only_one_input_and_output_can_be_exported(tmp_path):
-    images = keras.Input(SHAPE)
+    images = keras.Input((24, 32, 3))
     for wrong in (None, keras.Model(images, [images]), keras.Sequential()):
         with pytest.raises(ValueError, match="such as build_vit returns"):
             export_classifier(wrong, tmp_path)

@@ -9,10 +9,10 @@ import pytest
 
 from tests.data import pictures
 from tests.serving import stand_in
+from tests.serving.conftest import SERVE
 
 pytestmark = pytest.mark.slow
 
-SERVE = pathlib.Path(__file__).parents[2] / "examples" / "serve"
 CLIENTS = ("client_rest.py", "client_grpc.py")
 
 

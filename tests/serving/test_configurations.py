@@ -5,7 +5,7 @@ import json
 import yaml
 from google.protobuf import text_format
 
-from tests.serving.test_clients import SERVE
+from tests.serving.conftest import SERVE
 
 
 def test_tf_serving_s_messages_parse():

@@ -11,9 +11,9 @@ from keras_vtr.serving import SelfCheckError
 from keras_vtr.serving import export_detector
 from tests.data import pictures
 from tests.layer_checks import to_numpy
-from tests.models.test_detection_model import tiny_detr
 from tests.serving.conftest import NAMES
 from tests.serving.conftest import SIZE
+from tests.tiny_models import tiny_detr
 
 TYPES = {
     "boxes": "float32",

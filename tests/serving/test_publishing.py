@@ -173,7 +173,7 @@ def test_a_read_only_folder_is_refused_before_work_starts(tmp_path):
 EXPORT = """
 import resource, signal, sys
 from keras_vtr.serving import export_detector
-from tests.models.test_detection_model import tiny_detr
+from tests.tiny_models import tiny_detr
 model = tiny_detr()
 if len(sys.argv) > 2:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -9,11 +9,11 @@ from keras_vtr.serving import SelfCheckError
 from keras_vtr.serving import export_classifier
 from keras_vtr.serving import export_detector
 from keras_vtr.serving import runtimes
-from tests.models.test_detection_model import tiny_detr
 from tests.serving.conftest import NAMES
 from tests.serving.conftest import SIZE
-from tests.serving.test_classifier import randomized
-from tests.serving.test_classifier import tiny_vit
+from tests.tiny_models import randomize
+from tests.tiny_models import tiny_detr
+from tests.tiny_models import tiny_vit
 
 
 @pytest.fixture(params=runtimes.RUNTIMES)
@@ -47,7 +47,7 @@ def test_a_runtime_answers_as_the_saved_model(
 def test_other_models_can_be_exported(format, model, tmp_path):
     if model == "vit":
         path = export_classifier(
-            randomized(tiny_vit()), tmp_path / model, format=format
+            randomize(tiny_vit()), tmp_path / model, format=format
         )
     else:
         path = export_detector(

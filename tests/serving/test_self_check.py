@@ -9,7 +9,7 @@ from keras_vtr.serving import export_detector
 from keras_vtr.serving import self_check
 from keras_vtr.serving.self_check import SelfCheckError
 from keras_vtr.serving.self_check import check_export
-from tests.models.test_detection_model import tiny_detr
+from tests.tiny_models import tiny_detr
 
 
 def half(x):

@@ -18,12 +18,12 @@ import pytest
 
 from keras_vtr.serving import export_detector
 from tests.data import pictures
-from tests.models.test_detection_model import tiny_detr
 from tests.serving.conftest import NAMES
 from tests.serving.conftest import SIZE
 from tests.serving.triton import Triton
 from tests.serving.triton import client
 from tests.serving.triton import make_repository
+from tests.tiny_models import tiny_detr
 
 pytestmark = pytest.mark.triton
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.data import pictures
 from tests.serving import stand_in
-from tests.serving.test_clients import SERVE
+from tests.serving.conftest import SERVE
 
 pytestmark = pytest.mark.browser
 

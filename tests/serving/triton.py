@@ -12,7 +12,8 @@ import time
 import urllib.error
 import urllib.request
 
-SERVE = pathlib.Path(__file__).parents[2] / "examples" / "serve"
+from tests.serving.conftest import SERVE
+
 NAME = "detr"
 
 

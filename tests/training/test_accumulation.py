@@ -3,8 +3,8 @@ import numpy as np
 
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.optimizers import MultiOptimizer
-from tests.models.test_detection_model import batch
-from tests.models.test_detection_model import tiny_detr
+from tests.tiny_models import batch
+from tests.tiny_models import tiny_detr
 
 
 def moved(batches, **options):

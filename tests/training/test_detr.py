@@ -5,9 +5,9 @@ import pytest
 from keras_vtr.backbones import build_resnet
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.training import compile_detr
-from tests.models.test_detection_model import batch
-from tests.models.test_detection_model import tiny_detr
-from tests.models.test_detr import tiny_detr as color_detr
+from tests.tiny_models import batch
+from tests.tiny_models import color_detr
+from tests.tiny_models import tiny_detr
 
 
 def test_the_paper_s_numbers():

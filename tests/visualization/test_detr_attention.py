@@ -6,15 +6,15 @@ from keras_vtr.visualization import attention_maps
 from keras_vtr.visualization import draw_query_attention
 from keras_vtr.visualization import pixel_attention
 from keras_vtr.visualization import query_attention
-from tests.models.test_detr import pixels
-from tests.models.test_detr import tiny_detr
+from tests.tiny_models import color_detr
+from tests.tiny_models import pixels
 
 KINDS = ("learned", "anchors")
 
 
 @pytest.mark.parametrize("queries", KINDS)
 def test_each_query_s_weights_lie_over_the_map(queries, rng):
-    detr = tiny_detr(queries=queries)
+    detr = color_detr(queries=queries)
     images = pixels(rng, 2, 32, 48, 3)
     maps = query_attention(detr, images)
     assert maps.shape == (2, 3, 3, 5, 4, 6)  # B, L, H, Q, rows, columns
@@ -23,7 +23,7 @@ def test_each_query_s_weights_lie_over_the_map(queries, rng):
 
 @pytest.mark.parametrize("queries", KINDS)
 def test_nobody_looks_at_padding(queries, rng):
-    detr = tiny_detr(
+    detr = color_detr(
         queries=queries, image_shape=(None, None, 3), padding="published"
     )
     mask = np.ones((1, 32, 48), bool)
@@ -39,7 +39,7 @@ def test_nobody_looks_at_padding(queries, rng):
 
 
 def test_a_point_is_the_pixel_that_it_lies_in(rng):
-    detr = tiny_detr()
+    detr = color_detr()
     images = pixels(rng, 2, 32, 48, 3)
     points = [
         ((j + 0.5) / 6, (i + 0.5) / 4) for i in range(4) for j in range(6)
@@ -56,11 +56,11 @@ def test_a_point_is_the_pixel_that_it_lies_in(rng):
 @pytest.mark.parametrize("points", [[(1.0, 0.5)], [(-0.1, 0.5)], [0.5, 0.5]])
 def test_points_outside_the_image_are_refused(points, rng):
     with pytest.raises(ValueError, match="`points` must have the shape"):
-        pixel_attention(tiny_detr(), pixels(rng, 1, 32, 48, 3), points)
+        pixel_attention(color_detr(), pixels(rng, 1, 32, 48, 3), points)
 
 
 def test_detections_are_drawn_over_what_was_looked_at(rng):
-    detr = tiny_detr(class_names=list("abcdefg"))
+    detr = color_detr(class_names=list("abcdefg"))
     image = pixels(rng, 32, 48, 3)
     picture = draw_query_attention(detr, image, score_threshold=0.0, scale=2)
     assert picture.size == (4 * 96 + 3 * 4, 2 * 64 + 4)  # 5 queries, in a grid
@@ -68,7 +68,7 @@ def test_detections_are_drawn_over_what_was_looked_at(rng):
         48,
         32,
     )
-    padded = tiny_detr(image_shape=(None, None, 3), padding="published")
+    padded = color_detr(image_shape=(None, None, 3), padding="published")
     again = draw_query_attention(padded, image, score_threshold=0.0)
     assert again.size == (4 * 48 + 3 * 4, 2 * 32 + 4)
 
