@@ -71,6 +71,7 @@ def recognize(shapes):
 
 
 def recipe(shapes, config, position_grid=None):
+    config.disregard()
     _check_config(config)
     queries = next(x for x in shapes if recognize([x]))
     prefix = "detr." if queries.startswith("detr.") else ""
@@ -78,7 +79,9 @@ def recipe(shapes, config, position_grid=None):
     names = AUTHORS if by_authors else TRANSFORMERS
     arguments, weights = _transformer(shapes, prefix, names)
     num_queries, hidden_dim = shapes[queries]
-    pixels, remarks = recipes.pixels(config, IMAGENET_MEAN, IMAGENET_DEVIATION)
+    pixels, remarks, knows_pixels = recipes.pixels(
+        config, IMAGENET_MEAN, IMAGENET_DEVIATION
+    )
     if by_authors:  # theirs never say, and all are normalized alike
         remarks = (
             "The file doesn't tell whether the backbone is dilated (DC5); "
@@ -102,7 +105,7 @@ def recipe(shapes, config, position_grid=None):
         arguments,
         weights,
         remarks=remarks,
-        knows_pixels=by_authors or not remarks,
+        knows_pixels=by_authors or knows_pixels,
         resnet=resnet,
         knows_dilation=not by_authors,
     )
@@ -110,9 +113,10 @@ def recipe(shapes, config, position_grid=None):
 
 def _check_config(config):
     for key, value in EXPECTED.items():
-        if config.get(key, value) != value:
+        given = config.get(key, value)
+        if given != value:
             raise CheckpointError(
-                f"config.json asks for {key}={config[key]!r}; build_detr has "
+                f"config.json asks for {key}={given!r}; build_detr has "
                 f"{value!r}."
             )
     keys = ("attention_heads", "ffn_dim")

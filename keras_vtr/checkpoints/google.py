@@ -22,6 +22,7 @@ def recognize(shapes):
 
 
 def recipe(shapes, config, position_grid=None):
+    config.disregard()
     # Training states hold the weights below a prefix.
     prefix = next(x for x in shapes if x.endswith("embedding/kernel"))
     prefix = prefix.removesuffix("embedding/kernel")

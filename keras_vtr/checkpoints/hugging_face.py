@@ -8,8 +8,9 @@ import re
 import numpy as np
 
 from keras_vtr.checkpoints import recipe as recipes
+from keras_vtr.checkpoints.configuration import REQUIRED
 from keras_vtr.checkpoints.recipe import Source
-from keras_vtr.checkpoints.tensor_file import CheckpointError
+from keras_vtr.checkpoints.transformers_keys import read_vit_keys
 from keras_vtr.checkpoints.vit_recipe import VitRecipe
 from keras_vtr.checkpoints.vit_recipe import read_bit_resnet
 from keras_vtr.models.pixels import IMAGENET_DEVIATION
@@ -63,20 +64,22 @@ def recognize(shapes):
 
 
 def recipe(shapes, config, position_grid=None):
-    kind = config.get("model_type")
-    activation = config.get("hidden_act", "gelu")
-    _check_config(config, kind, activation)
+    kind = config.choice("model_type", list(NORMS), REQUIRED)
+    activation = config.choice("hidden_act", ACTIVATIONS, "gelu")
+    read_vit_keys(config)
     patches = next(x for x in shapes if x.endswith(f"{PATCHES}.weight"))
     prefix = patches.removesuffix(f"{PATCHES}.weight")
     embeddings = f"{prefix}embeddings."
     arguments, weights = _encoder(shapes, prefix, kind)
     if arguments["activation"] is None:
-        arguments["activation"] = ACTIVATIONS[activation]
+        arguments["activation"] = activation
     arguments |= {
         "patch_size": shapes[patches][2],
         "hidden_dim": shapes[patches][0],
-        "num_heads": config["num_attention_heads"],
-        "layer_norm_epsilon": config.get("layer_norm_eps", 1e-12),
+        "num_heads": config.integer("num_attention_heads", REQUIRED),
+        "layer_norm_epsilon": config.number(
+            "layer_norm_eps", 1e-6 if kind.startswith("dinov2") else 1e-12
+        ),
     }
     weights |= recipes.convolution("patches/projection", prefix + PATCHES)
     _add_tokens(shapes, embeddings, kind, arguments, weights, position_grid)
@@ -84,7 +87,7 @@ def recipe(shapes, config, position_grid=None):
     mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
     if kind in ("vit", "vit-hybrid"):
         mean = deviation = 127.5
-    pixels, remarks = recipes.pixels(config, mean, deviation)
+    pixels, remarks, knows_pixels = recipes.pixels(config, mean, deviation)
     bit_resnet, backbone_weights = _backbone(shapes, embeddings)
     arguments |= pixels
     weights |= backbone_weights
@@ -95,7 +98,7 @@ def recipe(shapes, config, position_grid=None):
         weights,
         unused=tuple(prefix + name for name in UNUSED),
         remarks=remarks,
-        knows_pixels=not remarks,
+        knows_pixels=knows_pixels,
         bit_resnet=bit_resnet,
     )
 
@@ -130,32 +133,6 @@ def _add_tokens(shapes, prefix, kind, arguments, weights, position_grid):
             "bicubic_antialias" if has_antialias else "bicubic"
         ),
     }
-
-
-def _check_config(config, kind, activation):
-    if kind not in NORMS:
-        raise CheckpointError(
-            f"config.json asks for model_type={kind!r}; known are "
-            f"{sorted(NORMS)}."
-        )
-    if activation not in ACTIVATIONS:
-        raise CheckpointError(
-            f"config.json asks for hidden_act={activation!r}; build_vit has "
-            f"{sorted(ACTIVATIONS)}."
-        )
-    if not config.get("qkv_bias", True):
-        raise CheckpointError(
-            "config.json asks for qkv_bias=False; build_vit's projections "
-            "have biases."
-        )
-    bit = config.get("backbone_config") or {}
-    expected = {"layer_type": "bottleneck", "global_padding": "SAME"}
-    for key, value in expected.items():
-        if bit and bit.get(key, value) not in (value, value.lower()):
-            raise CheckpointError(
-                f"config.json asks for a backbone with {key}={bit[key]!r}; "
-                f"build_bit_resnet has {value!r}."
-            )
 
 
 def _encoder(shapes, prefix, kind):

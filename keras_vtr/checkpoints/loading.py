@@ -123,9 +123,11 @@ def _recipe(checkpoint, position_grid=None):
     for layout in LAYOUTS:
         if layout.recognize(checkpoint.shapes):
             try:
-                return layout.recipe(
+                recipe = layout.recipe(
                     checkpoint.shapes, checkpoint.config, position_grid
                 )
+                checkpoint.config.finish()
+                return recipe
             except KeyError as error:
                 raise CheckpointError(
                     f"{checkpoint} lacks {error}, which every checkpoint of "

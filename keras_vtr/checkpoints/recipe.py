@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from keras_vtr.checkpoints.configuration import REQUIRED
 from keras_vtr.checkpoints.tensor_file import CheckpointError
 
 
@@ -133,20 +134,40 @@ def square_grid(num_positions):
 
 
 def pixels(config, mean, deviation):
-    """Arguments from preprocessor_config.json; else as given, with a remark."""
-    given = config.get("preprocessor", {})
-    unit = 1.0 / given.get("rescale_factor", 1 / 255)
-    remarks = ()
-    if not given.get("do_normalize", True):
-        mean, deviation = 0.0, unit
-    elif "image_mean" in given:
-        mean, deviation = (
-            tuple(unit * x for x in given[key])
-            for key in ("image_mean", "image_std")
-        )
+    """Arguments from preprocessor_config.json; else as given, with a remark.
+
+    Returns:
+        The arguments, remarks, and whether the file tells them.
+    """
+    given = config.preprocessor
+    remarks = []
+    unit = 1.0
+    if given.flag("do_rescale", True):
+        unit = 1 / given.number("rescale_factor", 1 / 255, above=0)
     else:
-        remarks = (
-            "There is no preprocessor_config.json; assumed "
-            f"pixel_mean={mean}, pixel_deviation={deviation}.",
+        given.ignore(["rescale_factor"])
+        remarks.append(
+            f"{given.place.name} says do_rescale=false: pixels in [0, 255] are "
+            "normalized as they are. If it was trained on pixels in [0, 1], "
+            "give 255 times these `pixel_mean` and `pixel_deviation`."
         )
-    return {"pixel_mean": mean, "pixel_deviation": deviation}, remarks
+    is_known = "image_mean" in given or not given.flag("do_normalize", True)
+    if not given.flag("do_normalize", True):
+        mean, deviation = 0.0, unit
+        given.ignore(["image_mean", "image_std"])
+    elif is_known:
+        mean = _times(unit, given.numbers("image_mean"))
+        deviation = _times(unit, given.numbers("image_std", REQUIRED, above=0))
+    else:
+        remarks.append(
+            f"There is no {given.place.name} with an image_mean; assumed "
+            f"pixel_mean={mean}, pixel_deviation={deviation}."
+        )
+    arguments = {"pixel_mean": mean, "pixel_deviation": deviation}
+    return arguments, tuple(remarks), is_known
+
+
+def _times(unit, value):
+    if isinstance(value, tuple):
+        return tuple(unit * x for x in value)
+    return unit * value

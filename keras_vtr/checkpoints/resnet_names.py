@@ -54,6 +54,7 @@ def recognize(shapes):
 
 
 def recipe(shapes, config, position_grid=None):
+    config.disregard()
     prefix = "" if _find(shapes, "") else "resnet."
     arguments, weights = read_resnet(shapes, prefix)
     return ResNetRecipe("ResNet", arguments, weights, UNUSED)

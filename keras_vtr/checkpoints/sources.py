@@ -4,6 +4,7 @@ import hashlib
 import json
 import pathlib
 
+from keras_vtr.checkpoints.configuration import Configuration
 from keras_vtr.checkpoints.readers import open_tensors
 from keras_vtr.checkpoints.tensor_file import CheckpointError
 
@@ -18,8 +19,7 @@ class Checkpoint:
 
     Args:
         paths: The files of tensors.
-        config: What config.json says, with `preprocessor_config.json` under
-            `"preprocessor"`; empty if there is none.
+        config: A `Configuration`, what config.json says.
     """
 
     def __init__(self, paths, config):
@@ -77,7 +77,7 @@ def open_checkpoint(source, revision=None, sha256=None):
         _check_digest(paths, sha256)
     config_folder = folder if folder.is_dir() else folder.parent
     try:
-        return Checkpoint(paths, _read_config(config_folder))
+        return Checkpoint(paths, _read_configuration(config_folder))
     except OSError as error:
         raise CheckpointError(f"{source} can't be read: {error}") from error
 
@@ -109,12 +109,14 @@ def _weight_files(folder):
     return found
 
 
-def _read_config(folder):
+def _read_configuration(folder):
+    """config.json, with preprocessor_config.json; empty where none is."""
     config, preprocessor = (
-        _read_json(folder / name) if (folder / name).exists() else {}
-        for name in CONFIGS
+        _read_json(path) if path.exists() else {}
+        for path in (folder / name for name in CONFIGS)
     )
-    return {**config, "preprocessor": preprocessor}
+    preprocessor = Configuration(preprocessor, folder / CONFIGS[1])
+    return Configuration(config, folder / CONFIGS[0], preprocessor=preprocessor)
 
 
 def _read_json(path):

@@ -49,6 +49,7 @@ def recognize(shapes):
 
 
 def recipe(shapes, config, position_grid=None):
+    config.disregard()
     model_arguments = config.get("model_args") or {}
     unknown = set(model_arguments) - VISIBLE_ARGUMENTS
     if unknown:

@@ -221,9 +221,19 @@ def test_a_config_of_timms_that_asks_for_more_is_refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "swin"}, "model_type='swin'; known are"),
+        (
+            {"model_type": "swin"},
+            r"`model_type` must be one of \['deit'.*model_type='swin'",
+        ),
         ({"hidden_act": "quick_gelu"}, "hidden_act='quick_gelu'"),
-        ({"qkv_bias": False}, "qkv_bias=False"),
+        ({"qkv_bias": False}, "`qkv_bias` must be True.*qkv_bias=False"),
+        ({"rope_theta": 100.0}, "may change.*: `rope_theta`=100.0"),
+        ({"layer_norm_eps": "1e-6"}, "`layer_norm_eps` must be a number"),
+        ({"num_attention_heads": None}, "lacks `num_attention_heads`"),
+        (
+            {"backbone_config": {"layer_type": "bottleneck"}},
+            "lacks `backbone_config.global_padding`",
+        ),
         (
             {"backbone_config": {"layer_type": "preactivation"}},
             "layer_type='preactivation'",
