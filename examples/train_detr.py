@@ -64,20 +64,22 @@ def train(model, scenes, num_steps):
     )
 
 
-def draw(model, images, y_true):
+def draw(model, images, y_true, folder):
     """Each scene twice: what is there, and below it what was found."""
     detections = keras_vtr.models.decode_detections(model(images), IMAGE_SHAPE)
-    path = ROOT / "digit_scenes.png"
+    path = folder / "digit_scenes.png"
     keras_vtr.visualization.draw_comparison(
         images, y_true, detections, num_columns=6, scale=4
     ).save(path)
     print(f"True boxes and, below them, detections: {path}")
 
 
-def export(model, images):
+def export(model, images, folder):
     """A SavedModel for TF Serving, loaded again and compared."""
     path = keras_vtr.serving.export_detector(
-        model, ROOT / "savedmodels" / model.name, class_names=list("0123456789")
+        model,
+        folder / "savedmodels" / model.name,
+        class_names=tuple("0123456789"),
     )
     loaded = tf.saved_model.load(path)
     images = images.astype("uint8")
@@ -92,6 +94,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(arguments.seed)
     scenes = keras_vtr.data.digit_scenes(
@@ -102,18 +105,15 @@ def main():
     )
     model = build_model()
     train(model, scenes, arguments.steps)
-    model.save(ROOT / f"{model.name}.keras")
-    precision = keras_vtr.metrics.CocoAveragePrecision(IMAGE_SHAPE)
-    result = precision.evaluate(model, held_out)
+    model.save(arguments.output / f"{model.name}.keras")
+    average_precision = keras_vtr.metrics.CocoAveragePrecision(IMAGE_SHAPE)
+    result = average_precision.evaluate(model, held_out)
     print("\nOn 500 held-out scenes:")
     for name in ("AP", "AP50", "AP75"):
         print(f"  {name:5} {result[name]:.3f}")
-    scenes = keras_vtr.data.digit_scenes(
-        "held_out", batch_size=12, num_scenes=12
-    )
-    images, y_true = next(scenes.as_numpy_iterator())
-    draw(model, images, y_true)
-    export(model, images)
+    images, y_true = next(held_out.rebatch(12).as_numpy_iterator())
+    draw(model, images, y_true, arguments.output)
+    export(model, images, arguments.output)
 
 
 if __name__ == "__main__":

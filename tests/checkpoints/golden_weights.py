@@ -44,6 +44,10 @@ def write(folder, shapes, config=None, as_npz=False):
     return folder
 
 
-if __name__ == "__main__":
+def write_tiny_vit(folder):
     cases = json.loads(str(np.load(GOLDEN / "timm.npz")["cases"]))
-    write(pathlib.Path(sys.argv[1]), **cases["vit"])
+    return write(folder, **cases["vit"])
+
+
+if __name__ == "__main__":
+    write_tiny_vit(pathlib.Path(sys.argv[1]))

@@ -1,0 +1,10 @@
+"""Prints the lowest versions that setup.cfg promises, as pip's constraints."""
+
+import configparser
+import pathlib
+
+parser = configparser.ConfigParser()
+parser.read(pathlib.Path(__file__).parents[1] / "setup.cfg")
+for requirement in parser["options"]["install_requires"].split():
+    name, version = requirement.split(">=")  # each has a lowest version
+    print(f"{name}=={version}")

@@ -1,0 +1,89 @@
+"""The programs under examples/, each shortened; `pytest -m examples`."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from tests.checkpoints import golden_weights
+
+pytestmark = pytest.mark.examples
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+CLAIMS = (
+    "positions",
+    "hybrid",
+    "pooling",
+    "detr_parts",
+    "no_suppression",
+    "no_object",
+    "cost",
+)
+PROGRAMS = {
+    "build_by_hand": (),
+    "train_detr": ("--steps", 30, "--output", "."),
+    "finetune_detr": ("scratch", "--scenes", 64, "--epochs", 1),
+    "train_vit": ("--epochs", 1),
+    "translate_numbers": ("--epochs", 1),
+    "read_digits": ("--epochs", 1),
+    **{f"claims/{name}": ("--short",) for name in CLAIMS},
+}
+# Run by the last two tests, and parts of the claims.
+OTHERS = {
+    "write_scenes",
+    "finetune_vit",
+    "claims/anchor_head",
+    "claims/digit_detr",
+    "claims/digit_vit",
+    "claims/experiment",
+    "claims/suppression",
+}
+
+
+def run(folder, *command):
+    """Runs Python in an empty folder; returns what it printed."""
+    finished = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+def test_every_program_is_run():
+    found = {
+        path.relative_to(EXAMPLES).with_suffix("").as_posix()
+        for pattern in ("*.py", "claims/*.py")
+        for path in EXAMPLES.glob(pattern)
+    }
+    assert found == PROGRAMS.keys() | OTHERS
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_runs(name, tmp_path):
+    assert run(tmp_path, EXAMPLES / f"{name}.py", *PROGRAMS[name])
+
+
+def test_a_checkpoint_is_fine_tuned(tmp_path):
+    golden_weights.write_tiny_vit(tmp_path)
+    program = EXAMPLES / "finetune_vit.py"
+    assert run(tmp_path, program, tmp_path, "--epochs", 1)
+
+
+def test_from_scenes_to_a_model_that_can_be_served(tmp_path):
+    """The README's chapter on training."""
+    run(tmp_path, EXAMPLES / "write_scenes.py", "scenes", "--scenes", 64)
+    for command in (
+        "inspect scenes --output report",
+        f"train scenes --output run --config {EXAMPLES}/digits.yaml --epochs 1",
+        "evaluate run",
+        "predict run scenes/val/0.png --output found",
+        "export run models",
+    ):
+        run(tmp_path, "-m", "keras_vtr", *command.split())
+    assert (tmp_path / "models" / "1" / "saved_model.pb").exists()
