@@ -71,7 +71,7 @@ def main():
     for name, signature in signatures.items():
         inputs = _part(expected, f"{name}/in/")
         answer = _part(expected, f"{name}/out/")
-        _check(name, signature, inputs, answer)
+        check_answer(name, signature, inputs, answer)
         for num_rows in (0, 1):
             some = {key: x[:num_rows] for key, x in inputs.items()}
             found = signature(**_tensors(some))
@@ -103,7 +103,8 @@ def _tensors(arrays):
     return {key: tf.constant(x) for key, x in arrays.items()}
 
 
-def _check(name, signature, inputs, expected):
+def check_answer(name, signature, inputs, expected):
+    """Refuses other keys, types, shapes or values than expected."""
     found = signature(**_tensors(inputs))
     _require(set(found) == set(expected), f"{name} answers {sorted(found)}")
     for key, x in found.items():

@@ -11,7 +11,6 @@ import pytest
 
 from tests.callbacks import run
 
-KILLS = 20
 ROOT = pathlib.Path(__file__).parents[2]
 
 
@@ -40,8 +39,14 @@ def assert_same_weights(one, other):
             np.testing.assert_array_equal(first[name], second[name])
 
 
-@pytest.mark.slow
-def test_a_run_that_is_killed_20_times_ends_as_if_it_had_not_been(tmp_path):
+@pytest.mark.parametrize(
+    "num_kills",
+    [
+        pytest.param(4, marks=pytest.mark.slow),
+        pytest.param(20, marks=pytest.mark.long),
+    ],
+)
+def test_a_run_that_is_killed_ends_as_if_it_had_not_been(num_kills, tmp_path):
     whole = tmp_path / "whole.npz"
     process = start(tmp_path / "whole", whole, slowly=0.05)
     begin = time.monotonic()
@@ -51,7 +56,7 @@ def test_a_run_that_is_killed_20_times_ends_as_if_it_had_not_been(tmp_path):
     chance = random.Random(5)
     kills = resumed = run_number = 0
     results = []
-    while kills < KILLS or not results:
+    while kills < num_kills or not results:
         folder = tmp_path / f"run-{run_number}"
         result = tmp_path / f"{run_number}.npz"
         resumed += any(folder.glob("step-*"))
@@ -66,7 +71,7 @@ def test_a_run_that_is_killed_20_times_ends_as_if_it_had_not_been(tmp_path):
         finish(process)
         results.append(result)
         run_number += 1
-    assert resumed >= KILLS // 4
+    assert resumed >= num_kills // 4
     for result in results:
         assert_same_weights(result, whole)
 

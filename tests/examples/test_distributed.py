@@ -70,30 +70,8 @@ def assert_equal(one, other):
         np.testing.assert_allclose(a, b, atol=5e-6)
 
 
-def test_devices_and_workers_of_tensorflow_equal_one(folder, tmp_path):
-    one, two, both = (tmp_path / x for x in ("one", "two", "both"))
-    alone = end(start("mirrored", folder, one, "--devices", 1))
-    (losses,) = alone
-    assert len(losses) == EPOCHS
-    assert end(start("mirrored", folder, two, "--devices", 2)) == alone
-    assert_equal(one, two)
-    assert end(*workers("multi_worker", folder, both)) == [losses, losses]
-    assert_equal(one, both)
-
-
-def test_workers_of_jax_equal_one_and_are_started_by_ray(folder, tmp_path):
-    pytest.importorskip("ray")
-    one, two, ray = (tmp_path / x for x in ("one", "two", "ray"))
-    (losses,) = end(*workers("jax_workers", folder, one, number=1))
-    assert end(*workers("jax_workers", folder, two)) == [losses, losses]
-    assert_equal(one, two)
-    end(start("ray_train", folder, ray))
-    assert_equal(one, ray)
-
-
-@pytest.mark.parametrize("program", ["multi_worker", "jax_workers"])
-def test_killed_workers_go_on(program, folder, tmp_path):
-    output = tmp_path / "run"
+def kill_and_go_on(program, folder, output):
+    """Workers killed after their first epoch, and started again."""
     killed = workers(program, folder, output)
     wanted = output / f"step-{STEPS:09d}-end"
     while not wanted.exists():
@@ -105,9 +83,37 @@ def test_killed_workers_go_on(program, folder, tmp_path):
         process.communicate()
     again = end(*workers(program, folder, output))
     assert len(again[0]) == EPOCHS - 1
-    whole = tmp_path / "whole"
-    end(*workers(program, folder, whole))
-    assert_equal(output, whole)
+
+
+def test_workers_of_tensorflow_equal_one_and_go_on_when_killed(
+    folder, tmp_path
+):
+    one, two, both, killed = (
+        tmp_path / x for x in ("one", "two", "both", "killed")
+    )
+    alone = end(start("mirrored", folder, one, "--devices", 1))
+    (losses,) = alone
+    assert len(losses) == EPOCHS
+    assert end(start("mirrored", folder, two, "--devices", 2)) == alone
+    assert_equal(one, two)
+    assert end(*workers("multi_worker", folder, both)) == [losses, losses]
+    assert_equal(one, both)
+    kill_and_go_on("multi_worker", folder, killed)
+    assert_equal(both, killed)
+
+
+def test_workers_of_jax_equal_one_and_go_on_when_killed(folder, tmp_path):
+    pytest.importorskip("ray")
+    one, two, ray, killed = (
+        tmp_path / x for x in ("one", "two", "ray", "killed")
+    )
+    (losses,) = end(*workers("jax_workers", folder, one, number=1))
+    assert end(*workers("jax_workers", folder, two)) == [losses, losses]
+    assert_equal(one, two)
+    end(start("ray_train", folder, ray))
+    assert_equal(one, ray)
+    kill_and_go_on("jax_workers", folder, killed)
+    assert_equal(two, killed)
 
 
 def test_a_worker_of_ray_data_is_killed(tmp_path):

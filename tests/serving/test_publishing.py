@@ -199,13 +199,19 @@ def test_a_full_disk_ends_an_export_without_a_trace(tmp_path):
     assert not list(folder.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "num_kills",
+    [
+        pytest.param(1, marks=pytest.mark.slow),
+        pytest.param(8, marks=pytest.mark.long),
+    ],
+)
 def test_an_export_that_is_killed_shows_nothing_and_the_next_one_works(
-    tmp_path,
+    num_kills, tmp_path
 ):
     random.seed(7)
     folder = tmp_path / "model"
-    for _ in range(3):
+    for _ in range(num_kills):
         process = start_export(folder)
         before = set(folder.glob(".writing-*"))
         while set(folder.glob(".writing-*")) == before:
@@ -215,7 +221,7 @@ def test_an_export_that_is_killed_shows_nothing_and_the_next_one_works(
         process.kill()
         process.communicate()
         assert not publishing.versions(folder)
-    assert len(list(folder.glob(".writing-*"))) == 3
+    assert len(list(folder.glob(".writing-*"))) == num_kills
     process = start_export(folder)
     process.communicate()
     assert process.returncode == 0 and publishing.versions(folder) == [1]

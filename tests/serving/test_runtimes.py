@@ -26,18 +26,18 @@ def asked(path, format, images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_images", [1, 5])
 def test_a_runtime_answers_as_the_saved_model(
-    detector, signatures, format, num_images, tmp_path, rng
+    detector, signatures, format, tmp_path, rng
 ):
     path = export_detector(detector[0], tmp_path / "detr", format=format)
-    images = rng.integers(0, 256, (num_images, *SIZE, 3), dtype="uint8")
-    answer = asked(path, format, images.astype("float32"))
-    expected = signatures["images"](images=tf.constant(images))
-    for key in ("boxes", "scores", "labels"):
-        value = expected[key].numpy()
-        assert answer[key].dtype == value.dtype
-        np.testing.assert_allclose(answer[key], value, atol=1e-4)
+    for num_images in (1, 5):
+        images = rng.integers(0, 256, (num_images, *SIZE, 3), dtype="uint8")
+        answer = asked(path, format, images.astype("float32"))
+        expected = signatures["images"](images=tf.constant(images))
+        for key in ("boxes", "scores", "labels"):
+            value = expected[key].numpy()
+            assert answer[key].dtype == value.dtype
+            np.testing.assert_allclose(answer[key], value, atol=1e-4)
     config = json.loads((path / "config.json").read_text())
     assert config["class_names"] == [x or "" for x in NAMES]
 
@@ -74,19 +74,17 @@ def test_int8_is_smaller_and_answers_nearly_alike(tmp_path, rng):
 
 
 @pytest.mark.slow
-def test_a_runtime_that_answers_otherwise_is_refused(
-    format, tmp_path, monkeypatch
-):
+def test_a_runtime_that_answers_otherwise_is_refused(tmp_path, monkeypatch):
     def wrong(path):
         ask = right(path)
         return lambda images: {
             key: x + 0.01 * (key == "boxes") for key, x in ask(images).items()
         }
 
-    right = runtimes.ASK[format]
-    monkeypatch.setitem(runtimes.ASK, format, wrong)
+    right = runtimes.ASK["onnx"]
+    monkeypatch.setitem(runtimes.ASK, "onnx", wrong)
     with pytest.raises(SelfCheckError, match="answers otherwise than"):
-        export_detector(tiny_detr(), tmp_path / "detr", format=format)
+        export_detector(tiny_detr(), tmp_path / "detr", format="onnx")
     assert not list((tmp_path / "detr").iterdir())
 
 

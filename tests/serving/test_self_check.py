@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_vtr.serving import export_detector
 from keras_vtr.serving import self_check
 from keras_vtr.serving.self_check import SelfCheckError
+from keras_vtr.serving.self_check import check_answer
 from keras_vtr.serving.self_check import check_export
 from tests.tiny_models import tiny_detr
 
@@ -20,6 +21,10 @@ def doubled(x):
     return {"scores": 2.0 * x}
 
 
+def summed(x):
+    return {"scores": tf.reduce_sum(x)}
+
+
 def saved(answer, folder):
     module = tf.Module()
     spec = tf.TensorSpec((None, 2), tf.float32, "x")
@@ -29,7 +34,8 @@ def saved(answer, folder):
     return signatures
 
 
-REQUESTS = {"images": {"x": np.ones((3, 2), "float32")}}
+IMAGES = {"x": np.ones((3, 2), "float32")}
+REQUESTS = {"images": IMAGES}
 
 
 @pytest.mark.slow
@@ -37,14 +43,7 @@ REQUESTS = {"images": {"x": np.ones((3, 2), "float32")}}
     ("written", "expected", "message"),
     [
         (doubled, lambda x: {"scores": x}, "scores of images"),
-        (doubled, lambda x: {"scores": 2 * x, "ok": x}, "images answers"),
-        (half, half, "scores of images is float16"),
-        (
-            lambda x: {"scores": tf.reduce_sum(x)},
-            lambda x: {"scores": tf.reduce_sum(x)},
-            "scores of images",
-        ),
-        (doubled, lambda x: {"scores": x / 0.0}, "not finite"),
+        (summed, summed, "scores of images"),  # of no row
     ],
 )
 def test_an_export_that_answers_otherwise_is_refused(
@@ -54,6 +53,26 @@ def test_an_export_that_answers_otherwise_is_refused(
     functions = {"images": tf.function(expected)}
     with pytest.raises(SelfCheckError, match=message):
         check_export(tmp_path / "model", functions, REQUESTS, tmp_path)
+
+
+def test_a_model_that_diverged_is_refused(tmp_path):
+    functions = {"images": lambda x: {"scores": x / 0.0}}
+    with pytest.raises(SelfCheckError, match="not finite"):
+        check_export(tmp_path / "model", functions, REQUESTS, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected", "message"),
+    [
+        (doubled, lambda x: {"scores": 2 * x, "ok": x}, "images answers"),
+        (half, half, "scores of images is float16"),
+        (summed, doubled, "scores of images has shape"),
+    ],
+)
+def test_an_answer_has_the_keys_types_and_shapes(written, expected, message):
+    answer = {k: np.asarray(x) for k, x in expected(IMAGES["x"]).items()}
+    with pytest.raises(SelfCheckError, match=message):
+        check_answer("images", written, IMAGES, answer)
 
 
 @pytest.mark.slow
