@@ -105,9 +105,7 @@ def test_a_client_s_answer_is_the_model_s(server, requests, ask):
     assert answer["labels"].tolist() == expected["labels"].tolist()
 
 
-def test_clients_that_share_a_batch_do_not_disturb_each_other(
-    server, requests
-):
+def test_clients_that_share_a_batch_do_not_disturb_each_other(server, requests):
     before = statistics(server)
     right, wrong = load(server, requests, seconds=5, num_clients=16)
     assert wrong == 0 and right > 50
