@@ -56,7 +56,7 @@ def assign_weights(model, checkpoint, recipe, new=()):
     wanted = recipe.weights.keys() - left
     missing = [path for path in paths if path not in wanted]
     _check_complete(model, checkpoint, recipe, missing, wanted, new)
-    adapters, remarks = {}, list(recipe.remarks)
+    adapters, remarks = {}, [*checkpoint.remarks, *recipe.remarks]
     for weight in model.weights:
         if weight.path not in missing:
             adapted = _check_shape(model, weight, checkpoint, recipe)

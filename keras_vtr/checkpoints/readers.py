@@ -16,7 +16,7 @@ from keras_vtr.checkpoints.tensor_file import CheckpointError
 from keras_vtr.checkpoints.tensor_file import TensorFile
 from keras_vtr.checkpoints.torch_file import TorchFile
 
-TORCH_SUFFIXES = (".pth", ".pt", ".bin")
+TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".th", ".tar")
 
 
 class SafetensorsFile(TensorFile):

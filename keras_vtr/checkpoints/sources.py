@@ -1,6 +1,7 @@
 """Where a checkpoint lies: a file, a folder, or a place on Hugging Face."""
 
 import hashlib
+import itertools
 import json
 import pathlib
 
@@ -11,6 +12,12 @@ from keras_vtr.checkpoints.tensor_file import CheckpointError
 HUB = "hf://"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 INDEX = "model.safetensors.index.json"
+# torch.compile's, FSDP's and activation checkpointing's.
+WRAPPERS = (
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+)
 CONFIGS = ("config.json", "preprocessor_config.json")
 
 
@@ -23,26 +30,49 @@ class Checkpoint:
     """
 
     def __init__(self, paths, config):
-        self.paths = paths
         self.config = config
-        self._files = {}
         self.shapes = {}
-        for path in paths:
-            file = open_tensors(path)
-            for name, shape in file.shapes.items():
+        self._sources = {}
+        self._files = [open_tensors(path) for path in paths]
+        self.remarks = tuple(x for file in self._files for x in file.remarks)
+        names = [name for file in self._files for name in file.shapes]
+        self._wrapping = _wrapping(names)
+        for file in self._files:
+            for theirs, shape in file.shapes.items():
+                name = _clean(theirs).removeprefix(self._wrapping)
                 if name in self.shapes:
                     raise CheckpointError(
-                        f"{path}: the tensor {name!r} is also in "
-                        f"{self._files[name].path}."
+                        f"{file.path}: the tensor {theirs!r} is also in "
+                        f"{self._sources[name][0].path}."
                     )
                 self.shapes[name] = shape
-                self._files[name] = file
+                self._sources[name] = file, theirs
 
     def __str__(self):
-        return ", ".join(str(path) for path in self.paths)
+        places = ", ".join(file.place for file in self._files)
+        after = f", names after {self._wrapping!r}" if self._wrapping else ""
+        return places + after
 
     def read(self, name):
-        return self._files[name].read(name)
+        file, theirs = self._sources[name]
+        return file.read(theirs)
+
+
+def _clean(name):
+    """Without the words of torch's own wrappers, wherever they stand."""
+    for word in WRAPPERS:
+        name = name.replace(f"{word}.", "")
+    return name
+
+
+def _wrapping(names):
+    """What all names begin with, such as "module.model."."""
+    if len(names) < 2:
+        return ""
+    words = [_clean(name).split(".")[:-1] for name in names]
+    parts = zip(*words, strict=False)
+    same = itertools.takewhile(lambda x: len(set(x)) == 1, parts)
+    return "".join(f"{x[0]}." for x in same)
 
 
 def open_checkpoint(source, revision=None, sha256=None):
@@ -99,7 +129,7 @@ def _weight_files(folder):
     found = sorted(
         path
         for path in folder.iterdir()
-        if path.suffix in (".safetensors", ".npz", ".pth")
+        if path.suffix in (".safetensors", ".npz", ".pth", ".pt", ".ckpt")
     )
     if len(found) != 1:
         raise CheckpointError(

@@ -15,10 +15,18 @@ class CheckpointError(ValueError):
 
 
 class TensorFile:
-    """`shapes`: name to shape; `read(name)`: a finite float32 array."""
+    """`shapes`: name to shape; `read(name)`: a finite float32 array.
+
+    `place` is the path, and where in the file the tensors are; `settings` is
+    what the file says beside them, and `remarks` what there was to choose.
+    """
+
+    settings = {}
+    remarks = ()
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
+        self.place = str(path)
         self.shapes = {}
 
     def read(self, name):
@@ -39,13 +47,15 @@ class TensorFile:
         return array
 
     def _add(self, name, shape, dtype):
-        if name.endswith(".num_batches_tracked"):
-            return  # torch's batch norms count their steps
+        is_float = str(dtype) in ("float16", "bfloat16", "float32", "float64")
+        is_counter = not is_float and not tuple(shape)
+        if is_counter or name.endswith(".num_batches_tracked"):
+            return  # torch's batch norms and averages count their steps
         if name in self.shapes:
             raise CheckpointError(
                 f"{self.path}: two tensors have the name {name!r}."
             )
-        if str(dtype) not in ("float16", "bfloat16", "float32", "float64"):
+        if not is_float:
             raise CheckpointError(
                 f"{self.path}: the tensor {name!r} has the dtype {dtype}. "
                 "Weights must be floating point."
