@@ -78,6 +78,8 @@ FORBIDDEN_WORDS = (
 FOREIGN_WORDS = {
     "timm.py": {"embed_dim", "img_size"},
     "detr_names.py": {"query_embed"},
+    "detr_keys.py": {"d_model", "pre_norm"},
+    "resnet_keys.py": {"drop_rate"},
     "coco.py": {"bbox"},
     "coco_average_precision.py": {"bbox"},
 }

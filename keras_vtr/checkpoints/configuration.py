@@ -23,11 +23,16 @@ class Configuration:
         place: The file.
         prefix: Of the keys, for a dict within a dict: "backbone_config.".
         preprocessor: What preprocessor_config.json says beside it.
+        training: What the program that trained noted beside the weights, of
+            which most changes nothing.
     """
 
-    def __init__(self, content, place, prefix="", preprocessor=None):
+    def __init__(
+        self, content, place, prefix="", preprocessor=None, training=None
+    ):
         self.place = place
         self.preprocessor = preprocessor
+        self.training = training
         self._content = content
         self._prefix = prefix
         self._parts = {}

@@ -11,11 +11,11 @@ import numpy as np
 
 from keras_vtr.checkpoints import recipe as recipes
 from keras_vtr.checkpoints.coco_classes import class_names
+from keras_vtr.checkpoints.detr_keys import read_detr_keys
 from keras_vtr.checkpoints.detr_mask_head import read_mask_head
 from keras_vtr.checkpoints.detr_recipe import DetrRecipe
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.resnet_names import read_resnet
-from keras_vtr.checkpoints.tensor_file import CheckpointError
 from keras_vtr.models.pixels import IMAGENET_DEVIATION
 from keras_vtr.models.pixels import IMAGENET_MEAN
 
@@ -55,12 +55,6 @@ TRANSFORMERS = {
         "final_layer_norm",
     ),
 }
-# What config.json must say, if it says anything.
-EXPECTED = {
-    "activation_function": "relu",
-    "position_embedding_type": "sine",
-    "model_type": "detr",
-}
 
 
 def recognize(shapes):
@@ -71,87 +65,77 @@ def recognize(shapes):
 
 
 def recipe(shapes, config, position_grid=None):
-    config.disregard()
-    _check_config(config)
     queries = next(x for x in shapes if recognize([x]))
     prefix = "detr." if queries.startswith("detr.") else ""
     by_authors = queries == prefix + AUTHORS["queries"]
     names = AUTHORS if by_authors else TRANSFORMERS
     arguments, weights = _transformer(shapes, prefix, names)
-    num_queries, hidden_dim = shapes[queries]
-    pixels, remarks, knows_pixels = recipes.pixels(
+    arguments["num_queries"], arguments["hidden_dim"] = shapes[queries]
+    weights["object_queries/queries"] = Source((queries,), lambda x: x[None])
+    arguments["masks"] = any(name.startswith("mask_head.") for name in shapes)
+    if arguments["masks"]:
+        weights |= read_mask_head(shapes, arguments["hidden_dim"])
+    _add_class_head(shapes, prefix + names["class_head"], arguments, weights)
+    arguments["class_names"] = class_names(config, arguments["num_classes"])
+    resnet, num_channels, resnet_weights = _backbone(shapes, prefix, names)
+    weights |= resnet_weights
+    remarks = _read_config(config, arguments, resnet, num_channels)
+    pixels, pixel_remarks, knows_pixels = recipes.pixels(
         config, IMAGENET_MEAN, IMAGENET_DEVIATION
     )
-    if by_authors:  # theirs never say, and all are normalized alike
-        remarks = (
-            "The file doesn't tell whether the backbone is dilated (DC5); "
-            "assumed not. Give `dilation=True` if it is.",
-        )
-    arguments |= pixels | {
-        "num_classes": shapes[f"{prefix}{names['class_head']}.weight"][0] - 1,
-        "num_queries": num_queries,
-        "hidden_dim": hidden_dim,
-        "num_heads": config.get("encoder_attention_heads", 8),
-        "masks": any(name.startswith("mask_head.") for name in shapes),
-    }
-    arguments["class_names"] = class_names(config, arguments["num_classes"])
-    if arguments["masks"]:
-        weights |= read_mask_head(shapes, hidden_dim)
-    resnet, resnet_weights = _backbone(shapes, prefix, names, config)
-    weights |= resnet_weights
-    weights["object_queries/queries"] = Source((queries,), lambda x: x[None])
+    if not by_authors:  # who never say, since all are normalized alike
+        remarks += pixel_remarks
     return DetrRecipe(
         "DETR" if by_authors else "Hugging Face DETR",
-        arguments,
+        arguments | pixels,
         weights,
         remarks=remarks,
         knows_pixels=by_authors or knows_pixels,
         resnet=resnet,
-        knows_dilation=not by_authors,
     )
 
 
-def _check_config(config):
-    for key, value in EXPECTED.items():
-        given = config.get(key, value)
-        if given != value:
-            raise CheckpointError(
-                f"config.json asks for {key}={given!r}; build_detr has "
-                f"{value!r}."
-            )
-    keys = ("attention_heads", "ffn_dim")
-    for key in keys:
-        if config.get(f"encoder_{key}") != config.get(f"decoder_{key}"):
-            raise CheckpointError(
-                f"config.json asks for different {key} in encoder and decoder; "
-                "build_detr has the same in both."
-            )
+def _add_class_head(shapes, theirs, arguments, weights):
+    """It may have been cut off, for classes of one's own."""
+    arguments["num_classes"] = None
+    if f"{theirs}.weight" in shapes:
+        arguments["num_classes"] = shapes[f"{theirs}.weight"][0] - 1
+        weights |= recipes.dense("class_head", theirs)
 
 
-def _backbone(shapes, prefix, names, config):
+def _read_config(config, arguments, resnet, num_channels):
+    """Adds what no array tells; returns remarks on what no file tells."""
+    remarks = ()
+    num_heads, dilation = read_detr_keys(
+        config, arguments, resnet, num_channels
+    )
+    if num_heads is None:
+        remarks += (
+            "The file doesn't tell the number of heads; assumed 8. Give "
+            "`num_heads` if it is another.",
+        )
+    if dilation is None:
+        remarks += (
+            "The file doesn't tell whether the backbone is dilated (DC5); "
+            "assumed not. Give `dilation=True` if it is.",
+        )
+    arguments["num_heads"], resnet["dilation"] = num_heads, dilation
+    return remarks
+
+
+def _backbone(shapes, prefix, names):
     starts = [prefix + start for start in names["backbone"]]
     start = next(
         (x for x in starts if any(name.startswith(x) for name in shapes)),
         starts[0],
     )
-    resnet, weights = read_resnet(shapes, start)
-    inside = config.get("backbone_config") or {}
-    if inside.get("downsample_in_bottleneck"):
-        raise CheckpointError(
-            "config.json asks for downsample_in_bottleneck=True; build_resnet "
-            "has the stride in the 3 x 3 convolution."
-        )
-    resnet["dilation"] = bool(
-        config.get("dilation") or inside.get("output_stride") == 16
-    )
-    return resnet, weights
+    return read_resnet(shapes, start)
 
 
 def _transformer(shapes, prefix, names):
     weights = recipes.convolution(
         "input_projection", prefix + names["input_projection"]
     )
-    weights |= recipes.dense("class_head", prefix + names["class_head"])
     for i in range(3):
         weights |= recipes.dense(
             f"box_head_{i}", f"{prefix}{names['box_head']}.{i}"

@@ -11,25 +11,33 @@ from keras_vtr.checkpoints.recipe import Recipe
 from keras_vtr.checkpoints.tensor_file import CheckpointError
 from keras_vtr.models import build_detr
 
+ASSUMED_HEADS = 8  # as in all models of the paper
+
 
 @dataclasses.dataclass
 class DetrRecipe(Recipe):
     """How to make a DETR.
 
     Args:
-        resnet: Arguments of `keras_vtr.backbones.build_resnet`.
-        knows_dilation: Whether the checkpoint tells if it is dilated (DC5).
+        resnet: Arguments of `keras_vtr.backbones.build_resnet`; `dilation` is
+            None if the checkpoint doesn't tell it, as is `num_heads` of
+            `arguments`.
     """
 
     resnet: dict = dataclasses.field(default_factory=dict)
-    knows_dilation: bool = True
 
     heads = ("class_head/",)
     parts = ("mask_head/",)
 
     def build(self, shapes, num_classes, image_shape, arguments):
         own = dict(self.arguments)
-        dilation = arguments.pop("dilation", self.resnet["dilation"])
+        own["num_heads"] = own["num_heads"] or ASSUMED_HEADS
+        dilation = arguments.pop("dilation", bool(self.resnet["dilation"]))
+        if own["num_classes"] is num_classes is None:
+            raise CheckpointError(
+                "The checkpoint has no class head. Give `num_classes` for a "
+                "new one."
+            )
         new = ()
         if num_classes not in (None, own["num_classes"]):
             own |= {"num_classes": num_classes, "class_names": None}
@@ -83,7 +91,7 @@ class DetrRecipe(Recipe):
             if model.get_layer("encoder").normalize_first != expected:
                 wrong.append(f"normalize_first={expected}")
         dilation = self.resnet["dilation"]
-        if self.knows_dilation and _dilation(model) not in (None, dilation):
+        if dilation is not None and _dilation(model) not in (None, dilation):
             wrong.append(f"dilation={dilation} (DC5) in the backbone")
         return wrong
 

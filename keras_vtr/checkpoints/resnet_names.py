@@ -10,6 +10,8 @@ from keras_vtr.backbones import build_resnet
 from keras_vtr.checkpoints.recipe import Recipe
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.recipe import convolution
+from keras_vtr.checkpoints.resnet_keys import read_timm_resnet
+from keras_vtr.checkpoints.resnet_keys import read_transformers_resnet
 from keras_vtr.checkpoints.tensor_file import CheckpointError
 
 # Names of convolution and norm: of the stem, of a block's three and of its
@@ -37,7 +39,13 @@ UNUSED = ("fc.weight", "fc.bias", "classifier.1.weight", "classifier.1.bias")
 
 @dataclasses.dataclass
 class ResNetRecipe(Recipe):
-    """How to make a ResNet alone."""
+    """How to make a ResNet alone.
+
+    Args:
+        num_channels: Of the images.
+    """
+
+    num_channels: int = 3
 
     def build(self, shapes, num_classes, image_shape, arguments):
         if num_classes:
@@ -46,7 +54,8 @@ class ResNetRecipe(Recipe):
                 f"classes. Received: num_classes={num_classes}"
             )
         arguments = {**self.arguments, **arguments}
-        return build_resnet(image_shape or (None, None, 3), **arguments), ()
+        image_shape = image_shape or (None, None, self.num_channels)
+        return build_resnet(image_shape, **arguments), ()
 
 
 def recognize(shapes):
@@ -54,14 +63,30 @@ def recognize(shapes):
 
 
 def recipe(shapes, config, position_grid=None):
-    config.disregard()
     prefix = "" if _find(shapes, "") else "resnet."
-    arguments, weights = read_resnet(shapes, prefix)
-    return ResNetRecipe("ResNet", arguments, weights, UNUSED)
+    arguments, num_channels, weights = read_resnet(shapes, prefix)
+    remarks = ()
+    if _find(shapes, prefix) is TORCHVISION:
+        remarks = read_timm_resnet(config)
+    else:
+        read_transformers_resnet(config, **arguments, num_channels=num_channels)
+    config.preprocessor.disregard()  # a backbone's pixels are normalized
+    return ResNetRecipe(
+        "ResNet",
+        arguments,
+        weights,
+        UNUSED,
+        remarks,
+        num_channels=num_channels,
+    )
 
 
 def read_resnet(shapes, prefix):
-    """Arguments of `build_resnet` and its weights, from names with `prefix`."""
+    """From names with `prefix`.
+
+    Returns:
+        Arguments of `build_resnet`, the images' channels, and its weights.
+    """
     names = _find(shapes, prefix)
     if names is None:
         raise CheckpointError(
@@ -87,8 +112,9 @@ def read_resnet(shapes, prefix):
             weights |= _pair(f"{ours}_convolution_{part}", theirs, pair)
         if f"{theirs}{names['projection'][0]}.weight" in shapes:
             weights |= _pair(f"{ours}_projection", theirs, names["projection"])
-    width = shapes[f"{prefix}{names['stem'][0]}.weight"][0]
-    return {"num_blocks": tuple(num_blocks), "width": width}, weights
+    width, num_channels = shapes[f"{prefix}{names['stem'][0]}.weight"][:2]
+    arguments = {"num_blocks": tuple(num_blocks), "width": width}
+    return arguments, num_channels, weights
 
 
 def _find(shapes, prefix):

@@ -25,15 +25,15 @@ class Checkpoint:
     """Tensors of one file or of several shards, and the configuration.
 
     Args:
-        paths: The files of tensors.
+        files: `TensorFile`s.
         config: A `Configuration`, what config.json says.
     """
 
-    def __init__(self, paths, config):
+    def __init__(self, files, config):
         self.config = config
         self.shapes = {}
         self._sources = {}
-        self._files = [open_tensors(path) for path in paths]
+        self._files = files
         self.remarks = tuple(x for file in self._files for x in file.remarks)
         names = [name for file in self._files for name in file.shapes]
         self._wrapping = _wrapping(names)
@@ -107,7 +107,8 @@ def open_checkpoint(source, revision=None, sha256=None):
         _check_digest(paths, sha256)
     config_folder = folder if folder.is_dir() else folder.parent
     try:
-        return Checkpoint(paths, _read_configuration(config_folder))
+        files = [open_tensors(path) for path in paths]
+        return Checkpoint(files, _read_configuration(config_folder, files[0]))
     except OSError as error:
         raise CheckpointError(f"{source} can't be read: {error}") from error
 
@@ -139,14 +140,23 @@ def _weight_files(folder):
     return found
 
 
-def _read_configuration(folder):
-    """config.json, with preprocessor_config.json; empty where none is."""
+def _read_configuration(folder, file):
+    """config.json, and what stands beside it; empty where none is.
+
+    Args:
+        folder: Of the JSON files.
+        file: The first `TensorFile`, which may have settings of its own.
+    """
     config, preprocessor = (
         _read_json(path) if path.exists() else {}
         for path in (folder / name for name in CONFIGS)
     )
-    preprocessor = Configuration(preprocessor, folder / CONFIGS[1])
-    return Configuration(config, folder / CONFIGS[0], preprocessor=preprocessor)
+    return Configuration(
+        config,
+        folder / CONFIGS[0],
+        preprocessor=Configuration(preprocessor, folder / CONFIGS[1]),
+        training=Configuration(file.settings, file.path),
+    )
 
 
 def _read_json(path):

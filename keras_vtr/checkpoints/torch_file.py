@@ -117,11 +117,10 @@ def _rank(keys):
 def _settings(content):
     if not isinstance(content, dict):
         return {}
-    args, architecture = content.get("args"), content.get("arch")
-    args = vars(args) if isinstance(args, argparse.Namespace) else args
+    settings = {"arch": content.get("arch"), "args": content.get("args")}
     return {
-        "args": args if isinstance(args, dict) else {},
-        "architecture": architecture if isinstance(architecture, str) else "",
+        key: vars(value) if isinstance(value, argparse.Namespace) else value
+        for key, value in settings.items()
     }
 
 

@@ -5,112 +5,18 @@ import json
 import keras
 import numpy as np
 import pytest
-import safetensors.numpy
 
-from keras_vtr.backbones import build_resnet
 from keras_vtr.checkpoints import CheckpointError
 from keras_vtr.checkpoints import detr_names
 from keras_vtr.checkpoints import from_pretrained
 from keras_vtr.checkpoints import load_weights
 from keras_vtr.checkpoints import resnet_names
 from keras_vtr.models import build_detr
-
-TINY = {
-    "image_shape": (None, None, 3),
-    "num_queries": 7,
-    "hidden_dim": 16,
-    "num_heads": 8,
-    "mlp_dim": 24,
-    "num_encoder_layers": 1,
-    "num_decoder_layers": 2,
-}
-
-
-def tiny_resnet(**options):
-    return build_resnet((None, None, 3), (1, 1, 1, 1), width=8, **options)
-
-
-def authors_tensors(rng, num_classes=5, masks=False):
-    """What the authors' file of a tiny model would hold: names, values."""
-    resnet = resnet_tensors(rng, "backbone.0.body.")
-    sizes = {
-        "input_proj": (16, 256, 1, 1),
-        "class_embed": (num_classes + 1, 16),
-    }
-    sizes |= {f"bbox_embed.layers.{i}": (16, 16) for i in range(2)}
-    sizes["bbox_embed.layers.2"] = (4, 16)
-    tensors = {"query_embed.weight": (7, 16)}
-    for stack, num_layers in (("encoder", 1), ("decoder", 2)):
-        for i in range(num_layers):
-            layer = f"transformer.{stack}.layers.{i}"
-            attentions = ["self_attn", "multihead_attn"]
-            for name in attentions[: 1 + (stack == "decoder")]:
-                tensors[f"{layer}.{name}.in_proj_weight"] = (48, 16)
-                tensors[f"{layer}.{name}.in_proj_bias"] = (48,)
-                sizes[f"{layer}.{name}.out_proj"] = (16, 16)
-            sizes[f"{layer}.linear1"] = (24, 16)
-            sizes[f"{layer}.linear2"] = (16, 24)
-            for j in range(2 + (stack == "decoder")):
-                sizes[f"{layer}.norm{j + 1}"] = (16,)
-    sizes["transformer.decoder.norm"] = (16,)
-    if masks:
-        sizes |= {"bbox_attention.q_linear": (16, 16)}
-        sizes |= {"bbox_attention.k_linear": (16, 16)}
-        widths = (24, 24, 8, 4, 2, 1)
-        for i in range(5):
-            shape = (widths[i + 1], widths[i], 3, 3)
-            sizes[f"mask_head.lay{i + 1}"] = shape
-            sizes[f"mask_head.gn{i + 1}"] = shape[:1]
-        for i, width in enumerate((128, 64, 32)):
-            sizes[f"mask_head.adapter{i + 1}"] = (widths[i + 2], width, 1, 1)
-        sizes["mask_head.out_lay"] = (1, 1, 3, 3)
-    for name, shape in sizes.items():
-        tensors[f"{name}.weight"] = shape
-        tensors[f"{name}.bias"] = (shape[0],)
-    values = {k: rng.normal(0, 0.2, x) for k, x in tensors.items()}
-    values = {k: x.astype("float32") for k, x in values.items()} | resnet
-    heads = ("mask_head", "bbox_attention")
-    return {
-        k if not masks or k.startswith(heads) else f"detr.{k}": x
-        for k, x in values.items()
-    }
-
-
-def resnet_tensors(rng, prefix=""):
-    """A tiny ResNet's tensors under torchvision's names."""
-    tensors = {}
-    names = {
-        "kernel": "weight",
-        "gamma": "weight",
-        "beta": "bias",
-        "moving_mean": "running_mean",
-        "moving_variance": "running_var",
-    }
-    for weight in tiny_resnet().weights:
-        layer, kind = weight.path.split("/")
-        module = "conv1" if kind == "kernel" else "bn1"
-        if layer != "stem_convolution":
-            _, stage, _, block, part = layer.split("_", 4)
-            if part == "projection":
-                module = f"downsample.{0 if kind == 'kernel' else 1}"
-            else:
-                number = int(part[-1]) + 1
-                module = f"{'conv' if kind == 'kernel' else 'bn'}{number}"
-            module = f"layer{int(stage) + 1}.{block}.{module}"
-        value = abs(rng.normal(0.0, 0.2, weight.shape)).astype("float32")
-        if kind == "kernel":
-            value = np.transpose(value, (3, 2, 0, 1))
-        tensors[f"{prefix}{module}.{names[kind]}"] = value
-        if kind == "gamma":
-            key = f"{prefix}{module}.num_batches_tracked"
-            tensors[key] = np.array(7)
-    return tensors
-
-
-def save(tensors, path):
-    tensors = {k: np.ascontiguousarray(x) for k, x in tensors.items()}
-    safetensors.numpy.save_file(tensors, path / "detr.safetensors")
-    return path / "detr.safetensors"
+from tests.checkpoints.detr_tensors import TINY
+from tests.checkpoints.detr_tensors import authors_tensors
+from tests.checkpoints.detr_tensors import resnet_tensors
+from tests.checkpoints.detr_tensors import save
+from tests.checkpoints.detr_tensors import tiny_resnet
 
 
 def outputs(model, rng):
@@ -223,6 +129,8 @@ def test_a_model_that_computes_otherwise_is_refused(
     change, message, rng, tmp_path
 ):
     path = save(authors_tensors(rng), tmp_path)
+    heads = {"encoder_attention_heads": 8}
+    (tmp_path / "config.json").write_text(json.dumps(heads))
     config = {"num_classes": 5, **TINY, "backbone": tiny_resnet(), **change}
     model = build_detr(**config)
     before = model.get_weights()
@@ -235,16 +143,45 @@ def test_a_model_that_computes_otherwise_is_refused(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"activation_function": "gelu"}, "build_detr has 'relu'"),
-        ({"position_embedding_type": "learned"}, "build_detr has 'sine'"),
-        ({"model_type": "conditional_detr"}, "build_detr has 'detr'"),
+        ({"activation_function": "gelu"}, "`activation_function` must be 'r"),
+        ({"position_embedding_type": "learned"}, "must be 'sine'"),
+        ({"model_type": "conditional_detr"}, "`model_type` must be 'detr'"),
+        ({"two_stage": True}, "not known here.*`two_stage`=True"),
+        ({"encoder_layers": 2}, "`encoder_layers` must be 1"),
         (
             {"encoder_attention_heads": 8, "decoder_attention_heads": 4},
-            "different attention_heads",
+            "`decoder_attention_heads` must be 8",
+        ),
+        ({"backbone": "resnetaa50"}, "`backbone` must be a plain ResNet"),
+        ({"id2label": {"9": "cat"}}, "`id2label` must be a dict from '0'"),
+        *(
+            (
+                {"backbone_config": {key: value}},
+                rf"`backbone_config\.{key}` must",
+            )
+            for key, value in {
+                "downsample_in_bottleneck": True,
+                "downsample_in_first_stage": True,
+                "hidden_act": "gelu",
+                "layer_type": "basic",
+                "depths": [1, 1],
+                "out_features": ["stage3"],
+                "out_indices": [1, 2],
+                "output_stride": 8,
+            }.items()
         ),
         (
-            {"backbone_config": {"downsample_in_bottleneck": True}},
-            "has the stride in the 3 x 3",
+            {"backbone_config": {"what": 1}},
+            r"not known here.*`backbone_config\.what`=1",
+        ),
+        (
+            {
+                "backbone_config": {
+                    "model_type": "timm_backbone",
+                    "backbone": "resnetblur50",
+                }
+            },
+            r"`backbone_config\.backbone` must be a plain",
         ),
     ],
 )
@@ -289,7 +226,7 @@ def test_config_json_tells_of_dc5(config, rng, tmp_path):
 def test_dc5_s_weights_don_t_go_into_a_model_without_dilation():
     recipe = detr_names.DetrRecipe(
         "DETR",
-        {"normalize_first": False, "num_heads": 8},
+        {"normalize_first": False, "num_heads": None},
         {},
         knows_pixels=False,
         resnet={"dilation": True},
@@ -300,24 +237,8 @@ def test_dc5_s_weights_don_t_go_into_a_model_without_dilation():
     ]
     wrong = [recipe.wrong_settings(model) for model in models]
     assert wrong == [[], ["dilation=True (DC5) in the backbone"]]
-    recipe.knows_dilation = False
+    recipe.resnet["dilation"] = None  # not told
     assert recipe.wrong_settings(models[1]) == []
-
-
-def test_a_resnet_alone_becomes_a_backbone(rng, tmp_path):
-    head = {"fc.weight": np.ones((9, 256), "float32")}
-    path = save(resnet_tensors(rng) | head, tmp_path)
-    resnet = from_pretrained(path, verbose=False)
-    again = tiny_resnet()
-    report = load_weights(again, path)
-    assert report.unexpected == ("fc.weight",)
-    image = np.ones((1, 32, 32, 3), "float32")
-    for a, b in zip(resnet(image), again(image), strict=True):
-        np.testing.assert_array_equal(
-            *(keras.ops.convert_to_numpy(x) for x in (a, b))
-        )
-    with pytest.raises(CheckpointError, match="has no classes"):
-        from_pretrained(path, num_classes=3)
 
 
 def test_the_layouts_tell_files_apart(rng):
@@ -325,3 +246,27 @@ def test_the_layouts_tell_files_apart(rng):
     resnet = {k: x.shape for k, x in resnet_tensors(rng).items()}
     assert detr_names.recognize(detr) and not detr_names.recognize(resnet)
     assert resnet_names.recognize(resnet) and not resnet_names.recognize(detr)
+
+
+def test_what_the_file_does_not_tell_is_assumed_and_said(rng, tmp_path, capsys):
+    path = save(authors_tensors(rng), tmp_path)
+    assert from_pretrained(path).get_layer("encoder").num_heads == 8
+    report = capsys.readouterr().out
+    assert "the number of heads; assumed 8. Give `num_heads`" in report
+    four = from_pretrained(path, num_heads=4, verbose=False)
+    assert four.get_layer("decoder").num_heads == 4
+    assert "assumed 8" in " ".join(load_weights(four, path).remarks)
+
+
+def test_a_class_head_that_was_cut_off_is_made_anew(rng, tmp_path):
+    tensors = authors_tensors(rng)
+    del tensors["class_embed.weight"], tensors["class_embed.bias"]
+    path = save(tensors, tmp_path)
+    model = from_pretrained(path, num_classes=3, verbose=False)
+    assert model.num_classes == 3
+    with pytest.raises(CheckpointError, match=r"head\. Give `num_classes`"):
+        from_pretrained(path)
+    with pytest.raises(CheckpointError, match="`new_head=True` makes a new"):
+        load_weights(model, path)
+    report = load_weights(model, path, new_head=True)
+    assert report.missing == ("class_head/kernel", "class_head/bias")
