@@ -33,8 +33,10 @@ def from_pretrained(
 
     Args:
         source: Path of a file or folder, or "hf://organization/name" (needs
-            `pip install huggingface-hub`). `.pth` and `.bin` need
-            `torch>=2.10`; prefer safetensors.
+            `pip install huggingface-hub`). `.pth`, `.ckpt`, `.bin` need
+            `torch>=2.10`; prefer safetensors. Of several sets of weights that
+            a training's file holds, averaged ones ("ema", "teacher") are
+            taken, and the report says so.
         num_classes: Default: the checkpoint's own head. Another number makes
             a new head of zeros (Dosovitskiy et al. 2020, section 3.2), for
             DETR with a bias by which "no object" is as likely as all classes
