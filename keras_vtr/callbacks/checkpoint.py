@@ -1,12 +1,8 @@
-import os
 import pathlib
-import signal
 import sys
-import threading
 import warnings
 
 import keras
-import numpy as np
 
 from keras_vtr.callbacks.checkpoint_files import STEP_GROUPS
 from keras_vtr.callbacks.checkpoint_files import CheckpointError
@@ -15,6 +11,9 @@ from keras_vtr.callbacks.checkpoint_files import lock_folder
 from keras_vtr.callbacks.checkpoint_files import remove_old
 from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
 from keras_vtr.callbacks.checkpoint_files import write_checkpoint
+from keras_vtr.callbacks.monitor import Monitor
+from keras_vtr.callbacks.steps import EpochSteps
+from keras_vtr.callbacks.termination import Termination
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -39,20 +38,24 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         folder: The run's folder; made if it isn't there.
-        every_steps: Saves after so many steps, too, not only after each epoch.
+        every_steps: Saves after so many steps, too, not only after each epoch;
+            with `steps_per_execution` at the first end of an execution after.
         keep: How many checkpoints stay, besides the best.
         monitor: A name in the logs, such as "val_AP", that tells the best. The
-            callback that adds it must come before this one.
+            callback that adds it must come before this one. A name that begins
+            with "val_" is waited for until the first validation.
         mode: "max" or "min", which `monitor` is better.
         num_workers: How many processes train this model together. All go on
             from what worker 0 wrote, in a folder that all of them see.
         worker: Which of them this is.
 
     Raises:
-        ValueError: If an argument is out of its range, or, after the first
-            epoch, `monitor` isn't in the logs.
+        ValueError: If an argument is out of its range, `steps_per_execution`
+            is above 1 and the steps of an epoch are unknown; or, after the
+            first epoch (with validation, for "val_"), `monitor` has never been
+            in the logs.
         CheckpointError: If another process has the folder, no checkpoint is
-            whole, or they are of another model.
+            whole, or they are of another model or within an execution.
 
     Example:
 
@@ -98,7 +101,6 @@ class Checkpoint(keras.callbacks.Callback):
         self._metrics = ("metrics",) if num_workers == 1 else ()
         self._lock = lock_folder(self.folder) if self.writes else None
         self._path, self._manifest = self._newest()
-        self._terminated = False
 
     @property
     def num_steps(self):
@@ -114,65 +116,83 @@ class Checkpoint(keras.callbacks.Callback):
         if self.writes and not self._lock.is_locked:
             self._lock = lock_folder(self.folder)
         model = self.model
+        self._skip = self._manifest["steps_in_epoch"]
+        self._check_executions()
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         if self._path is not None:
             load_state(self._path, model, STEP_GROUPS)
         model._initial_epoch = self.epoch  # as BackupAndRestore does
-        self._skip = self._manifest["steps_in_epoch"]
         self._before = self.num_steps - self._skip
+        self._monitor = Monitor(self.monitor)
         self._failure = None
-        self._catch_sigterm()
+        self._termination = Termination()
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._steps = EpochSteps(self, self._skip)
         if self._skip:
             self._skip_steps()
 
     def on_train_batch_end(self, batch, logs=None):
+        steps = self._steps.done(batch)
         if self._skip:
-            if batch + 1 >= self._skip:
+            if steps >= self._skip:
                 self.model.train_function = self._train_function
                 self._skip = 0
             return
-        steps = batch + 1
+        before = self.num_steps
         self._manifest = {
             **self._manifest,
             "num_steps": self._before + steps,
             "steps_in_epoch": steps,
             "value": None,
         }
-        is_due = self.every_steps and self.num_steps % self.every_steps == 0
-        if is_due or self._terminated:
+        every = self.every_steps
+        is_due = every and self.num_steps // every > before // every
+        if is_due or self._termination.is_asked_for:
             self._save()
         self._exit_if_told()
 
     def on_epoch_end(self, epoch, logs=None):
         self._before = self.num_steps
-        value = (logs or {}).get(self.monitor)
-        is_number = value is not None and not np.isnan(value)
+        logs = logs or {}
         self._manifest = {
             "num_steps": self.num_steps,
             "epoch": epoch + 1,
             "steps_in_epoch": 0,
-            "value": float(value) if is_number else None,
+            "value": self._monitor.value(logs),
         }
         self._save()
-        if self.monitor is not None and value is None:
-            raise ValueError(
-                "`monitor` must be in the logs, added by a callback that comes "
-                f"before. Received: monitor={self.monitor!r}, the logs hold "
-                f"{sorted(logs or {})}. The epoch is saved."
-            )
+        self._monitor.check(logs)
         self._exit_if_told()
+
+    def on_test_begin(self, logs=None):
+        self._monitor.is_validated = True
 
     def on_train_end(self, logs=None):
         self.model._initial_epoch = None
         self._release()
+        self._monitor.warn_if_never_found()
         if self._failure is not None:
             raise CheckpointError(
                 f"The end of the run could not be saved in {self.folder}: "
                 f"{self._failure}. The model is still in memory."
             ) from self._failure
+
+    def _check_executions(self):
+        execution, steps = self.model.steps_per_execution, self.params["steps"]
+        if execution > 1 and steps is None:
+            raise ValueError(
+                "`steps_per_epoch` must be given to `fit`, or data of known "
+                "length, to count the steps of a last execution. Received: "
+                f"steps_per_execution={execution}"
+            )
+        if self._skip % execution and self._skip != steps:
+            raise CheckpointError(
+                f"{self._path} was saved {self._skip} steps into an epoch, "
+                f"within an execution of {execution}. Compile with a "
+                "`steps_per_execution` that divides it, such as 1."
+            )
 
     def _save(self):
         if not self.writes:
@@ -220,27 +240,9 @@ class Checkpoint(keras.callbacks.Callback):
     def _release(self):
         if self._lock is not None:
             self._lock.release(force=True)
-        if self._old_handler is not None:
-            signal.signal(signal.SIGTERM, self._old_handler)
-
-    def _catch_sigterm(self):
-        self._terminated, self._old_handler = False, None
-        if threading.current_thread() is not threading.main_thread():
-            return
-
-        def handle(number, frame):
-            while frame is not None and frame.f_code.co_name != "fit":
-                frame = frame.f_back
-            if frame is not None and not self._terminated:
-                self._terminated = True
-                return
-            # `fit` is over, by an error, or this is the second one.
-            signal.signal(number, self._old_handler)
-            os.kill(os.getpid(), number)
-
-        self._old_handler = signal.signal(signal.SIGTERM, handle)
+        self._termination.release()
 
     def _exit_if_told(self):
-        if self._terminated:
+        if self._termination.is_asked_for:
             self._release()
             sys.exit(0 if self._failure is None else 1)

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from keras_vtr.atomic_folder import remove_folder
 from keras_vtr.atomic_folder import write_folder
+from keras_vtr.json_text import json_text
 from keras_vtr.version import __version__
 
 # Of variables. The scale is a `LossScaleOptimizer`'s around the optimizer.
@@ -71,7 +72,7 @@ def write_checkpoint(folder, model, manifest, groups):
             save_file(state, path / STATE)
         except SafetensorError as error:  # as a full disk's is
             raise OSError(str(error)) from error
-        (path / MANIFEST).write_text(json.dumps(manifest, indent=1))
+        (path / MANIFEST).write_text(json_text(manifest))
         (path / SUMS).write_text(_sums(path))
 
     if (folder / name).exists():  # broken, or the run would be beyond it
@@ -170,10 +171,11 @@ def variables_of(model, groups):
     """
     variables = {"model": model.variables, "metrics": model.metrics_variables}
     if model.optimizer is not None:
-        every = model.optimizer.variables
-        inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+        outer = model.optimizer
+        inner = getattr(outer, "inner_optimizer", outer)
         variables["optimizer"] = inner.variables
-        variables["scale"] = every[: len(every) - len(inner.variables)]
+        if inner is not outer:
+            variables["scale"] = [outer.step_counter, outer.dynamic_scale]
     return {
         f"{group}/{i:05d}": variable
         for group in groups

@@ -1,11 +1,11 @@
-import functools
+import contextlib
 
 import keras
 import numpy as np
 
-from keras_vtr.replicas import sum_over_replicas
-
-OWN_NAME = "skip_non_finite"
+from keras_vtr.callbacks.skipping_optimizer import COUNTS
+from keras_vtr.callbacks.skipping_optimizer import SkippingOptimizer
+from keras_vtr.callbacks.steps import EpochSteps
 
 
 class NonFiniteError(Exception):
@@ -19,10 +19,11 @@ class SkipNonFinite(keras.callbacks.Callback):
     NaN to every gradient; `keras.callbacks.TerminateOnNaN` sees it afterwards.
     Here it changes nothing: the optimizer is wrapped, while `fit` runs, into
     Keras's `LossScaleOptimizer`, whose own rule this is, with a scale of 1. If
-    it is one already (mixed precision in float16), it stays as it is, and what
-    its scale needs to settle is counted like the rest. With `tf.distribute` a
-    step is skipped if any replica's gradients are not finite; Keras (3.15.1)
-    by itself looks at the first one's.
+    it is one already (mixed precision in float16), it keeps its scale, and what
+    its scale needs to settle is counted like the rest. Steps are counted one by
+    one whatever `steps_per_execution` is. With `tf.distribute` a step is
+    skipped if any replica's gradients are not finite; Keras (3.15.1) by itself
+    looks at the first one's.
 
     Args:
         most: So many skipped steps in a row end the run.
@@ -31,7 +32,8 @@ class SkipNonFinite(keras.callbacks.Callback):
             keras_vtr.data.batch_paths, data, 16)`.
 
     Raises:
-        NonFiniteError: At the `most`-th skipped step in a row; or at once if
+        NonFiniteError: At the `most`-th skipped step in a row, after
+            which no step changes the weights; or at once if
             statistics (of batch normalization) have become NaN, which no
             optimizer can prevent.
         ValueError: If `most` is below 1.
@@ -59,70 +61,61 @@ class SkipNonFinite(keras.callbacks.Callback):
 
     def set_model(self, model):
         super().set_model(model)
-        optimizer = model.optimizer
-        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            model.optimizer = keras.optimizers.LossScaleOptimizer(
-                optimizer,
-                initial_scale=1.0,
-                dynamic_growth_steps=2**31 - 1,
-                name=OWN_NAME,
-            )
-        # Also one that an earlier `fit`, which raised, has left.
-        self._is_own = model.optimizer.name == OWN_NAME
-        model.optimizer.check_finite = functools.partial(
-            _finite_everywhere, model.optimizer
-        )
+        _unwrap(model)  # an earlier `fit`, which raised, has not
+        outer = model.optimizer
+        scale = {"initial_scale": 1.0, "dynamic_growth_steps": 2**31 - 1}
+        if isinstance(outer, keras.optimizers.LossScaleOptimizer):
+            scale = {key: getattr(outer, key) for key in scale}
+        inner = getattr(outer, "inner_optimizer", outer)
+        model.optimizer = SkippingOptimizer(inner, most=self.most, **scale)
+        model.optimizer.outer = outer if outer is not inner else None
         model.train_function = None  # made for the other one
 
     def on_train_begin(self, logs=None):
-        if not self.model.optimizer.built:
-            self.model.optimizer.build(self.model.trainable_variables)
-        self._in_a_row = 0
+        optimizer = self.model.optimizer
+        strategy = getattr(self.model, "distribute_strategy", None)
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            optimizer.build(self.model.trainable_variables)
+        if optimizer.outer is not None and optimizer.outer.built:
+            _copy_scale(optimizer.outer, optimizer)
+        self._counted = 0
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
-        # Not earlier: a later callback may restore it as training begins.
-        self._scale = self._dynamic_scale()
+        self._steps = EpochSteps(self)
 
     def on_train_batch_end(self, batch, logs=None):
-        scale = self._dynamic_scale()
-        if scale >= self._scale:
-            self._in_a_row, self._scale = 0, scale
+        optimizer = self.model.optimizer
+        counts = keras.ops.convert_to_numpy(optimizer.counts).tolist()
+        counts = dict(zip(COUNTS, counts, strict=True))
+        if counts["skipped"] == self._counted:
             return
-        # Halved: the step was skipped.
-        self.num_skipped += 1
-        self._in_a_row += 1
-        if self._is_own:
-            self.model.optimizer.dynamic_scale.assign(self._scale)
-        else:
-            self._scale = scale
-        self._check_statistics(batch)
+        self.num_skipped += counts["skipped"] - self._counted
+        self._counted = counts["skipped"]
+        if optimizer.outer is None:
+            optimizer.dynamic_scale.assign(optimizer.initial_scale)
+        steps = self._steps.done(batch)
+        self._check_statistics(steps)
         self._forget_metrics()
-        if self._in_a_row >= self.most:
+        if counts["longest"] >= self.most:
             self._raise(
-                batch,
-                f"{self._in_a_row} steps in a row had gradients that are not "
+                steps - counts["steps"] + counts["longest_at"],
+                f"{self.most} steps in a row had gradients that are not "
                 "finite; none of them changed the weights, which are as they "
                 "were before. A smaller learning rate may help, or a look at "
                 "the images",
             )
 
     def on_train_end(self, logs=None):
-        del self.model.optimizer.check_finite
-        if self._is_own:
-            self.model.optimizer = self.model.optimizer.inner_optimizer
+        _unwrap(self.model)
         self.model.train_function = None
 
-    def _dynamic_scale(self):
-        scale = self.model.optimizer.dynamic_scale
-        return float(keras.ops.convert_to_numpy(scale))
-
-    def _check_statistics(self, batch):
+    def _check_statistics(self, steps):
         for variable in self.model.non_trainable_variables:
             value = keras.ops.convert_to_numpy(variable)
             if not np.isfinite(value.astype("float64")).all():
                 self._raise(
-                    batch,
+                    steps,
                     f"{variable.path} has become NaN or infinite: go on from "
                     "a checkpoint",
                 )
@@ -134,17 +127,28 @@ class SkipNonFinite(keras.callbacks.Callback):
             if not all(np.isfinite(value).all() for value in values):
                 metric.reset_state()
 
-    def _raise(self, batch, what):
-        place = f"Epoch {self._epoch + 1}, step {batch + 1}"
+    def _raise(self, steps, what):
+        place = f"Epoch {self._epoch + 1}, step {steps}"
         names = ""
         if self.images is not None and self.params.get("steps"):
-            step = self._epoch * self.params["steps"] + batch
+            step = self._epoch * self.params["steps"] + steps - 1
             names = f" The images of this step: {list(self.images(step))}"
         raise NonFiniteError(f"{place}: {what}.{names}")
 
 
-def _finite_everywhere(optimizer, gradients):
-    """Whether the gradients of all replicas are finite."""
-    finite = type(optimizer).check_finite(optimizer, gradients)
-    broken = keras.ops.cast(keras.ops.logical_not(finite), "float32")
-    return keras.ops.equal(sum_over_replicas(broken), 0.0)
+def _unwrap(model):
+    """Gives back what the model was compiled with, its scale as it is now."""
+    optimizer = model.optimizer
+    if not isinstance(optimizer, SkippingOptimizer):
+        return
+    outer = optimizer.outer
+    model.optimizer = optimizer.inner_optimizer if outer is None else outer
+    if optimizer.built and outer is not None:
+        if not outer.built:
+            outer.build(model.trainable_variables)
+        _copy_scale(optimizer, outer)
+
+
+def _copy_scale(source, target):
+    for name in ("dynamic_scale", "step_counter"):
+        getattr(target, name).assign(getattr(source, name))

@@ -1,6 +1,5 @@
 """Judges a run's model as COCO does; writes evaluation.json and .png."""
 
-import json
 import pathlib
 
 from keras_vtr.callbacks import DetectionPictures
@@ -10,6 +9,7 @@ from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.command_line.run_folder import scales
 from keras_vtr.data import detection_dataset
 from keras_vtr.data import read_coco
+from keras_vtr.json_text import json_text
 from keras_vtr.metrics import CocoAveragePrecision
 
 
@@ -37,7 +37,7 @@ def run(run, folder, split):
     for name, value in result.items():
         print(f"{name:5} {value:.3f}")
     output = pathlib.Path(run)
-    (output / "evaluation.json").write_text(json.dumps(result, indent=1))
+    (output / "evaluation.json").write_text(json_text(result))
     pictures = DetectionPictures(
         batches, output, class_names=data.class_names, scale=legible(config)
     )

@@ -1,6 +1,5 @@
 """Detects in pictures; writes each with its boxes, and detections.json."""
 
-import json
 import pathlib
 import sys
 
@@ -13,6 +12,7 @@ from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.data import decode_image
 from keras_vtr.data.augmentation import resize
 from keras_vtr.data.picture_files import why_unreadable
+from keras_vtr.json_text import json_text
 from keras_vtr.visualization import draw_boxes
 
 
@@ -57,7 +57,7 @@ def run(run, images, output, score_threshold):
             )
             if label >= 0 and score >= score_threshold
         ]
-    (output / "detections.json").write_text(json.dumps(found, indent=1))
+    (output / "detections.json").write_text(json_text(found))
     print(f"{output}: {len(found)} pictures, {broken} could not be read")
     return 1 if broken else 0
 

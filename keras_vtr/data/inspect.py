@@ -11,7 +11,6 @@ exit code is 0 without problems, 1 with some, 2 if nothing could be read.
 """
 
 import argparse
-import json
 import pathlib
 import sys
 
@@ -21,6 +20,7 @@ from keras_vtr.data.coco import read_coco
 from keras_vtr.data.detection_dataset import detection_dataset
 from keras_vtr.data.inspection import inspect_records
 from keras_vtr.data.records import AnnotationError
+from keras_vtr.json_text import json_text
 from keras_vtr.visualization import draw_boxes
 from keras_vtr.visualization import draw_grid
 
@@ -79,7 +79,7 @@ def _inspect(name, place, output, options):
         raise AnnotationError(f"{place[0]} lists no image that is there.")
     report = inspect_records(data, max_objects=options.max_objects)
     output.mkdir(parents=True, exist_ok=True)
-    (output / f"{name}.json").write_text(json.dumps(report, indent=1))
+    (output / f"{name}.json").write_text(json_text(report))
     _print(name, report)
     for kind, training in (("boxes", False), ("augmented", True)):
         path = output / f"{name}_{kind}.png"

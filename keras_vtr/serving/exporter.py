@@ -1,7 +1,6 @@
 """What all exports have in common: a model described once, for any runtime."""
 
 import dataclasses
-import json
 import pathlib
 import tempfile
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vtr.backbones import fold_norms
+from keras_vtr.json_text import json_text
 from keras_vtr.serving.preparation import Preparation
 from keras_vtr.serving.publishing import publish
 from keras_vtr.serving.runtimes import RUNTIMES
@@ -140,7 +140,7 @@ class Exporter:
             **self.preparation.limits,
             "versions": versions,
         }
-        text = json.dumps(config, indent=2, ensure_ascii=False)
+        text = json_text(config, indent=2, ensure_ascii=False)
         path.write_text(text, encoding="utf-8")
 
     def _with_answer(self, model):
