@@ -6,7 +6,10 @@ moves boxes between them.
 
 import keras
 
-from keras_vtr.targets import check_keys
+from keras_vtr.detection_checks import check_outputs
+from keras_vtr.detection_checks import sides_of
+
+LARGEST = 3e38  # nearly the largest float32; more is not finite
 
 
 def iou(boxes1, boxes2):
@@ -89,12 +92,15 @@ def decode_detections(
     Args:
         outputs: Dict with `"logits"` (B, Q, K + 1), last one "no object", and
             `"boxes"` (B, Q, 4), `rel_center_xywh`.
-        image_shape: `(height, width, ...)` in pixels, the unit of the returned
-            boxes; or a tensor (B, 2) of each image's own height and width,
-            which boxes of padded images are relative to.
+        image_shape: `(height, width)` or `(height, width, channels)` in
+            pixels, the unit of the returned boxes; or (B, 2), a tensor, an
+            array or a list of each image's own height and width, which boxes
+            of padded images are relative to.
         max_detections: How many of the Q detections to keep. Default: all.
         score_threshold: Detections with a lower score have the label -1, the
             score 0 and an empty box, as padding of targets; they stand last.
+            So have those whose score or box is not finite or whose box ends
+            before it begins: a model that has diverged detects nothing.
 
     Returns:
         Dict with `"boxes"` (B, n, 4) float32, absolute `xyxy` pixels;
@@ -102,9 +108,9 @@ def decode_detections(
         `"labels"` (B, n) int32, 0..K-1, or -1.
 
     Raises:
-        ValueError: If `outputs` lacks a key, `max_detections` is below 1,
-            `score_threshold` is not within [0, 1], or `image_shape` is neither
-            of the two.
+        ValueError: If `outputs` lacks a key or its shapes don't fit,
+            `max_detections` is below 1, `score_threshold` is not within
+            [0, 1], or `image_shape` is none of these.
 
     Example:
 
@@ -118,7 +124,7 @@ def decode_detections(
     >>> print(tuple(detections["boxes"].shape))
     (2, 5, 4)
     """
-    check_keys("outputs", outputs, ("boxes", "logits"))
+    check_outputs(outputs, "boxes", (4,))
     if max_detections is not None and max_detections < 1:
         raise ValueError(
             "`max_detections` must be 1 or more, or None for all. Received: "
@@ -135,13 +141,22 @@ def decode_detections(
     scores, labels = keras.ops.top_k(probabilities, 1)  # (B, Q, 1)
     scores, labels = scores[..., 0], keras.ops.cast(labels[..., 0], "int32")
     boxes = _absolute_corners(outputs["boxes"], image_shape)
+    is_box = keras.ops.all(
+        keras.ops.concatenate(
+            [keras.ops.abs(boxes) <= LARGEST, boxes[..., 2:] >= boxes[..., :2]],
+            axis=-1,
+        ),
+        axis=-1,
+    )  # (B, Q); NaN fails every comparison
+    is_found = keras.ops.logical_and(scores >= score_threshold, is_box)
+    scores = keras.ops.where(is_found, scores, -1.0)
     num_queries = logits.shape[1]
     best = min(max_detections or num_queries, num_queries)
     scores, order = keras.ops.top_k(scores, best)
     order = keras.ops.cast(order, "int32")
     boxes = keras.ops.take_along_axis(boxes, order[..., None], axis=1)
     labels = keras.ops.take_along_axis(labels, order, axis=1)
-    is_found = scores >= score_threshold
+    is_found = scores >= 0
     return {
         "boxes": keras.ops.where(is_found[..., None], boxes, 0.0),
         "scores": keras.ops.where(is_found, scores, 0.0),
@@ -151,21 +166,13 @@ def decode_detections(
 
 def _absolute_corners(boxes, image_shape):
     """`rel_center_xywh` (B, Q, 4) to `xyxy` in pixels of each image."""
+    sides = sides_of(image_shape, boxes.shape[0])
     boxes = keras.utils.bounding_boxes.convert_format(
         boxes, source="center_xywh", target="xyxy"
     )
-    rank = len(getattr(image_shape, "shape", (0,)))
-    if rank == 2 and image_shape.shape[1] == 2:
-        height, width = image_shape[:, 0], image_shape[:, 1]
-    elif rank == 1 and len(image_shape) >= 2:
-        height, width = image_shape[:2]
-    else:
-        raise ValueError(
-            "`image_shape` must be (height, width) or a tensor of shape "
-            f"(B, 2). Received: image_shape={image_shape}"
-        )
+    height, width = sides[..., 0], sides[..., 1]
     sides = keras.ops.stack(
         [keras.ops.cast(x, boxes.dtype) for x in (width, height)], axis=-1
     )  # (2,) or (B, 2)
     sides = keras.ops.concatenate([sides, sides], axis=-1)
-    return boxes * (sides if rank == 1 else sides[:, None])
+    return boxes * (sides if len(sides.shape) == 1 else sides[:, None])

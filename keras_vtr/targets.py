@@ -17,7 +17,8 @@ def check_targets(y_true, num_classes=None, num_queries=None):
     Args:
         y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh`, each relative
             to the image's own size, and `"labels"` (B, M) integers, 0..K-1,
-            -1 for padding.
+            -1 for padding. If there, `"crowd_boxes"`, `"crowd_labels"` and
+            `"areas"` (B, M), in pixels, are checked, too.
         num_classes: Optional K, to check labels against.
         num_queries: Optional Q, the most objects an image may have.
 
@@ -38,43 +39,18 @@ def check_targets(y_true, num_classes=None, num_queries=None):
     Boxes must be relative to the image, within [0, 1].
     """
     check_keys("y_true", y_true, ("boxes", "labels"))
-    boxes = keras.ops.convert_to_numpy(y_true["boxes"])
-    labels = keras.ops.convert_to_numpy(y_true["labels"])
-    check_target_shapes(boxes.shape, labels.shape)
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"`labels` must be integers. Received: labels.dtype={labels.dtype}"
-        )
-    is_low = labels < -1
-    is_high = labels >= (np.inf if num_classes is None else num_classes)
-    _refuse(
-        is_low | is_high,
-        labels,
-        "Labels must be 0 to num_classes - 1, or -1 for padding. "
-        f"num_classes={num_classes} counts real classes only, without "
-        "'no object'.",
-    )
+    labels = _check_objects(y_true, "", num_classes)
+    if {"crowd_boxes", "crowd_labels"} & set(y_true):
+        check_keys("y_true", y_true, ("crowd_boxes", "crowd_labels"))
+        crowds = _check_objects(y_true, "crowd_", num_classes)
+        _check_size("crowd_labels", crowds.shape[:1], labels.shape[:1])
     is_target = labels >= 0
-    with np.errstate(invalid="ignore"):  # NaN fails every comparison
-        lower = boxes[..., :2] - boxes[..., 2:] / 2
-        upper = boxes[..., :2] + boxes[..., 2:] / 2
-        is_inside = np.all(
-            (lower >= -TOLERANCE) & (upper <= 1 + TOLERANCE), axis=-1
-        )
-        has_area = np.all(boxes[..., 2:] > 0, axis=-1)
-    _refuse(
-        is_target & ~is_inside,
-        boxes,
-        "Boxes must be relative to the image, within [0, 1]. Convert them: "
-        "keras.utils.bounding_boxes.convert_format(boxes, source, "
-        "'rel_center_xywh', height, width).",
-    )
-    _refuse(
-        is_target & ~has_area,
-        boxes,
-        "Boxes must have a width and a height above 0. Drop the others from "
-        "the annotations.",
-    )
+    if "areas" in y_true:
+        areas = keras.ops.convert_to_numpy(y_true["areas"])
+        _check_size("areas", areas.shape, labels.shape)
+        with np.errstate(invalid="ignore"):
+            is_area = (areas >= 0) & np.isfinite(areas)
+        refuse(is_target & ~is_area, areas, "Areas must be 0 or above.")
     num_targets = is_target.sum(axis=1)
     if num_queries is not None and (num_targets > num_queries).any():
         image = int(np.argmax(num_targets > num_queries))
@@ -147,11 +123,14 @@ def check_keys(name, value, keys):
 
 def check_target_shapes(boxes_shape, labels_shape):
     """Refuses shapes other than (B, M, 4) and (B, M)."""
+    wanted = (*labels_shape, 4)
     if (
-        len(boxes_shape) != 3
-        or boxes_shape[2] != 4
-        or len(labels_shape) != 2
-        or boxes_shape[1] != labels_shape[1]
+        len(labels_shape) != 2
+        or len(boxes_shape) != 3
+        or any(
+            None not in pair and pair[0] != pair[1]
+            for pair in zip(boxes_shape, wanted, strict=True)
+        )
     ):
         raise ValueError(
             "`y_true` must hold 'boxes' of the shape (B, M, 4) and 'labels' of "
@@ -160,10 +139,69 @@ def check_target_shapes(boxes_shape, labels_shape):
         )
 
 
-def _refuse(is_wrong, values, message):
+def check_labels(labels, num_classes=None):
+    """Refuses what isn't integers from -1 to K - 1."""
+    # None at all have no type: `[]` is an array of floats.
+    if labels.size and not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"`labels` must be integers. Received: labels.dtype={labels.dtype}"
+        )
+    is_high = labels >= (np.inf if num_classes is None else num_classes)
+    refuse(
+        (labels < -1) | is_high,
+        labels,
+        "Labels must be 0 to num_classes - 1, or -1 for padding. "
+        f"num_classes={num_classes} counts real classes only, without "
+        "'no object'.",
+    )
+
+
+def refuse(is_wrong, values, message, kind="target"):
+    """Raises an error that shows the first of the wrong ones, (B, M)."""
     if is_wrong.any():
         image, target = np.argwhere(is_wrong)[0]
         raise ValueError(
-            f"{message} Received: {values[image, target].tolist()} as target "
+            f"{message} Received: {values[image, target].tolist()} as {kind} "
             f"{target} of image {image} of the batch"
+        )
+
+
+def _check_objects(y_true, kind, num_classes):
+    """Checks boxes and labels, those of crowds alike; returns the labels."""
+    boxes, labels = (
+        keras.ops.convert_to_numpy(y_true[f"{kind}{key}"])
+        for key in ("boxes", "labels")
+    )
+    check_target_shapes(boxes.shape, labels.shape)
+    check_labels(labels, num_classes)
+    is_target = labels >= 0
+    with np.errstate(invalid="ignore"):  # NaN fails every comparison
+        lower = boxes[..., :2] - boxes[..., 2:] / 2
+        upper = boxes[..., :2] + boxes[..., 2:] / 2
+        is_inside = np.all(
+            (lower >= -TOLERANCE) & (upper <= 1 + TOLERANCE), axis=-1
+        )
+        has_area = np.all(boxes[..., 2:] > 0, axis=-1)
+    refuse(
+        is_target & ~is_inside,
+        boxes,
+        "Boxes must be relative to the image, within [0, 1]. Convert them: "
+        "keras.utils.bounding_boxes.convert_format(boxes, source, "
+        "'rel_center_xywh', height, width).",
+    )
+    refuse(
+        is_target & ~has_area,
+        boxes,
+        "Boxes must have a width and a height above 0. Drop the others from "
+        "the annotations.",
+    )
+    return labels
+
+
+def _check_size(name, shape, labels_shape):
+    if shape != labels_shape:
+        raise ValueError(
+            f"`y_true` must hold {name!r} of the images and objects that "
+            f"'labels' are of. Received: {name} of {shape}, labels of "
+            f"{labels_shape}"
         )

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from keras_vtr.box_ops import decode_detections
 from keras_vtr.optimizers.averaged_weights import averaged_weights
+from keras_vtr.targets import check_inputs
+from keras_vtr.targets import check_targets
 from keras_vtr.visualization import draw_boxes
 from keras_vtr.visualization import draw_grid
 
@@ -31,7 +33,8 @@ class DetectionPictures(keras.callbacks.Callback):
             (`pip install tensorboard`).
 
     Raises:
-        ValueError: If a number is below 1.
+        ValueError: If a number is below 1; while it draws, if targets or
+            padding masks are not as documented.
         ImportError: If TensorBoard is wanted and not installed.
 
     Example:
@@ -88,6 +91,7 @@ class DetectionPictures(keras.callbacks.Callback):
     def draw(self, model):
         """The picture, a `PIL.Image.Image`, of what `model` finds now."""
         inputs, y_true = next(iter(self.data))
+        check_targets(y_true)
         outputs = model.predict_on_batch(inputs)
         images, shapes = _real(inputs)
         detections = decode_detections(outputs, shapes)
@@ -120,6 +124,7 @@ def _real(inputs):
     if not isinstance(inputs, dict):
         images = _numpy(inputs)
         return images, np.full((len(images), 2), images.shape[1:3])
+    check_inputs(inputs)
     mask = _numpy(inputs["padding_mask"])
     shapes = [mask.any(axis=2).sum(axis=1), mask.any(axis=1).sum(axis=1)]
     return _numpy(inputs["images"]), np.stack(shapes, axis=1)

@@ -7,8 +7,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_vtr.box_ops import decode_detections
+from keras_vtr.detection_checks import check_detections
+from keras_vtr.detection_checks import height_and_width
+from keras_vtr.detection_checks import sides_of
 from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_targets
+
+KEYS = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels")
 
 
 def _to_xywh(boxes):
@@ -33,14 +38,19 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     (`use_ema=True`), they are what is judged.
 
     Args:
-        image_shape: `(height, width, ...)` of the images in pixels, where
-            `y_true` has no `"image_shapes"`. It tells small from large objects.
-            Default: `y_true` has them.
+        image_shape: `(height, width)` or `(height, width, channels)` of the
+            images in pixels, where `y_true` has no `"image_shapes"`. It tells
+            small from large objects. Default: `y_true` has them.
         data: For the callback: batches of `(images, y_true)`, finite and the
             same at each pass, such as a `tf.data.Dataset`.
+        max_detections: How many detections of a class count in an image, the
+            best ones; COCO's limit by default (pycocotools' `maxDets`). An
+            image with more objects of a class can't reach an AP of 1. None
+            for no limit.
 
     Raises:
-        ValueError: If targets or detections are not as documented.
+        ValueError: If an argument, targets or detections are not as
+            documented, or detections are not finite.
 
     Example:
 
@@ -59,18 +69,26 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     1.0
     """
 
-    # The order in which COCOeval.stats has them.
     names = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
-    def __init__(self, image_shape=None, data=None):
+    def __init__(self, image_shape=None, data=None, max_detections=100):
         super().__init__()
+        if image_shape is not None:
+            image_shape = height_and_width(image_shape)
+        if max_detections is not None and max_detections < 1:
+            raise ValueError(
+                "`max_detections` must be 1 or more, or None for no limit. "
+                f"Received: max_detections={max_detections}"
+            )
         self.image_shape = image_shape
         self.data = data
+        self.max_detections = max_detections
         self.reset_state()
 
     def reset_state(self):
         """Forgets all images."""
         self._num_images = 0
+        self._has_diverged = False
         self._annotations = []
         self._results = []
 
@@ -88,56 +106,45 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                 `decode_detections` returns it.
         """
         check_targets(y_true)
-        if self.image_shape is None and "image_shapes" not in y_true:
-            raise ValueError(
-                "`image_shape` must be given unless `y_true` holds "
-                f"'image_shapes'. Received: keys={sorted(y_true)}"
-            )
-        missing = {"boxes", "scores", "labels"} - set(detections)
-        if missing:
-            raise ValueError(
-                "`detections` must be what `decode_detections` returns. "
-                f"Received: keys={sorted(detections)}"
-            )
-        to_numpy = keras.ops.convert_to_numpy
-        y_true = {key: to_numpy(x) for key, x in y_true.items()}
-        true_labels = y_true["labels"]
-        boxes = to_numpy(detections["boxes"])
-        scores = to_numpy(detections["scores"])
-        labels = to_numpy(detections["labels"])
-        if len(true_labels) != len(labels):
-            raise ValueError(
-                "`y_true` and `detections` must be of the same images. "
-                f"Received: {len(true_labels)} and {len(labels)} images"
-            )
+        num_images = len(y_true["labels"])
+        sides = self._sides(y_true, num_images)
+        boxes, scores, labels = check_detections(detections, num_images)
+        y_true = {
+            key: keras.ops.convert_to_numpy(x) for key, x in y_true.items()
+        }
         for i in range(len(labels)):
-            self._add_annotations({key: x[i] for key, x in y_true.items()})
+            one = {key: y_true[key][i] for key in KEYS if key in y_true}
+            self._add_annotations(one, sides[i])
             found = zip(_to_xywh(boxes[i]), labels[i], scores[i], strict=True)
             for box, label, score in found:
                 if label >= 0:
-                    row = self._row(box, label)
-                    self._results.append({**row, "score": float(score)})
+                    score = {"score": float(score)}
+                    self._add(self._results, box, label, **score)
             self._num_images += 1
 
     def result(self):
         """Dict of AP, AP50, AP75 and AP of small, medium and large objects.
 
-        In [0, 1]; NaN where there is no object of that kind.
+        In [0, 1]; NaN where there is no object of that kind, crowds apart; 0
+        where there is one, and nothing was detected.
         """
         if not self._annotations:
             return dict.fromkeys(self.names, float("nan"))
-        if not self._results:
-            return dict.fromkeys(self.names, 0.0)
         with contextlib.redirect_stdout(io.StringIO()):  # it is talkative
-            stats = self._evaluate().stats
-        stats = np.where(stats < 0, np.nan, stats)
+            precision = self._evaluate().eval["precision"]
+        # (overlaps from 0.50 on, recalls, classes, sizes); -1 for no object.
+        precision = precision[..., -1]
+        every = [precision[..., i] for i in range(4)]  # all sizes, small, ...
+        parts = (every[0], every[0][0], every[0][5], *every[1:])
         return {
-            name: float(value)
-            for name, value in zip(self.names, stats, strict=False)
+            name: float(part[part > -1].mean()) if (part > -1).any() else np.nan
+            for name, part in zip(self.names, parts, strict=True)
         }
 
     def evaluate(self, model, data=None):
         """Detects on all batches of `data` and returns `result`.
+
+        What a model answers with NaN or infinity is no detection.
 
         Args:
             model: A detector with the outputs of `build_detr`.
@@ -153,8 +160,11 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         self.reset_state()
         for images, y_true in data:
             outputs = model.predict_on_batch(images)
-            shapes = y_true.get("image_shapes", self.image_shape)
+            shapes = self._sides(y_true, len(y_true["labels"]))
             self.update_state(y_true, decode_detections(outputs, shapes))
+            broken = np.isnan(outputs["logits"]).any()
+            broken |= not np.isfinite(outputs["boxes"]).all()
+            self._has_diverged |= bool(broken)
         return self.result()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -165,19 +175,41 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             )
         with averaged_weights(self.model):
             result = self.evaluate(self.model)
+        if self._has_diverged:  # no epoch for anybody to keep
+            result = dict.fromkeys(result, float("nan"))
         logs |= {f"val_{name}": value for name, value in result.items()}
 
-    def _row(self, box, label):
-        return {
+    def _sides(self, y_true, num_images):
+        """(B, 2), height and width of each image."""
+        if "image_shapes" not in y_true:
+            if self.image_shape is None:
+                raise ValueError(
+                    "`image_shape` must be given unless `y_true` holds "
+                    f"'image_shapes'. Received: keys={sorted(y_true)}"
+                )
+            return np.tile(self.image_shape, (num_images, 1))
+        sides = keras.ops.convert_to_numpy(y_true["image_shapes"])
+        if sides.ndim != 2:
+            raise ValueError(
+                "`y_true` must hold 'image_shapes' (B, 2), height and width of "
+                f"each image. Received: image_shapes.shape={sides.shape}"
+            )
+        return sides_of(sides, num_images, "image_shapes")
+
+    def _add(self, rows, box, label, **more):
+        x, y, width, height = (float(number) for number in box)
+        row = {
+            "id": len(rows) + 1,  # 0 means "unmatched".
             "image_id": self._num_images,
             "category_id": int(label),
-            "bbox": [float(x) for x in box],
+            "bbox": [x, y, width, height],
+            "area": width * height,
+            "iscrowd": 0,
         }
+        rows.append({**row, **more})
 
-    def _add_annotations(self, y_true):
+    def _add_annotations(self, y_true, sides):
         """Those of one image, crowds too."""
-        sides = y_true.get("image_shapes")
-        sides = np.array(self.image_shape[:2]) if sides is None else sides
         for kind in ("", "crowd_"):
             if f"{kind}labels" not in y_true:
                 continue
@@ -190,30 +222,29 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                 areas = y_true.get("areas", areas)
             for box, label, area in zip(boxes, labels, areas, strict=True):
                 if label >= 0:
-                    self._annotations.append(
-                        {
-                            **self._row(box, label),
-                            # 0 means "unmatched".
-                            "id": len(self._annotations) + 1,
-                            "area": float(area),
-                            "iscrowd": int(bool(kind)),
-                        }
-                    )
+                    more = {"area": float(area), "iscrowd": int(bool(kind))}
+                    self._add(self._annotations, box, label, **more)
 
     def _evaluate(self):
         rows = self._annotations + self._results
-        truth = COCO()
-        truth.dataset = {
-            "info": {},
-            "images": [{"id": i} for i in range(self._num_images)],
-            "categories": [
-                {"id": i} for i in sorted({row["category_id"] for row in rows})
-            ],
-            "annotations": self._annotations,
-        }
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(self._results), "bbox")
+        ids = sorted({row["category_id"] for row in rows})
+        evaluation = COCOeval(
+            self._coco(self._annotations, ids),
+            self._coco(self._results, ids),
+            "bbox",
+        )
+        limit = self.max_detections or max(1, len(self._results))
+        evaluation.params.maxDets = [limit]
         evaluation.evaluate()
         evaluation.accumulate()
-        evaluation.summarize()
         return evaluation
+
+    def _coco(self, rows, ids):
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": i} for i in range(self._num_images)],
+            "categories": [{"id": i} for i in ids],
+            "annotations": rows,
+        }
+        coco.createIndex()
+        return coco

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_vtr.targets import check_keys
+from keras_vtr.detection_checks import check_outputs
+from keras_vtr.detection_checks import height_and_width
 
 # Segments of so few pixels are noise.
 LEAST_AREA = 5
@@ -24,13 +25,15 @@ def decode_segments(
     Carion et al. 2020 (DETR), section 4.4, and the authors'
     `PostProcessPanoptic`: queries that are unsure or say "no object" are left
     out, each pixel goes to the mask with the highest logit, masks of the same
-    stuff become one, and segments of less than five pixels vanish.
+    stuff become one, and segments of less than five pixels vanish. A query
+    whose logits or mask are not finite is left out, too.
 
     Args:
         outputs: Dict with `"logits"` (B, Q, K + 1) and `"masks"`
             (B, Q, height', width') of a model that was built with `masks`, for
             images without padding.
-        image_shape: `(height, width, ...)` of the images in pixels.
+        image_shape: `(height, width)` or `(height, width, channels)` of all
+            the images in pixels.
         things: Classes of which each object is a segment of its own.
         score_threshold: Queries with a lower probability are left out.
         target_shape: Optional `(height, width)` that segments are enlarged or
@@ -43,7 +46,8 @@ def decode_segments(
         and `"is_thing"` (n,) bool.
 
     Raises:
-        ValueError: If `outputs` lacks a key.
+        ValueError: If `outputs` lacks a key or its shapes don't fit, or
+            `image_shape` or `target_shape` isn't (height, width).
 
     Example:
 
@@ -56,15 +60,17 @@ def decode_segments(
     >>> print(found["segments"].tolist(), found["labels"].tolist())
     [[0, 0, 0, 0], [0, 0, 0, 0]] [1]
     """
-    check_keys("outputs", outputs, ("logits", "masks"))
+    check_outputs(outputs, "masks", ("height'", "width'"))
     logits = keras.ops.cast(outputs["logits"], "float32")
     probabilities = keras.ops.softmax(logits, axis=-1)
     probabilities = keras.ops.convert_to_numpy(probabilities)
     masks = keras.ops.convert_to_numpy(
         keras.ops.cast(outputs["masks"], "float32")
     )
-    shape = tuple(image_shape[:2])
-    target_shape = shape if target_shape is None else tuple(target_shape)
+    shape = height_and_width(image_shape)
+    if target_shape is None:
+        target_shape = shape
+    target_shape = height_and_width(target_shape, "target_shape")
     return [
         _segments(*image, shape, target_shape, set(things), score_threshold)
         for image in zip(probabilities, masks, strict=True)
@@ -74,6 +80,7 @@ def decode_segments(
 def _segments(probabilities, masks, shape, target_shape, things, threshold):
     scores, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
     chosen = (labels != probabilities.shape[1] - 1) & (scores > threshold)
+    chosen &= np.isfinite(masks).all(axis=(1, 2))
     scores, labels = scores[chosen], labels[chosen]
     masks = _resize(masks[chosen], shape)
     same = _same_stuff(labels, things)

@@ -6,6 +6,8 @@ from PIL import Image
 from PIL import ImageDraw
 from PIL import ImageFont
 
+from keras_vtr.detection_checks import check_detections
+from keras_vtr.targets import check_targets
 from keras_vtr.visualization.pictures import to_picture
 
 # Twelve colors that differ in hue and lightness; classes take them in turn.
@@ -52,7 +54,8 @@ def draw_boxes(
         A `PIL.Image.Image`; `.save("picture.png")` writes it.
 
     Raises:
-        ValueError: If a shape doesn't fit.
+        ValueError: If a shape or type doesn't fit, or a label, score or box is
+            out of its range (`keras_vtr.metrics.check_detections`).
 
     Example:
 
@@ -76,6 +79,10 @@ def draw_boxes(
             f"Received: boxes.shape={boxes.shape}, labels.shape="
             f"{labels.shape}, scores.shape={scores.shape}"
         )
+    check_detections(
+        {"boxes": boxes[None], "scores": scores[None], "labels": labels[None]},
+        num_classes=None if class_names is None else len(class_names),
+    )
     draw = ImageDraw.Draw(picture)
     size = max(10, min(picture.size) // 20)
     font = ImageFont.load_default(size)
@@ -148,9 +155,12 @@ def draw_comparison(
         A `PIL.Image.Image`.
 
     Raises:
-        ValueError: If there are no images, or a shape doesn't fit.
+        ValueError: If there are no images, or targets or detections are not
+            as documented or of other images.
     """
     images = _to_numpy(images)
+    check_targets(y_true)
+    check_detections(detections, len(images))
     height, width = images.shape[1:3]
     boxes = keras.utils.bounding_boxes.convert_format(
         y_true["boxes"], "rel_center_xywh", "xyxy", height, width

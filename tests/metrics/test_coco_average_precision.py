@@ -139,7 +139,7 @@ def test_wrong_input_is_refused():
         y_true = truth(box)
         y_true["boxes"] *= SIDE
         precision.update_state(y_true, found())
-    with pytest.raises(ValueError, match="must be what `decode_detections`"):
+    with pytest.raises(ValueError, match="`detections` must be a dict with"):
         precision.update_state(truth(box), {"logits": 0, "boxes": 0})
     with pytest.raises(ValueError, match="Received: 1 and 2 images"):
         both = {key: np.repeat(x, 2, 0) for key, x in found().items()}
@@ -187,3 +187,61 @@ def test_the_size_of_images_must_come_from_somewhere():
         CocoAveragePrecision().update_state(
             {"boxes": np.zeros((1, 1, 4)), "labels": np.array([[-1]])}, {}
         )
+
+
+def objects(number):
+    """As many small objects of one image in rows, and all of them found."""
+    places = [
+        ((i % 15 + 0.5) / 15, (i // 15 + 0.5) / 15) for i in range(number)
+    ]
+    boxes = np.array([[(x, y, 0.05, 0.05) for x, y in places]]).reshape(
+        1, -1, 4
+    )
+    centers, sizes = boxes[..., :2], boxes[..., 2:] / 2
+    corners = np.concatenate([centers - sizes, centers + sizes], axis=-1)
+    labels = np.zeros((1, number), int)
+    found = {"boxes": corners * 400, "scores": labels + 1.0, "labels": labels}
+    return {"boxes": boxes, "labels": labels}, found
+
+
+def test_kinds_without_objects_are_nan_and_others_0_if_nothing_is_found():
+    truth, _ = objects(2)
+    _, nothing = objects(0)
+    precision = CocoAveragePrecision((400, 400))
+    precision.update_state(truth, nothing)
+    result = precision.result()
+    assert [result[name] for name in ("AP", "AP50", "AP75", "APs")] == [0.0] * 4
+    assert np.isnan([result["APm"], result["APl"]]).all()
+    crowds = {f"crowd_{key}": x for key, x in truth.items()}
+    precision.reset_state()
+    precision.update_state({**objects(0)[0], **crowds}, nothing)
+    assert np.isnan(list(precision.result().values())).all()
+
+
+def test_a_hundred_detections_count_unless_more_are_asked_for():
+    assert [
+        round(_precision_of_150(most), 3) for most in (10, 100, 150, None)
+    ] == [0.069, 0.663, 1.0, 1.0]
+    with pytest.raises(ValueError, match="max_detections=0"):
+        CocoAveragePrecision((400, 400), max_detections=0)
+
+
+def _precision_of_150(most):
+    precision = CocoAveragePrecision((400, 400), max_detections=most)
+    precision.update_state(*objects(150))
+    return precision.result()["AP"]
+
+
+def test_a_model_that_has_diverged_finds_nothing_and_its_epoch_is_not_kept():
+    class Diverged:
+        def predict_on_batch(self, images):
+            logits = np.zeros((1, 1, 2))
+            return {"logits": logits, "boxes": np.full((1, 1, 4), np.nan)}
+
+    data = [(np.zeros((1, 400, 400, 3)), objects(1)[0])]
+    precision = CocoAveragePrecision((400, 400), data)
+    assert precision.evaluate(Diverged())["AP"] == 0.0
+    precision.set_model(Diverged())
+    logs = {}
+    precision.on_epoch_end(0, logs)
+    assert np.isnan(logs["val_AP"])
