@@ -1,6 +1,7 @@
 """The commands, their arguments and their exit codes."""
 
 import argparse
+import signal
 import sys
 
 import tensorflow as tf
@@ -13,7 +14,15 @@ from keras_vtr.command_line import export
 from keras_vtr.command_line import predict
 from keras_vtr.command_line import train
 from keras_vtr.data import inspect
+from keras_vtr.host_errors import own_errors
 
+EXPECTED = (
+    ValueError,
+    OSError,
+    CheckpointError,
+    NonFiniteError,
+    tf.errors.OpError,
+)
 COMMANDS = {
     "train": train,
     "evaluate": evaluate,
@@ -33,16 +42,26 @@ def main(arguments=None):
     """Runs a command; returns its exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["inspect"]:
-        return inspect.main(arguments[1:])
-    options = parse(arguments)
+        command, options = inspect.main, {"arguments": arguments[1:]}
+    else:
+        options = parse(arguments)
+        command = COMMANDS[options.pop("command")].run
     try:
-        return COMMANDS[options.pop("command")].run(**options) or 0
-    except (ValueError, OSError, CheckpointError, NonFiniteError) as error:
-        print(f"keras-vtr: {error}", file=sys.stderr)
+        with own_errors():
+            return command(**options) or 0
+    except KeyboardInterrupt:
+        print("keras-vtr: stopped", file=sys.stderr)
+        return 128 + signal.SIGINT  # as a shell has it
+    except EXPECTED as error:
+        print(f"keras-vtr: {_reason(error)}", file=sys.stderr)
         return 1
-    except tf.errors.OpError as error:  # such as a broken picture's
-        print(f"keras-vtr: {error.message.splitlines()[0]}", file=sys.stderr)
-        return 1
+
+
+def _reason(error):
+    """Its text; of TensorFlow's the line before the names of its nodes."""
+    if not isinstance(error, tf.errors.OpError):
+        return error
+    return error.message.partition("\n\t [[")[0].strip().splitlines()[-1]
 
 
 def parse(arguments):

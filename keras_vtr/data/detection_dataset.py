@@ -76,8 +76,11 @@ def detection_dataset(
 
     Raises:
         ValueError: If the data set is empty or an argument doesn't fit.
-        tf.errors.InvalidArgumentError: While it is read, at a broken picture;
-            the message has its path.
+            Also at a broken picture, with its path, from what reads the data
+            set: `fit`, `evaluate` and `predict` of a
+            `keras_vtr.models.DetectionModel` and
+            `keras_vtr.metrics.CocoAveragePrecision`. Read by others it is a
+            `tf.errors.InvalidArgumentError` with this text.
 
     Example:
 

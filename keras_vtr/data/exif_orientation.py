@@ -1,35 +1,53 @@
-"""How a camera was held, read from a JPEG's header in the graph."""
+"""How a camera was held, read in the graph from a JPEG or a PNG."""
 
 import tensorflow as tf
 
-# Cameras write the Exif segment first; it has 64 KiB at most.
-HEADER_BYTES = 128 * 1024
-MAX_SEGMENTS = 32
-START_OF_SCAN, APP1 = 0xDA, 0xE1
+# So many segments or chunks are looked at, so that no file takes long.
+MAX_STEPS = 4096
 ORIENTATION_TAG = 0x0112
+EXIF, XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+PNG_XMP = b"XML:com.adobe.xmp\0\0"  # the second zero: not compressed
+# Little and big endian, and as broken writers have it.
+TIFF_STARTS = b"II\x2a\0", b"MM\0\x2a", b"II\0\x2a", b"MM\x2a\0"
+# Bytes of a value by its type (TIFF 6.0, section 2); 0: there is no such type.
+VALUE_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8)
+WHOLE_NUMBERS = (3, 4, 6, 8, 9, 13, 16)  # SHORT, by the norm; LONG, ...
 
 
-def read_orientation(jpeg_bytes):
-    """The Exif orientation of a JPEG, 1 (upright) where it tells none.
+# Traced once for all data sets that read pictures.
+@tf.function(
+    input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.bool)],
+    autograph=False,
+)
+def read_orientation(image_bytes, is_jpeg):
+    """The orientation of a JPEG or PNG, 1 (upright) where it tells none.
 
-    CIPA DC-008 (Exif 2.32), section 4.6.4, tag 0x0112, in a TIFF header within
-    the segment APP1 (section 4.7). What is broken counts as 1.
+    As Pillow's `getexif` has it: the tag 0x0112 of Exif (CIPA DC-008, Exif
+    2.32, section 4.6.4), which a JPEG has in its segments APP1 and a PNG in its
+    chunk eXIf; if there is none, `tiff:Orientation` of XMP. What is broken
+    counts as 1. Compressed texts of a PNG are not looked at.
 
     Args:
-        jpeg_bytes: Scalar string.
+        image_bytes: Scalar string, a JPEG or a PNG.
+        is_jpeg: Scalar bool, whether it is a JPEG.
 
     Returns:
         Scalar int32, 1 to 8.
     """
-    header = tf.strings.substr(jpeg_bytes, 0, HEADER_BYTES)
-    header = tf.cast(tf.io.decode_raw(header, "uint8"), "int32")
-    start = _find_exif(header)
-    has_exif = start >= 0
+    data = tf.io.decode_raw(image_bytes, "uint8")
+    exif, xmp = tf.cond(
+        is_jpeg, lambda: _jpeg_segments(data), lambda: _png_chunks(data)
+    )
     orientation = tf.cond(
-        has_exif, lambda: _read_tiff(header, start), lambda: tf.constant(1)
+        exif[0] > 0, lambda: _read_tiff(data, *tf.unstack(exif)), _none
+    )
+    orientation = tf.cond(
+        (orientation == 0) & (xmp[0] > 0),
+        lambda: _read_xmp(tf.strings.substr(image_bytes, *tf.unstack(xmp))),
+        lambda: orientation,
     )
     is_known = (orientation >= 1) & (orientation <= 8)
-    return tf.where(is_known, orientation, 1)
+    return tf.cast(tf.where(is_known, orientation, 1), "int32")
 
 
 def turn_upright(image, orientation):
@@ -56,57 +74,138 @@ def turn_upright(image, orientation):
     return image
 
 
-def _find_exif(header):
-    """Where the TIFF header starts, or -1. Walks from segment to segment."""
+def _none():
+    return tf.constant(0, "int64")
 
-    def is_segment(at, found, count):
-        code = _bytes(header, at, 2)
-        return (
-            (found < 0)
-            & (count < MAX_SEGMENTS)
-            & (code[0] == 0xFF)
-            & (code[1] != START_OF_SCAN)
-            & (at + 4 <= tf.size(header))
-        )
 
-    def step(at, found, count):
-        code = _bytes(header, at + 1, 1)[0]
-        name = _bytes(header, at + 4, 6)
-        is_exif = tf.reduce_all(name == tf.constant(list(b"Exif\0\0")))
-        found = tf.where((code == APP1) & is_exif, at + 10, found)
-        return at + 2 + _number(header, at + 2, 2, False), found, count + 1
+def _jpeg_segments(data):
+    """Where the TIFF header and the XMP start, and their lengths; or 0."""
 
-    _, found, _ = tf.while_loop(
-        is_segment, step, [tf.constant(2), tf.constant(-1), tf.constant(0)]
+    def goes_on(at, exif, xmp, count):
+        is_scan = _starts(data, at, b"\xff\xda")
+        is_inside = at + 4 <= tf.size(data, tf.int64)
+        return is_inside & ~is_scan & (count < MAX_STEPS)
+
+    def step(at, exif, xmp, count):
+        mark, code = tf.unstack(_bytes(data, at, 2))
+        is_mark = (mark == 0xFF) & (code != 0xFF)  # else junk, or a fill byte
+        is_alone = (code == 0) | ((code >= 0xD0) & (code <= 0xD9))
+        length = tf.maximum(_number(data, at + 2, 2, False), 2)
+        is_app1 = is_mark & (code == 0xE1)
+        is_exif = is_app1 & (length > 8) & _starts(data, at + 4, EXIF)
+        is_xmp = is_app1 & (length > 31) & _starts(data, at + 4, XMP)
+        # What doesn't fit into one segment goes on in the next.
+        start = tf.where(exif[0] > 0, exif[0], at + 10)
+        more = tf.stack([start, exif[1] + length - 8])
+        exif = tf.where(is_exif, more, exif)
+        xmp = tf.where(is_xmp, tf.stack([at + 33, length - 31]), xmp)
+        step = tf.where(is_alone, tf.constant(2, "int64"), 2 + length)
+        return at + tf.where(is_mark, step, 1), exif, xmp, count + 1
+
+    return _walk(data, 2, goes_on, step)
+
+
+def _png_chunks(data):
+    """The same of a PNG."""
+
+    def goes_on(at, exif, xmp, count):
+        return (at + 12 <= tf.size(data, tf.int64)) & (count < MAX_STEPS)
+
+    def step(at, exif, xmp, count):
+        length = _number(data, at, 4, False)
+        is_exif = _starts(data, at + 4, b"eXIf")
+        is_xmp = _starts(data, at + 4, b"iTXt" + PNG_XMP)
+        here = tf.stack([at + 8, length])
+        exif, xmp = tf.where(is_exif, here, exif), tf.where(is_xmp, here, xmp)
+        return at + 12 + length, exif, xmp, count + 1
+
+    return _walk(data, 8, goes_on, step)
+
+
+def _walk(data, at, goes_on, step):
+    nowhere = tf.zeros(2, "int64")
+    start = [tf.constant(at, "int64"), nowhere, nowhere, tf.constant(0)]
+    _, exif, xmp, _ = tf.while_loop(goes_on, step, start)
+    left = tf.size(data, tf.int64) - xmp[0]
+    return exif, tf.stack([xmp[0], tf.clip_by_value(xmp[1], 0, left)])
+
+
+def _read_tiff(data, start, length):
+    """The orientation in the first directory of tags; 0 if it has none."""
+    end = start + length
+    start = tf.where(_starts(data, start, EXIF), start + 6, start)  # twice
+    little = _bytes(data, start, 1)[0] == ord("I")
+    is_tiff = tf.reduce_any([_starts(data, start, x) for x in TIFF_STARTS])
+    is_tiff &= start + 8 <= end
+    directory = start + _number(data, start + 4, 4, little)
+    count = _number(data, directory, 2, little)
+    entries = directory + 2 + 12 * tf.range(count)
+    tags = _number(data, entries, 2, little)
+    types = _number(data, entries + 2, 2, little)
+    is_type = types < len(VALUE_BYTES)
+    units = tf.gather(
+        tf.constant(VALUE_BYTES, "int64"), tf.where(is_type, types, 0)
     )
-    return found
+    sizes = units * _number(data, entries + 4, 4, little)
+    is_far = sizes > 4
+    offsets = start + _number(data, entries + 8, 4, little)
+    places = tf.where(is_far, offsets, entries + 8)
+    # Of more than there is Pillow leaves out this tag alone, and at one that
+    # lies beyond the end all that follow, too.
+    far_sizes = tf.where(is_far, sizes, 0)
+    is_fitting = ~is_far | (tf.cumsum(far_sizes) <= end - start)
+    is_cut = is_fitting & is_far & (places + sizes > end)
+    is_cut |= entries + 12 > end
+    is_there = tf.cumsum(tf.cast(is_cut, "int32")) == 0
+    is_there &= is_fitting & (sizes > 0) & (tags == ORIENTATION_TAG)
+    found = tf.where(is_there)[:, 0]
+
+    def value():  # the first one, if there are several
+        unit, place = units[found[0]], places[found[0]]
+        number = _number(data, place, unit, little)
+        is_number = tf.reduce_any(types[found[0]] == WHOLE_NUMBERS)
+        return tf.where(is_number & (number > 0), number, 1)
+
+    orientation = tf.cond(tf.size(found) > 0, value, _none)
+    return tf.where(is_tiff, orientation, 1)
 
 
-def _read_tiff(header, start):
-    """The orientation in the first directory of tags, or 1."""
-    little = _bytes(header, start, 1)[0] == ord("I")
-    directory = start + _number(header, start + 4, 4, little)
-    count = _number(header, directory, 2, little)
-    entries = directory + 2 + 12 * tf.range(tf.minimum(count, 512))
-    tags = _number(header, entries, 2, little)
-    values = _number(header, entries + 8, 2, little)
-    is_orientation = tf.cast(tags == ORIENTATION_TAG, "int32")
-    has_one = tf.reduce_any(is_orientation == 1)
-    # The largest one, if a broken file has several.
-    return tf.where(has_one, tf.reduce_max(is_orientation * values), 1)
+def _read_xmp(text):
+    """The orientation in an XMP packet, 0 if it has none."""
+    after = tf.strings.split(text, "tiff:Orientation")[1:] + "   "
+    is_element = tf.strings.substr(after, 0, 1) == ">"
+    is_attribute = tf.strings.substr(after, 0, 2) == '="'
+    digits = tf.where(
+        is_element,
+        tf.strings.substr(after, 1, 1),
+        tf.strings.substr(after, 2, 1),
+    )
+    is_digit = tf.strings.regex_full_match(digits, "[0-9]")
+    digits = digits[(is_element | is_attribute) & is_digit]
+    return tf.cond(
+        tf.size(digits) > 0,
+        lambda: tf.strings.to_number(digits[0], "int64"),
+        _none,
+    )
 
 
-def _bytes(header, at, count):
+def _bytes(data, at, count):
     """`count` bytes from each place; what lies beyond the end reads as 0."""
-    places = tf.expand_dims(at, -1) + tf.range(count)
-    is_inside = (places >= 0) & (places < tf.size(header))
-    return tf.where(
-        is_inside, tf.gather(header, tf.where(is_inside, places, 0)), 0
-    )
+    places = tf.expand_dims(at, -1) + tf.range(count, dtype="int64")
+    is_inside = (places >= 0) & (places < tf.size(data, tf.int64))
+    found = tf.gather(data, tf.where(is_inside, places, 0))
+    return tf.where(is_inside, tf.cast(found, "int64"), 0)
 
 
-def _number(header, at, count, little):
-    """An unsigned number of 2 or 4 bytes at each place."""
-    digits = _bytes(header, at, count)
+def _starts(data, at, text):
+    """Whether this text stands at a place."""
+    found = _bytes(data, at, len(text))
+    return tf.reduce_all(found == tf.constant(list(text), "int64"))
+
+
+def _number(data, at, count, little):
+    """An unsigned number of `count` bytes at each place."""
+    digits = _bytes(data, at, count)
     digits = tf.where(little, digits, tf.reverse(digits, (-1,)))
-    return tf.reduce_sum(digits * 256 ** tf.range(count), axis=-1)
+    powers = tf.cast(256, "int64") ** tf.range(count, dtype="int64")
+    return tf.reduce_sum(digits * powers, axis=-1)

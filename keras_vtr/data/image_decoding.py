@@ -19,8 +19,9 @@ def decode_image(
     """Decodes a JPEG or PNG, upright as its Exif orientation says.
 
     The size is read from the header and judged before anything is decoded. An
-    image stands as viewers show it, and boxes are in pixels of that: a JPEG's
-    Exif orientation (CIPA DC-008, tag 0x0112) is applied. Transparency is
+    image stands as viewers show it, and boxes are in pixels of that: the Exif
+    orientation (CIPA DC-008, tag 0x0112), or XMP's, is applied, as Pillow's
+    `exif_transpose` does. Of an MPO the first picture is taken. Transparency is
     dropped, 16 bits become 8, of an animated PNG the first picture is taken.
 
     Args:
@@ -50,28 +51,27 @@ def decode_image(
             "`num_channels` must be 1 or 3. Received: "
             f"num_channels={num_channels}"
         )
-    is_jpeg = tf.strings.substr(image_bytes, 0, 3) == JPEG_START
-    checks = _check_type(image_bytes, is_jpeg, max_bytes)
-    with tf.control_dependencies(checks):
-        image_bytes = tf.identity(image_bytes)
-    shape = tf.cond(
-        is_jpeg,
-        lambda: tf.image.extract_jpeg_shape(image_bytes)[:2],
-        lambda: _png_shape(image_bytes),
-    )
-    pixels = tf.reduce_prod(tf.cast(shape, "int64"))
-    check = tf.debugging.Assert(
-        (pixels > 0) & (pixels <= max_pixels),
-        ["An image has more pixels than the limit:", shape, max_pixels],
-    )
-    with tf.control_dependencies([check]):
-        image_bytes = tf.identity(image_bytes)
+    image_bytes, is_jpeg, _ = _check_header(image_bytes, max_bytes, max_pixels)
+    # The method is named, or it would be the platform's.
     image = tf.cond(
         is_jpeg,
-        lambda: _decode_jpeg(image_bytes, num_channels),
+        lambda: tf.image.decode_jpeg(
+            image_bytes, num_channels, dct_method="INTEGER_ACCURATE"
+        ),
         lambda: tf.image.decode_png(image_bytes, channels=num_channels),
     )
+    image = turn_upright(image, read_orientation(image_bytes, is_jpeg))
     return tf.ensure_shape(image, (None, None, num_channels))
+
+
+@tf.function(input_signature=[tf.TensorSpec((), tf.string)])
+def read_shape(path):
+    """(height, width) of what `decode_image` makes of a file, by its header."""
+    image_bytes, is_jpeg, shape = _check_header(
+        tf.io.read_file(path), MAX_BYTES, MAX_PIXELS
+    )
+    is_turned = read_orientation(image_bytes, is_jpeg) >= 5
+    return tf.where(is_turned, shape[::-1], shape)
 
 
 def read_or_blank(read, key, num_channels=3):
@@ -97,6 +97,26 @@ def read_or_blank(read, key, num_channels=3):
     return tf.ensure_shape(image, (None, None, num_channels)), ok
 
 
+def _check_header(image_bytes, max_bytes, max_pixels):
+    """The bytes, once they are judged; if a JPEG; (height, width) as stored."""
+    is_jpeg = tf.strings.substr(image_bytes, 0, 3) == JPEG_START
+    checks = _check_type(image_bytes, is_jpeg, max_bytes)
+    with tf.control_dependencies(checks):
+        image_bytes = tf.identity(image_bytes)
+    shape = tf.cond(
+        is_jpeg,
+        lambda: tf.image.extract_jpeg_shape(image_bytes)[:2],
+        lambda: _png_shape(image_bytes),
+    )
+    pixels = tf.reduce_prod(tf.cast(shape, "int64"))
+    check = tf.debugging.Assert(
+        (pixels > 0) & (pixels <= max_pixels),
+        ["An image has more pixels than the limit:", shape, max_pixels],
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(image_bytes), is_jpeg, shape
+
+
 def _check_type(image_bytes, is_jpeg, max_bytes):
     size = tf.strings.length(image_bytes)
     is_png = tf.strings.substr(image_bytes, 0, 8) == PNG_START
@@ -120,11 +140,3 @@ def _png_shape(image_bytes):
     with tf.control_dependencies([check]):
         sides = tf.strings.substr(image_bytes, 16, 8)
     return tf.io.decode_raw(sides, "int32", little_endian=False)[::-1]
-
-
-def _decode_jpeg(image_bytes, num_channels):
-    # The method is named, or it would be the platform's.
-    image = tf.image.decode_jpeg(
-        image_bytes, num_channels, dct_method="INTEGER_ACCURATE"
-    )
-    return turn_upright(image, read_orientation(image_bytes))

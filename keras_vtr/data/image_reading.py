@@ -4,9 +4,9 @@ import warnings
 
 import tensorflow as tf
 
+from keras_vtr.data.host_calls import call_on_host
 from keras_vtr.data.image_decoding import decode_image
 from keras_vtr.data.image_decoding import read_or_blank
-from keras_vtr.data.picture_files import upright_shape
 from keras_vtr.data.picture_files import why_unreadable
 
 
@@ -30,10 +30,10 @@ class BrokenImages:
         self.shapes = shapes
         self.paths = set()
 
-    def report(self, path):
+    def report(self, path, shape):
         """Raises, or warns and returns False; called from the graph."""
         path = path.decode()
-        reason = self.reason(path)
+        reason = self.reason(path, tuple(shape.tolist()))
         if self.policy == "raise":
             raise ValueError(
                 f"{path} can't be trained on: {reason}. Mend it or leave it "
@@ -59,20 +59,21 @@ class BrokenImages:
             )
         return False
 
-    def reason(self, path):
-        """What is wrong with an image."""
-        # Without TensorFlow: all of its threads may be waiting for this.
-        try:
-            height, width = upright_shape(path)
-            is_other = (height, width) != self.shapes[path]
-        except OSError:
-            is_other = False
-        if not is_other:
+    def reason(self, path, shape):
+        """What is wrong with an image of this (height, width); 0: no image."""
+        if not all(shape):
             return why_unreadable(path)
+        (height, width), annotated = shape, self.shapes[path]
         return (
             f"its size is {width} x {height}, upright as its Exif orientation "
-            f"says, and annotated is {self.shapes[path][::-1]}"
+            f"says, and annotated is {annotated[1]} x {annotated[0]}"
         )
+
+
+def read_file(path):
+    """An image, and its (height, width): 0 where it can't be read."""
+    image, ok = read_or_blank(lambda x: decode_image(tf.io.read_file(x)), path)
+    return image, tf.where(ok, tf.shape(image, tf.int64)[:2], 0)
 
 
 def image_reader(records, broken):
@@ -89,19 +90,14 @@ def image_reader(records, broken):
     paths = tf.constant([x["path"] for x in records])
     shapes = tf.constant([x["shape"] for x in records], "int64")
 
-    def load(index):
-        image = decode_image(tf.io.read_file(paths[index]))
-        is_same = tf.reduce_all(tf.shape(image, "int64")[:2] == shapes[index])
-        with tf.control_dependencies([tf.debugging.Assert(is_same, [index])]):
-            return tf.identity(image)
-
-    def report(index):
-        ok = tf.numpy_function(broken.report, [paths[index]], tf.bool)
+    def report(index, shape):
+        ok = call_on_host(broken.report, [paths[index], shape], tf.bool)
         return tf.ensure_shape(ok, ())
 
     def read(index):
-        image, ok = read_or_blank(load, index)
-        return image, tf.cond(ok, lambda: ok, lambda: report(index))
+        image, shape = read_file(paths[index])
+        ok = tf.reduce_all(shape == shapes[index])
+        return image, tf.cond(ok, lambda: ok, lambda: report(index, shape))
 
     return read
 
@@ -119,10 +115,12 @@ def with_substitutes(read, num_images):
         return index, *read(index)
 
     def read_any(index):
+        before = (index - 1) % num_images  # so that it is traced once
+        blank = tf.zeros((1, 1, 3), "uint8")
         index, image, _ = tf.while_loop(
             lambda index, image, ok: ~ok,
             read_next,
-            (index, *read(index)),
+            (before, blank, tf.constant(False)),
             shape_invariants=(
                 tf.TensorShape(()),
                 tf.TensorShape((None, None, 3)),

@@ -6,9 +6,8 @@ import concurrent.futures
 import numpy as np
 import tensorflow as tf
 
-from keras_vtr.data.image_decoding import decode_image
 from keras_vtr.data.image_reading import BrokenImages
-from keras_vtr.data.image_reading import read_or_blank
+from keras_vtr.data.image_reading import read_file
 
 # Sides of a box relative to its image's, the upper ends of the histogram.
 SIZES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -94,18 +93,16 @@ def _broken(records):
     shapes = {x["path"]: x["shape"] for x in records}
     broken = BrokenImages("raise", 0, shapes)
 
-    @tf.function(input_signature=[tf.TensorSpec((), tf.string)])
-    def read(path):
-        image, ok = read_or_blank(
-            lambda path: decode_image(tf.io.read_file(path)), path
-        )
-        return tf.shape(image)[:2], ok
+    read = tf.function(
+        lambda path: read_file(path)[1],
+        input_signature=[tf.TensorSpec((), tf.string)],
+    )
 
     def problem(path):
-        shape, ok = read(path)
-        if ok and tuple(shape.numpy()) == shapes[path]:
+        shape = tuple(read(path).numpy().tolist())
+        if shape == shapes[path]:
             return None
-        return f"{path}: {broken.reason(path)}"
+        return f"{path}: {broken.reason(path, shape)}"
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         return [x for x in pool.map(problem, shapes) if x]

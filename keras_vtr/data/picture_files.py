@@ -1,31 +1,41 @@
-"""What a picture's file tells without TensorFlow."""
+"""What there is to say of a picture's file before it is decoded."""
 
+import os
+
+import tensorflow as tf
 from PIL import Image
 
-ORIENTATION_TAG = 0x0112
+from keras_vtr.data.image_decoding import MAX_BYTES
+from keras_vtr.data.image_decoding import MAX_PIXELS
+from keras_vtr.data.image_decoding import read_shape
 
 
 def upright_shape(path):
-    """(height, width) as a viewer shows it, from the header.
+    """(height, width) of what `decode_image` makes of it, from the header.
 
     Raises:
-        OSError: If it is no JPEG or PNG, or can't be read.
+        OSError: If it is no JPEG or PNG, too large, or can't be read.
     """
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as picture:
-            width, height = picture.size
-            is_jpeg = picture.format == "JPEG"
-            orientation = picture.getexif().get(ORIENTATION_TAG, 1)
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise OSError(f"{path}: {error}") from error
-    is_turned = is_jpeg and 5 <= orientation <= 8  # as `decode_image` does
-    return (width, height) if is_turned else (height, width)
+        height, width = read_shape(os.fspath(path)).numpy().tolist()
+    except tf.errors.OpError as error:
+        raise OSError(f"{path}: {why_unreadable(path)}") from error
+    return height, width
 
 
 def why_unreadable(path):
     """What is wrong with a picture that `decode_image` refuses, a text."""
     try:
-        upright_shape(path)
-    except OSError as error:
+        num_bytes = os.path.getsize(path)
+        if num_bytes > MAX_BYTES:
+            return f"it has {num_bytes} bytes, more than {MAX_BYTES}"
+        with Image.open(path) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                return f"it has {width} x {height} pixels, too many"
+            if picture.format not in ("JPEG", "MPO", "PNG"):
+                return f"it is neither a JPEG nor a PNG, but {picture.format}"
+            picture.load()
+    except Exception as error:  # whatever a decoder of Pillow's raises
         return str(error)
-    return "it is cut off, damaged or too large"
+    return "TensorFlow can't decode it, although Pillow can; save it anew"

@@ -1,5 +1,4 @@
-import tensorflow as tf
-
+from keras_vtr.data.host_calls import call_on_host
 from keras_vtr.targets import check_inputs
 from keras_vtr.targets import check_targets
 
@@ -23,8 +22,10 @@ def check_dataset(dataset, *, num_classes, num_queries=None):
         The dataset, unchanged but for the check.
 
     Raises:
-        tf.errors.InvalidArgumentError: From the first batch on that holds a
-            wrong target, while the dataset is read.
+        ValueError: From `fit` and `evaluate` of a
+            `keras_vtr.models.DetectionModel`, at the first batch that holds a
+            wrong target; a `tf.errors.InvalidArgumentError` with this text
+            where the dataset is read by others.
 
     Example:
 
@@ -44,7 +45,7 @@ def check_dataset(dataset, *, num_classes, num_queries=None):
         inputs = ()
         if isinstance(images, dict) and "padding_mask" in images:
             inputs = [images[key] for key in INPUTS]
-        labels = tf.numpy_function(
+        labels = call_on_host(
             check,
             (y_true["boxes"], y_true["labels"], *inputs),
             y_true["labels"].dtype,

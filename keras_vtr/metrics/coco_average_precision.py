@@ -10,6 +10,7 @@ from keras_vtr.box_ops import decode_detections
 from keras_vtr.detection_checks import check_detections
 from keras_vtr.detection_checks import height_and_width
 from keras_vtr.detection_checks import sides_of
+from keras_vtr.host_errors import own_errors
 from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_targets
 
@@ -141,6 +142,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             for name, part in zip(self.names, parts, strict=True)
         }
 
+    @own_errors()
     def evaluate(self, model, data=None):
         """Detects on all batches of `data` and returns `result`.
 
@@ -226,13 +228,9 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                     self._add(self._annotations, box, label, **more)
 
     def _evaluate(self):
-        rows = self._annotations + self._results
-        ids = sorted({row["category_id"] for row in rows})
-        evaluation = COCOeval(
-            self._coco(self._annotations, ids),
-            self._coco(self._results, ids),
-            "bbox",
-        )
+        pair = self._annotations, self._results
+        ids = sorted({row["category_id"] for rows in pair for row in rows})
+        evaluation = COCOeval(*(self._coco(x, ids) for x in pair), "bbox")
         limit = self.max_detections or max(1, len(self._results))
         evaluation.params.maxDets = [limit]
         evaluation.evaluate()

@@ -2,6 +2,8 @@ import contextlib
 
 import keras
 
+from keras_vtr.host_errors import own_errors
+
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class DetectionModel(keras.Model):
@@ -43,6 +45,18 @@ class DetectionModel(keras.Model):
         "class_error",
         "cardinality_error",
     )
+
+    @own_errors()
+    def fit(self, *args, **kwargs):
+        return super().fit(*args, **kwargs)
+
+    @own_errors()
+    def evaluate(self, *args, **kwargs):
+        return super().evaluate(*args, **kwargs)
+
+    @own_errors()
+    def predict(self, *args, **kwargs):
+        return super().predict(*args, **kwargs)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

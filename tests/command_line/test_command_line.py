@@ -10,6 +10,7 @@ import time
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 from PIL import Image
 
@@ -218,3 +219,33 @@ def test_a_learning_rate_in_a_file_is_written_as_on_the_command_line(tmp_path):
     path.write_text("learning_rate: 1e-4\nepochs: 3")
     options = parse(["train", "x", "--output", "y", "--config", str(path)])
     assert (options["learning_rate"], options["epochs"]) == (1e-4, 3)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "last"),
+    [
+        (KeyboardInterrupt(), 130, "keras-vtr: stopped"),
+        (ValueError("--epochs is 0"), 1, "keras-vtr: --epochs is 0"),
+        (
+            tf.errors.ResourceExhaustedError(
+                None,
+                None,
+                "Graph execution error:\n\nDetected at node x\n\nno memory\n"
+                "\t [[{{node x}}]]\nHint [Op:y]",
+            ),
+            1,
+            "keras-vtr: no memory",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["inspect", "evaluate"])
+def test_an_error_ends_with_its_reason(
+    command, error, code, last, monkeypatch, capsys
+):
+    def fail(**options):
+        raise error
+
+    monkeypatch.setattr("keras_vtr.data.inspect.main", fail)
+    monkeypatch.setattr("keras_vtr.command_line.evaluate.run", fail)
+    assert main([command, "folder"]) == code
+    assert capsys.readouterr().err.splitlines() == [last]

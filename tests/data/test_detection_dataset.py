@@ -159,13 +159,13 @@ def test_broken_images_are_capped(data):
 def test_beyond_the_cap_no_image_is_skipped_any_more():
     # Several are read at once: one that raises must not leave the others
     # looking among pictures that are all known to be broken.
-    paths = [b"0.png", b"1.png", b"2.png"]
+    paths, no_shape = [b"0.png", b"1.png", b"2.png"], np.zeros(2, "int64")
     broken = BrokenImages("skip", 100, {path.decode(): () for path in paths})
     with pytest.warns(RuntimeWarning, match="is skipped"):
-        assert not any(broken.report(path) for path in paths[:2])
+        assert not any(broken.report(path, no_shape) for path in paths[:2])
     for path in (paths[2], *paths):
         with pytest.raises(ValueError, match="At most 2 may be skipped"):
-            broken.report(path)
+            broken.report(path, no_shape)
 
 
 def test_workers_must_share_a_batch_evenly(data):
