@@ -6,7 +6,6 @@ from keras_vtr.layers import AnchorDecoder
 from keras_vtr.layers import AnchorQueries
 from keras_vtr.layers import BoxEncoding
 from keras_vtr.layers import PixelCenters
-from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 
@@ -15,42 +14,12 @@ def boxes(rng, *shape):
     return rng.uniform(0.2, 0.6, size=(*shape, 4)).astype("float32")
 
 
-def test_anchor_queries_pass_the_layer_check(tmp_path):
-    check_layer(
-        AnchorQueries,
-        {"num_queries": 5},
-        {"memory": (2, 7, 8)},
-        (2, 5, 4),
-        tmp_path=tmp_path,
-    )
-
-
 def test_anchors_are_boxes_all_over_the_image(rng):
     anchors = to_numpy(AnchorQueries(500)(np.zeros((3, 7, 8))))
     np.testing.assert_array_equal(anchors[0], anchors[2])
     assert (anchors > 0).all() and (anchors < 1).all()
     assert anchors[0, :, :2].std() > 0.1
     np.testing.assert_allclose(anchors[0].mean(axis=0), 0.5, atol=0.03)
-
-
-def test_box_encoding_passes_the_layer_check(tmp_path):
-    check_layer(
-        BoxEncoding,
-        {"hidden_dim": 12, "temperature": 100},
-        {"boxes": (2, 5, 4)},
-        (2, 5, 12),
-        tmp_path=tmp_path,
-    )
-
-
-def test_pixel_centers_pass_the_layer_check(tmp_path):
-    check_layer(
-        PixelCenters,
-        {},
-        {"feature_map": (2, 7, 5, 3), "padding_mask": (2, 7, 5)},
-        (2, 35, 2),
-        tmp_path=tmp_path,
-    )
 
 
 def test_centers_are_counted_over_the_real_image(rng):
@@ -63,16 +32,6 @@ def test_centers_are_counted_over_the_real_image(rng):
     np.testing.assert_allclose(found[:2, :5, 1], y, rtol=1e-6)
     alone = to_numpy(PixelCenters()(np.zeros((1, 2, 5, 1))))
     np.testing.assert_allclose(found[:2, :5].reshape(1, 10, 2), alone)
-
-
-def test_attention_bias_passes_the_layer_check(tmp_path):
-    check_layer(
-        AnchorAttentionBias,
-        {"num_heads": 3},
-        {"boxes": (2, 5, 4), "centers": (2, 7, 2)},
-        (2, 3, 5, 7),
-        tmp_path=tmp_path,
-    )
 
 
 def test_each_head_looks_at_its_own_side_of_the_box():
@@ -108,18 +67,6 @@ def decoder(**change):
     layer.build(*SHAPES.values())
     set_weights(layer)
     return layer
-
-
-def test_the_decoder_passes_the_layer_check(tmp_path):
-    check_layer(
-        AnchorDecoder,
-        CONFIG,
-        SHAPES,
-        [(2, 3, 5, 8), (2, 3, 5, 4)],
-        without_gradient=("key_projection/bias",),
-        output_dtype=[None, "float32"],
-        tmp_path=tmp_path,
-    )
 
 
 def test_queries_permute_with_their_anchors(rng):

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import MultiHeadAttention
-from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 from tests.layers import numpy_reference
@@ -24,21 +23,6 @@ def built(*inputs, **arguments):
     layer(*inputs)
     set_weights(layer)
     return layer
-
-
-@pytest.mark.parametrize("positions", [False, True])
-def test_passes_the_layer_check(positions, tmp_path):
-    shapes = {"query": (B, T, D), "key": (B, S, 13), "value": (B, S, 17)}
-    if positions:
-        shapes |= {"query_positions": (B, T, D), "key_positions": (B, S, 13)}
-    check_layer(
-        MultiHeadAttention,
-        {"num_heads": H, "attention_dropout": 0.1},
-        {**shapes, "padding_mask": (B, S)},
-        (B, T, D),
-        without_gradient=("key_projection/bias",),
-        tmp_path=tmp_path,
-    )
 
 
 @pytest.mark.parametrize("use_causal_mask", [False, True])

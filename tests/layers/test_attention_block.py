@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import MultiHeadAttentionBlock
-from tests.layer_checks import check_layer
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
@@ -21,19 +20,6 @@ CROSS = {
     "memory_positions": (2, 7, 13),
     "padding_mask": (2, 7),
 }
-
-
-@pytest.mark.parametrize("normalize_first", [True, False])
-@pytest.mark.parametrize("shapes", [SELF, CROSS], ids=["self", "cross"])
-def test_passes_the_layer_check(shapes, normalize_first, tmp_path):
-    check_layer(
-        MultiHeadAttentionBlock,
-        {**CONFIG, "normalize_first": normalize_first},
-        shapes,
-        (2, 5, 12),
-        without_gradient=("key_projection/bias",),
-        tmp_path=tmp_path,
-    )
 
 
 @pytest.mark.parametrize("normalize_first", [True, False])

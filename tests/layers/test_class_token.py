@@ -3,19 +3,8 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import ClassToken
-from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
-
-
-def test_passes_the_layer_check(tmp_path):
-    check_layer(
-        ClassToken,
-        {"num_tokens": 3},
-        {"tokens": (2, 5, 7)},
-        (2, 8, 7),
-        tmp_path=tmp_path,
-    )
 
 
 def test_the_same_tokens_come_first_for_every_image(rng):

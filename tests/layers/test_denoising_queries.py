@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import DenoisingQueries
-from tests.layer_checks import check_layer
 from tests.layer_checks import to_numpy
 
 CONFIG = {"num_groups": 3, "num_classes": 7, "num_queries": 5, "hidden_dim": 8}
@@ -14,18 +13,6 @@ def targets(rng, num_images=2, most=4):
     labels = rng.integers(0, 7, size=(num_images, most))
     labels[0, 2:] = -1
     return boxes.astype("float32"), labels.astype("int32")
-
-
-def test_passes_the_layer_check(tmp_path):
-    check_layer(
-        DenoisingQueries,
-        {**CONFIG, "box_noise": 0.0, "label_noise": 0.0, "seed": 3},
-        {"boxes": (2, 4, 4), "labels": (2, 4)},
-        [(2, 12, 8), (2, 12, 4), (2, 17, 17)],
-        lengths_are_free=False,
-        output_dtype=[None, "float32", "bool"],
-        tmp_path=tmp_path,
-    )
 
 
 def test_who_may_see_whom(rng):

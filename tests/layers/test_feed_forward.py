@@ -5,26 +5,12 @@ from scipy import special
 
 from keras_vtr.layers import FeedForwardBlock
 from keras_vtr.layers.feed_forward import exact_gelu
-from tests.layer_checks import check_layer
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 from tests.layers import numpy_reference
 
 SHAPES = {"tokens": (2, 5, 7)}
-
-
-@pytest.mark.parametrize("normalize_first", [True, False])
-@pytest.mark.parametrize("activation", ["gelu", "relu"])
-def test_passes_the_layer_check(normalize_first, activation, tmp_path):
-    config = {
-        "mlp_dim": 11,
-        "dropout": 0.1,
-        "activation": activation,
-        "normalize_first": normalize_first,
-        "layer_norm_epsilon": 1e-3,
-    }
-    check_layer(FeedForwardBlock, config, SHAPES, (2, 5, 7), tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize("normalize_first", [True, False])

@@ -2,28 +2,8 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import FrozenNormConv2D
-from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
-
-
-@pytest.mark.parametrize(
-    ("options", "sides"),
-    [
-        ({"kernel_size": 3}, (7, 6)),
-        ({"kernel_size": 3, "strides": 2}, (4, 3)),
-        ({"kernel_size": 1, "strides": 2}, (4, 3)),
-        ({"kernel_size": 3, "dilation_rate": 2, "epsilon": 0.1}, (7, 6)),
-    ],
-)
-def test_passes_the_layer_check(options, sides, tmp_path):
-    check_layer(
-        FrozenNormConv2D,
-        {"filters": 5, **options},
-        {"feature_map": (2, 7, 6, 3)},
-        (2, *sides, 5),
-        tmp_path=tmp_path,
-    )
 
 
 def convolve(images, kernel, strides, dilation):

@@ -3,27 +3,8 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import LocalAttention2D
-from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
-
-
-@pytest.mark.parametrize(
-    ("options", "sides"),
-    [
-        ({"kernel_size": 3}, (7, 5)),
-        ({"kernel_size": 5, "strides": 2}, (4, 3)),
-        ({"kernel_size": 3, "padding": "valid"}, (5, 3)),
-    ],
-)
-def test_passes_the_layer_check(options, sides, tmp_path):
-    check_layer(
-        LocalAttention2D,
-        {"filters": 12, "num_heads": 3, **options},
-        {"feature_map": (2, 7, 5, 4)},
-        (2, *sides, 12),
-        tmp_path=tmp_path,
-    )
 
 
 def made(shape, **options):

@@ -3,7 +3,6 @@ import pytest
 
 from keras_vtr.layers import MaskHead
 from keras_vtr.layers import MultiHeadAttentionMap
-from tests.layer_checks import check_layer
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
@@ -14,21 +13,6 @@ SHAPES = {
     "feature_map": (2, 7, 5, 16),
     "finer_maps": [(2, 23, 19, 3), (2, 13, 11, 6)],
 }
-
-
-def test_attention_maps_pass_the_layer_check(tmp_path):
-    check_layer(
-        MultiHeadAttentionMap,
-        {"num_heads": 4},
-        {
-            "queries": (2, 3, 8),
-            "memory": (2, 7, 5, 8),
-            "padding_mask": (2, 7, 5),
-        },
-        (2, 3, 7, 5, 4),
-        without_gradient=("key_projection/bias",),
-        tmp_path=tmp_path,
-    )
 
 
 def test_maps_sum_to_one_over_all_real_places_of_all_heads(rng):
@@ -66,18 +50,6 @@ def test_a_map_is_the_softmax_of_scaled_products(rng):
 
 # A norm takes the bias of what stands before it away, where its groups are
 # single channels.
-@pytest.mark.parametrize("num_finer", [0, 2])
-def test_the_head_passes_the_layer_check(num_finer, tmp_path):
-    shapes = {**SHAPES, "finer_maps": SHAPES["finer_maps"][2 - num_finer :]}
-    finest = (23, 19) if num_finer else (7, 5)
-    check_layer(
-        MaskHead,
-        {"num_heads": 8},
-        {**shapes, "padding_mask": (2, 7, 5)},
-        (2, 3, *finest),
-        without_gradient=("bias",),
-        tmp_path=tmp_path,
-    )
 
 
 def test_each_query_is_drawn_by_itself():

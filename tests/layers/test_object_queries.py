@@ -3,19 +3,8 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import ObjectQueries
-from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
-
-
-def test_passes_the_layer_check(tmp_path):
-    check_layer(
-        ObjectQueries,
-        {"num_queries": 3},
-        {"memory": (2, 5, 7)},
-        (2, 3, 7),
-        tmp_path=tmp_path,
-    )
 
 
 def test_gives_every_image_the_same_queries_whatever_its_memory(rng):

@@ -3,19 +3,8 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import PatchEmbedding
-from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
-
-
-def test_passes_the_layer_check(tmp_path):
-    check_layer(
-        PatchEmbedding,
-        {"hidden_dim": 11, "patch_size": 2},
-        {"images": (2, 6, 10, 3)},
-        (2, 15, 11),
-        tmp_path=tmp_path,
-    )
 
 
 def test_equals_one_matrix_on_flattened_patches_in_raster_order(rng):

@@ -3,33 +3,12 @@ import pytest
 
 from keras_vtr.layers import AttentionPooling
 from keras_vtr.layers import TokenPooling
-from tests.layer_checks import check_layer
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 from tests.layers import numpy_reference
 
 TOKENS = {"tokens": (2, 5, 12)}
-
-
-@pytest.mark.parametrize(
-    ("pooling", "width"),
-    [("class_token", 12), ("mean", 12), ("class_token_and_mean", 24)],
-)
-def test_token_pooling_passes_the_layer_check(pooling, width, tmp_path):
-    config = {"pooling": pooling, "num_leading_tokens": 2}
-    check_layer(TokenPooling, config, TOKENS, (2, width), tmp_path=tmp_path)
-
-
-def test_attention_pooling_passes_the_layer_check(tmp_path):
-    check_layer(
-        AttentionPooling,
-        {"num_heads": 3, "mlp_dim": 7, "activation": "gelu_tanh"},
-        {**TOKENS, "padding_mask": (2, 5)},
-        (2, 12),
-        without_gradient=("key_projection/bias",),
-        tmp_path=tmp_path,
-    )
 
 
 def test_the_mean_is_over_the_patches_alone(rng):

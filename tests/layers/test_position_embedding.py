@@ -4,20 +4,8 @@ import pytest
 
 from keras_vtr.layers import PositionEmbedding
 from keras_vtr.layers import PositionEmbedding2D
-from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
-
-
-def test_passes_the_layer_check(tmp_path):
-    check_layer(
-        PositionEmbedding,
-        {},
-        {"tokens": (2, 5, 7)},
-        (2, 5, 7),
-        lengths_are_free=False,
-        tmp_path=tmp_path,
-    )
 
 
 def test_adds_the_same_table_to_every_image(rng):
@@ -45,23 +33,6 @@ def test_the_number_of_tokens_must_be_known():
 GRID = {"tokens": (2, 16, 8), "feature_map": (2, 3, 5, 8)}
 
 
-@pytest.mark.parametrize("grid_shape", [None, (3, 5), (4, 7)], ids=str)
-def test_with_a_grid_it_passes_the_layer_check(grid_shape, tmp_path):
-    config = {
-        "grid_shape": grid_shape,
-        "num_leading_tokens": 1,
-        "interpolation": "bicubic",
-    }
-    check_layer(
-        PositionEmbedding,
-        config,
-        GRID,
-        (2, 16, 8),
-        lengths_are_free=grid_shape is not None,
-        tmp_path=tmp_path,
-    )
-
-
 def test_another_grid_gets_a_resized_table_and_the_class_token_its_own(rng):
     layer = PositionEmbedding(grid_shape=(2, 2), num_leading_tokens=1)
     layer(np.zeros((1, 5, 1)), feature_map=np.zeros((1, 2, 2, 1)))
@@ -69,20 +40,6 @@ def test_another_grid_gets_a_resized_table_and_the_class_token_its_own(rng):
     found = layer(np.zeros((1, 10, 1)), feature_map=np.zeros((1, 3, 3, 1)))
     expected = [9, 0, 1, 2, 2, 3, 4, 4, 5, 6]
     np.testing.assert_allclose(to_numpy(found)[0, :, 0], expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("grid_shape", [None, (3, 5), (4, 7)], ids=str)
-def test_the_embedding_of_rows_and_columns_passes_the_layer_check(
-    grid_shape, tmp_path
-):
-    check_layer(
-        PositionEmbedding2D,
-        {"grid_shape": grid_shape, "interpolation": "bilinear"},
-        {"feature_map": (2, 3, 5, 8)},
-        (2, 3, 5, 8),
-        lengths_are_free=grid_shape is not None,
-        tmp_path=tmp_path,
-    )
 
 
 def test_half_of_the_channels_is_the_rows_and_half_the_columns():

@@ -6,22 +6,7 @@ import pytest
 
 from keras_vtr.layers import SinePositionEncoding1D
 from keras_vtr.layers import SinePositionEncoding2D
-from tests.layer_checks import check_layer
 from tests.layer_checks import to_numpy
-
-
-@pytest.mark.parametrize("with_mask", [False, True])
-def test_passes_the_layer_check(with_mask, tmp_path):
-    shapes = {"feature_map": (2, 3, 5, 12)}
-    if with_mask:
-        shapes["padding_mask"] = (2, 3, 5)
-    check_layer(
-        SinePositionEncoding2D,
-        {"temperature": 20},
-        shapes,
-        (2, 15, 12),
-        tmp_path=tmp_path,
-    )
 
 
 def restate(padding_mask, num_channels, temperature=10000):
@@ -101,16 +86,6 @@ def test_shapes_are_checked():
 def test_temperature_must_be_positive(temperature):
     with pytest.raises(ValueError, match="`temperature` must be a number ab"):
         SinePositionEncoding2D(temperature)
-
-
-def test_a_sequence_s_encoding_passes_the_layer_check(tmp_path):
-    check_layer(
-        SinePositionEncoding1D,
-        {"temperature": 20},
-        {"tokens": (2, 5, 6)},
-        (2, 5, 6),
-        tmp_path=tmp_path,
-    )
 
 
 def test_a_sequence_s_encoding_is_the_paper_s():

@@ -4,25 +4,10 @@ import pytest
 
 from keras_vtr.layers import MultiHeadAttention
 from keras_vtr.layers import RelativePositionBias
-from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 
 MAP = {"feature_map": (1, 3, 5, 7)}
-
-
-@pytest.mark.parametrize("grid_shape", [None, (3, 5), (2, 7)], ids=str)
-def test_passes_the_layer_check(grid_shape, tmp_path):
-    config = {"num_heads": 2, "grid_shape": grid_shape, "num_leading_tokens": 2}
-    check_layer(
-        RelativePositionBias,
-        config,
-        MAP,
-        (1, 2, 17, 17),
-        lengths_are_free=grid_shape is not None,
-        batch_is_free=False,
-        tmp_path=tmp_path,
-    )
 
 
 def test_the_bias_depends_on_the_offset_alone():

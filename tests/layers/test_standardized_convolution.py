@@ -2,19 +2,8 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import StandardizedConv2D
-from tests.layer_checks import check_layer
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
-
-
-def test_passes_the_layer_check(tmp_path):
-    check_layer(
-        StandardizedConv2D,
-        {"filters": 5, "kernel_size": (3, 3), "epsilon": 1e-6},
-        {"inputs": (2, 7, 6, 3)},
-        (2, 5, 4, 5),
-        tmp_path=tmp_path,
-    )
 
 
 def test_filters_have_mean_0_and_variance_1(rng):

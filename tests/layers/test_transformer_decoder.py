@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import TransformerDecoder
-from keras_vtr.layers import TransformerDecoderBlock
-from tests.layer_checks import check_layer
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
@@ -24,36 +22,6 @@ SHAPES = {
     "memory_positions": (2, 7, 11),
     "padding_mask": (2, 7),
 }
-
-
-@pytest.mark.parametrize("normalize_first", [True, False])
-@pytest.mark.parametrize(
-    ("layer_class", "more", "output_shape"),
-    [
-        (TransformerDecoderBlock, {}, (2, 5, 12)),
-        (TransformerDecoder, {"num_layers": 2}, (2, 5, 12)),
-        (
-            TransformerDecoder,
-            {
-                "num_layers": 3,
-                "normalize_output": True,
-                "return_every_layer": True,
-            },
-            (2, 3, 5, 12),
-        ),
-    ],
-)
-def test_passes_the_layer_check(
-    layer_class, more, output_shape, normalize_first, tmp_path
-):
-    check_layer(
-        layer_class,
-        {**CONFIG, **more, "normalize_first": normalize_first},
-        SHAPES,
-        output_shape,
-        without_gradient=("key_projection/bias",),
-        tmp_path=tmp_path,
-    )
 
 
 def restate_block(weights, inputs, queries, normalize_first):

@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import TransformerEncoder
-from keras_vtr.layers import TransformerEncoderBlock
-from tests.layer_checks import check_layer
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
@@ -22,26 +20,6 @@ SHAPES = {
     "positions": (2, 5, 12),
     "padding_mask": (2, 5),
 }
-
-
-@pytest.mark.parametrize("normalize_first", [True, False])
-@pytest.mark.parametrize(
-    ("layer_class", "more"),
-    [
-        (TransformerEncoderBlock, {}),
-        (TransformerEncoder, {"num_layers": 2}),
-        (TransformerEncoder, {"num_layers": 2, "normalize_output": True}),
-    ],
-)
-def test_passes_the_layer_check(layer_class, more, normalize_first, tmp_path):
-    check_layer(
-        layer_class,
-        {**CONFIG, **more, "normalize_first": normalize_first},
-        SHAPES,
-        (2, 5, 12),
-        without_gradient=("key_projection/bias",),
-        tmp_path=tmp_path,
-    )
 
 
 def restate_block(weights, inputs, normalize_first):

@@ -1,0 +1,305 @@
+"""What `check_layer` is told about each public layer."""
+
+from keras_vtr import layers
+
+CASES = []
+
+
+def case(layer_class, config, shapes, output_shape, **options):
+    CASES.append((layer_class, config, shapes, output_shape, options))
+
+
+# The bias of the keys moves all logits of a softmax alike.
+ATTENTION = {"without_gradient": ["key_projection/bias"]}
+RATES = {"dropout": 0.1, "attention_dropout": 0.2}
+BLOCK = {
+    "num_heads": 3,
+    "mlp_dim": 13,
+    **RATES,
+    "activation": "relu",
+    "layer_norm_epsilon": 1e-3,
+}
+TOKENS = {"tokens": (2, 5, 12)}
+MAP = {"feature_map": (2, 7, 5, 3)}
+MASKED_MAP = {**MAP, "padding_mask": (2, 7, 5)}
+
+case(
+    layers.PatchEmbedding,
+    {"hidden_dim": 11, "patch_size": 2},
+    {"images": (2, 6, 10, 3)},
+    (2, 15, 11),
+)
+case(layers.ClassToken, {"num_tokens": 3}, TOKENS, (2, 8, 12))
+
+FIXED = {"lengths_are_free": False}
+GRID = {"tokens": (2, 16, 8), "feature_map": (2, 3, 5, 8)}
+for grid_shape, options in ((None, FIXED), ((4, 7), {})):
+    case(
+        layers.PositionEmbedding,
+        {
+            "grid_shape": grid_shape,
+            "num_leading_tokens": 1,
+            "interpolation": "bicubic",
+        },
+        GRID,
+        (2, 16, 8),
+        **options,
+    )
+    case(
+        layers.PositionEmbedding2D,
+        {"grid_shape": grid_shape, "interpolation": "bilinear"},
+        {"feature_map": (2, 3, 5, 8)},
+        (2, 3, 5, 8),
+        **options,
+    )
+    case(
+        layers.RelativePositionBias,
+        {"num_heads": 2, "grid_shape": grid_shape, "num_leading_tokens": 2},
+        {"feature_map": (1, 3, 5, 7)},
+        (1, 2, 17, 17),
+        batch_is_free=False,
+        **options,
+    )
+case(layers.PositionEmbedding, {}, TOKENS, (2, 5, 12), **FIXED)
+case(layers.SinePositionEncoding1D, {"temperature": 20}, TOKENS, (2, 5, 12))
+case(
+    layers.SinePositionEncoding2D,
+    {"temperature": 20},
+    {"feature_map": (2, 3, 5, 12), "padding_mask": (2, 3, 5)},
+    (2, 15, 12),
+)
+
+case(
+    layers.MultiHeadAttention,
+    {"num_heads": 3, "attention_dropout": 0.1},
+    {
+        "query": (2, 5, 12),
+        "key": (2, 7, 13),
+        "value": (2, 7, 17),
+        "query_positions": (2, 5, 12),
+        "key_positions": (2, 7, 13),
+        "padding_mask": (2, 7),
+    },
+    (2, 5, 12),
+    **ATTENTION,
+)
+SELF = {"query": (2, 5, 12), "query_positions": (2, 5, 12)}
+CROSS = {
+    **SELF,
+    "memory": (2, 7, 13),
+    "memory_positions": (2, 7, 13),
+    "padding_mask": (2, 7),
+}
+for shapes, normalize_first in ((SELF, True), (CROSS, False)):
+    case(
+        layers.MultiHeadAttentionBlock,
+        {
+            "num_heads": 3,
+            **RATES,
+            "normalize_first": normalize_first,
+            "layer_norm_epsilon": 1e-3,
+        },
+        shapes,
+        (2, 5, 12),
+        **ATTENTION,
+    )
+for options, sides in (
+    ({"kernel_size": 5, "strides": 2}, (4, 3)),
+    ({"kernel_size": 3, "padding": "valid"}, (5, 3)),
+):
+    case(
+        layers.LocalAttention2D,
+        {"filters": 12, "num_heads": 3, **options},
+        MAP,
+        (2, *sides, 12),
+    )
+
+for activation, normalize_first in (("gelu", True), ("relu", False)):
+    case(
+        layers.FeedForwardBlock,
+        {
+            "mlp_dim": 11,
+            "dropout": 0.1,
+            "activation": activation,
+            "normalize_first": normalize_first,
+            "layer_norm_epsilon": 1e-3,
+        },
+        TOKENS,
+        (2, 5, 12),
+    )
+case(
+    layers.LayerScale, {"initial_value": 0.1}, {"branch": (2, 5, 7)}, (2, 5, 7)
+)
+for shape in ((2, 5, 7), (2, 5)):
+    case(
+        layers.StochasticDepth,
+        {"rate": 0.3, "seed": 5},
+        {"branch": shape},
+        shape,
+    )
+
+ENCODER = {**TOKENS, "positions": (2, 5, 12), "padding_mask": (2, 5)}
+DECODER = {
+    "queries": (3, 5, 12),
+    "memory": (3, 7, 11),
+    "query_positions": (3, 5, 12),
+    "memory_positions": (3, 7, 11),
+    "padding_mask": (3, 7),
+}
+for normalize_first in (True, False):
+    config = {**BLOCK, "normalize_first": normalize_first}
+    case(
+        layers.TransformerEncoderBlock,
+        config,
+        ENCODER,
+        (2, 5, 12),
+        **ATTENTION,
+    )
+    case(
+        layers.TransformerDecoderBlock,
+        config,
+        DECODER,
+        (3, 5, 12),
+        **ATTENTION,
+    )
+    case(
+        layers.TransformerEncoder,
+        {**config, "num_layers": 2, "normalize_output": normalize_first},
+        ENCODER,
+        (2, 5, 12),
+        **ATTENTION,
+    )
+    case(
+        layers.TransformerDecoder,
+        {
+            **config,
+            "num_layers": 2,
+            "normalize_output": normalize_first,
+            "return_every_layer": normalize_first,
+        },
+        DECODER,
+        (3, 2, 5, 12) if normalize_first else (3, 5, 12),
+        **ATTENTION,
+    )
+
+case(layers.ObjectQueries, {"num_queries": 3}, {"memory": (2, 5, 7)}, (2, 3, 7))
+case(layers.AnchorQueries, {"num_queries": 5}, {"memory": (2, 7, 8)}, (2, 5, 4))
+case(
+    layers.BoxEncoding,
+    {"hidden_dim": 12, "temperature": 100},
+    {"boxes": (2, 5, 4)},
+    (2, 5, 12),
+)
+case(layers.PixelCenters, {}, MASKED_MAP, (2, 35, 2))
+case(
+    layers.AnchorAttentionBias,
+    {"num_heads": 3},
+    {"boxes": (2, 5, 4), "centers": (2, 7, 2)},
+    (2, 3, 5, 7),
+)
+case(
+    layers.AnchorDecoder,
+    {"num_layers": 2, "num_heads": 2, "mlp_dim": 13},
+    {
+        "queries": (3, 5, 8),
+        "anchors": (3, 5, 4),
+        "memory": (3, 7, 8),
+        "centers": (3, 7, 2),
+    },
+    [(3, 2, 5, 8), (3, 2, 5, 4)],
+    output_dtype=[None, "float32"],
+    **ATTENTION,
+)
+case(
+    layers.DenoisingQueries,
+    {
+        "num_groups": 3,
+        "num_classes": 7,
+        "num_queries": 5,
+        "hidden_dim": 8,
+        "box_noise": 0.0,
+        "label_noise": 0.0,
+        "seed": 3,
+    },
+    {"boxes": (2, 4, 4), "labels": (2, 4)},
+    [(2, 12, 8), (2, 12, 4), (2, 17, 17)],
+    output_dtype=[None, "float32", "bool"],
+    **FIXED,
+)
+
+for pooling, width in (("class_token", 12), ("class_token_and_mean", 24)):
+    case(
+        layers.TokenPooling,
+        {"pooling": pooling, "num_leading_tokens": 2},
+        TOKENS,
+        (2, width),
+    )
+case(
+    layers.AttentionPooling,
+    {"num_heads": 3, "mlp_dim": 7, "activation": "gelu_tanh"},
+    {**TOKENS, "padding_mask": (2, 5)},
+    (2, 12),
+    **ATTENTION,
+)
+case(
+    layers.MultiHeadAttentionMap,
+    {"num_heads": 4},
+    {
+        "queries": (2, 3, 8),
+        "memory": (2, 7, 5, 8),
+        "padding_mask": (2, 7, 5),
+    },
+    (2, 3, 7, 5, 4),
+)
+FINER = [(2, 23, 19, 3), (2, 13, 11, 6)]
+for finer_maps, finest in (([], (7, 5)), (FINER, (23, 19))):
+    # A norm takes the bias of what stands before it away, where its groups
+    # are single channels.
+    num_single = 1 + len(finer_maps)
+    case(
+        layers.MaskHead,
+        {"num_heads": 8},
+        {
+            "queries": (2, 3, 16),
+            "memory": (2, 35, 16),
+            "feature_map": (2, 7, 5, 16),
+            "finer_maps": finer_maps,
+            "padding_mask": (2, 7, 5),
+        },
+        (2, 3, *finest),
+        without_gradient=[
+            f"/convolution_{i + 1}/bias" for i in range(num_single)
+        ],
+    )
+
+case(
+    layers.StandardizedConv2D,
+    {"filters": 5, "kernel_size": (3, 3), "epsilon": 1e-6},
+    {"inputs": (2, 7, 6, 3)},
+    (2, 5, 4, 5),
+)
+for options, sides in (
+    ({"strides": 2}, (4, 3)),
+    ({"dilation_rate": 2, "epsilon": 0.1}, (7, 5)),
+):
+    case(
+        layers.FrozenNormConv2D,
+        {"filters": 5, "kernel_size": 3, **options},
+        MAP,
+        (2, *sides, 5),
+    )
+case(layers.MaskPadding, {}, MASKED_MAP, (2, 7, 5, 3))
+case(
+    layers.ResizePaddingMask,
+    {},
+    {"padding_mask": (2, 13, 11), "feature_map": (2, 5, 3, 7)},
+    (2, 5, 3),
+    output_dtype="bool",
+)
+case(
+    layers.RealTokens,
+    {"padding": 3},
+    {"tokens": (2, 5)},
+    (2, 5),
+    output_dtype="bool",
+)
