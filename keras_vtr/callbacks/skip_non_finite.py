@@ -83,11 +83,13 @@ class SkipNonFinite(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
         self._steps = EpochSteps(self)
+        self._means = {}
 
     def on_train_batch_end(self, batch, logs=None):
         optimizer = self.model.optimizer
         counts = keras.ops.convert_to_numpy(optimizer.counts).tolist()
         counts = dict(zip(COUNTS, counts, strict=True))
+        self._keep_metrics_finite()
         if counts["skipped"] == self._counted:
             return
         self.num_skipped += counts["skipped"] - self._counted
@@ -96,7 +98,6 @@ class SkipNonFinite(keras.callbacks.Callback):
             optimizer.dynamic_scale.assign(optimizer.initial_scale)
         steps = self._steps.done(batch)
         self._check_statistics(steps)
-        self._forget_metrics()
         if counts["longest"] >= self.most:
             self._raise(
                 steps - counts["steps"] + counts["longest_at"],
@@ -120,11 +121,18 @@ class SkipNonFinite(keras.callbacks.Callback):
                     "a checkpoint",
                 )
 
-    def _forget_metrics(self):
-        """A mean that NaN went into starts anew with the next step."""
+    def _keep_metrics_finite(self):
+        """A mean that NaN went into stands as before the step."""
         for metric in self.model.metrics:
             values = [keras.ops.convert_to_numpy(x) for x in metric.variables]
-            if not all(np.isfinite(value).all() for value in values):
+            if all(np.isfinite(value).all() for value in values):
+                self._means[metric] = values
+            elif metric in self._means:
+                for x, value in zip(
+                    metric.variables, self._means[metric], strict=True
+                ):
+                    x.assign(value)
+            else:
                 metric.reset_state()
 
     def _raise(self, steps, what):

@@ -58,10 +58,10 @@ def test_a_poisoned_step_changes_no_weight_and_is_counted(poisoned):
     guard = SkipNonFinite(most=3)
     history = fit(model, data(poisoned), guard)
     assert guard.num_skipped == len(poisoned)
-    assert np.isfinite(history.history["loss"]).all() or poisoned[-1] == 11
     x, y = data([])
     kept = [i for i in range(48) if i // 4 not in poisoned]
-    fit(without, (x[kept], y[kept]))
+    expected = fit(without, (x[kept], y[kept])).history["loss"]
+    np.testing.assert_allclose(history.history["loss"], expected, rtol=1e-6)
     for a, b in zip(model.weights, without.weights, strict=True):
         np.testing.assert_array_equal(np.array(a), np.array(b))
 
