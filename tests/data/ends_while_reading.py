@@ -1,25 +1,28 @@
-"""A program that ends while threads are within Python functions."""
+"""A program that ends by an error of one thread while others read on."""
 
-import sys
 import time
 
 import tensorflow as tf
 
-import keras_vtr
+from keras_vtr.data.host_calls import call_on_host
 
 
 def slowly(i):
-    time.sleep(0.3)
+    time.sleep(0.5)
+    if i == 3:
+        raise ValueError("the fourth is broken")
     return i
 
 
-numbers = tf.data.Dataset.counter()
-for num_threads in (4, None):  # of a pool, and that of `prefetch`
-    numbers = numbers.map(
-        lambda i: tf.numpy_function(slowly, [i], tf.int64), num_threads
-    ).prefetch(4)
-reading = iter(numbers)  # there until the end, as in an error's traceback
-print(f"read {next(reading)}, {keras_vtr.data.__name__}", flush=True)
-if sys.argv[1] == "error":
-    raise ValueError("broken")
-sys.exit(3)
+def main():
+    numbers = tf.data.Dataset.counter()
+    for num_threads in (4, None):  # of a pool, and that of `prefetch`
+        numbers = numbers.map(
+            lambda i: call_on_host(slowly, [i], tf.int64), num_threads
+        ).prefetch(4)
+    for i in numbers:
+        print(f"read {int(i)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
