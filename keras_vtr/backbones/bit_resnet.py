@@ -80,7 +80,9 @@ def build_bit_resnet(
     images = keras.Input(image_shape, name="images")
     x = convolution(images, width, 7, 2, "root_convolution")
     x = keras.layers.ReLU(name="root_relu")(norm(x, "root_norm"))
-    x = keras.layers.MaxPooling2D(3, 2, "same", name="root_pooling")(x)
+    x = keras.layers.MaxPooling2D(
+        3, 2, "same", data_format="channels_last", name="root_pooling"
+    )(x)
     for stage, count in enumerate(num_units):
         for unit in range(count):
             strides = 2 if stage > 0 and unit == 0 else 1

@@ -45,6 +45,7 @@ def build_convolution_stem(
             3,
             strides=2 if i < 3 else 1,
             padding="same",
+            data_format="channels_last",
             use_bias=False,  # the norm has one
             name=f"convolution_{i}",
         )(x)

@@ -1,5 +1,7 @@
 import keras
 
+from keras_vtr.functional_models import as_functional
+from keras_vtr.functional_models import is_graph
 from keras_vtr.layers import FrozenNormConv2D
 
 
@@ -12,7 +14,8 @@ def fold_norms(model):
     `model`, which stays as it is.
 
     Args:
-        model: A functional model, with others inside, too.
+        model: A functional model or a `keras.Sequential`, with others inside,
+            too.
 
     Returns:
         A functional model of the same inputs and outputs, for inference and
@@ -28,13 +31,10 @@ def fold_norms(model):
     >>> print(resnet.count_params(), folded.count_params())
     2680 2416
     """
-    if not isinstance(model, keras.Model) or not hasattr(model, "operations"):
-        raise ValueError(
-            f"`model` must be a functional model. Received: {model!r}"
-        )
+    model = as_functional(model)
 
     def replace(layer):
-        if isinstance(layer, keras.Model):
+        if is_graph(layer):
             return fold_norms(layer)
         if isinstance(layer, FrozenNormConv2D):
             return _folded(layer)
@@ -51,6 +51,7 @@ def _folded(layer):
         layer.kernel_size,
         strides=layer.strides,
         padding="same" if layer.strides == 1 else "valid",
+        data_format="channels_last",
         dilation_rate=layer.dilation_rate,
         dtype=layer.dtype_policy,
         name=layer.name,
@@ -61,5 +62,7 @@ def _folded(layer):
     side = layer.dilation_rate * (layer.kernel_size - 1) // 2
     if layer.strides == 1 or side == 0:
         return convolution
-    padding = keras.layers.ZeroPadding2D(side, dtype=layer.dtype_policy)
+    padding = keras.layers.ZeroPadding2D(
+        side, data_format="channels_last", dtype=layer.dtype_policy
+    )
     return keras.Sequential([padding, convolution], name=layer.name)

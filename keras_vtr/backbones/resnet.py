@@ -76,10 +76,12 @@ def build_resnet(
     )
     x = keras.layers.ReLU(name="stem_relu")(x)
     mask = _every_second(mask)
-    x = keras.layers.ZeroPadding2D(1, name="stem_padding")(
-        _without_padding(x, mask)
-    )
-    x = keras.layers.MaxPooling2D(3, 2, name="stem_pooling")(x)
+    x = keras.layers.ZeroPadding2D(
+        1, data_format="channels_last", name="stem_padding"
+    )(_without_padding(x, mask))
+    x = keras.layers.MaxPooling2D(
+        3, 2, data_format="channels_last", name="stem_pooling"
+    )(x)
     mask = _every_second(mask)
     feature_maps = []
     for stage, count in enumerate(num_blocks):

@@ -33,7 +33,6 @@ STUFF = """
 195 paper-merged, 196 food-other-merged, 197 building-other-merged,
 198 rock-merged, 199 wall-other-merged, 200 rug-merged
 """
-UNUSED = ("N/A", "", None)
 
 
 def coco_names(num_classes):
@@ -46,18 +45,3 @@ def coco_names(num_classes):
         number, name = entry.strip().split(" ", 1)
         names[int(number)] = name
     return tuple(names)
-
-
-def class_names(config, num_classes):
-    """From config.json; else COCO's, if their number is that of COCO's ids."""
-    given = config.get("id2label")
-    if given is None or num_classes is None:
-        return coco_names(num_classes)
-    classes = {str(i) for i in range(num_classes)}
-    is_dict = isinstance(given, dict) and set(given) <= classes
-    if not is_dict or not all(isinstance(x, str) for x in given.values()):
-        raise config.error(
-            "id2label", f"a dict from '0' ... '{num_classes - 1}' to names"
-        )
-    names = [given.get(str(i)) for i in range(num_classes)]
-    return tuple(None if name in UNUSED else name for name in names)

@@ -10,12 +10,13 @@ import re
 import numpy as np
 
 from keras_vtr.checkpoints import recipe as recipes
-from keras_vtr.checkpoints.coco_classes import class_names
+from keras_vtr.checkpoints.coco_classes import coco_names
 from keras_vtr.checkpoints.detr_keys import read_detr_keys
 from keras_vtr.checkpoints.detr_mask_head import read_mask_head
 from keras_vtr.checkpoints.detr_recipe import DetrRecipe
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.resnet_names import read_resnet
+from keras_vtr.checkpoints.transformers_keys import read_class_names
 from keras_vtr.models.pixels import IMAGENET_DEVIATION
 from keras_vtr.models.pixels import IMAGENET_MEAN
 
@@ -76,7 +77,9 @@ def recipe(shapes, config, position_grid=None):
     if arguments["masks"]:
         weights |= read_mask_head(shapes, arguments["hidden_dim"])
     _add_class_head(shapes, prefix + names["class_head"], arguments, weights)
-    arguments["class_names"] = class_names(config, arguments["num_classes"])
+    num_classes = arguments["num_classes"]
+    names_given = read_class_names(config, num_classes)
+    arguments["class_names"] = names_given or coco_names(num_classes)
     resnet, num_channels, resnet_weights = _backbone(shapes, prefix, names)
     weights |= resnet_weights
     remarks = _read_config(config, arguments, resnet, num_channels)

@@ -10,6 +10,7 @@ import numpy as np
 from keras_vtr.checkpoints import recipe as recipes
 from keras_vtr.checkpoints.configuration import REQUIRED
 from keras_vtr.checkpoints.recipe import Source
+from keras_vtr.checkpoints.transformers_keys import read_class_names
 from keras_vtr.checkpoints.transformers_keys import read_vit_keys
 from keras_vtr.checkpoints.vit_recipe import VitRecipe
 from keras_vtr.checkpoints.vit_recipe import read_bit_resnet
@@ -84,6 +85,8 @@ def recipe(shapes, config, position_grid=None):
     weights |= recipes.convolution("patches/projection", prefix + PATCHES)
     _add_tokens(shapes, embeddings, kind, arguments, weights, position_grid)
     _add_heads(shapes, prefix, kind, arguments, weights)
+    num_classes = arguments["num_classes"]
+    arguments["class_names"] = read_class_names(config, num_classes)
     mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
     if kind in ("vit", "vit-hybrid"):
         mean = deviation = 127.5

@@ -74,7 +74,7 @@ class Recipe:
 
     def _wrong_pixels(self, layer):
         mean, deviation = (
-            np.broadcast_to(self.arguments[key], (len(layer.scale),))
+            np.broadcast_to(self.arguments[key], (np.size(layer.scale),))
             for key in ("pixel_mean", "pixel_deviation")
         )
         same = np.allclose(layer.scale, 1 / deviation) and np.allclose(

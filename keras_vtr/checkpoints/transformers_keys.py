@@ -5,6 +5,7 @@ From `PreTrainedConfig` and `BaseImageProcessor` of versions 4.57 and 5.24.
 
 from keras_vtr.checkpoints.configuration import REQUIRED
 
+UNUSED_NAMES = ("N/A", "", None)
 # Of names, training, answers' form, and the generation of texts.
 BOOKKEEPING = set(
     """
@@ -115,3 +116,20 @@ def read_vit_keys(config):
         bit.ignore(BIT_CHANGES_NOTHING)
         bit.expect(BIT_EXPECTED)
         bit.expect(BIT_REQUIRED, REQUIRED)
+
+
+def read_class_names(config, num_classes):
+    """K names, None for an unused class; or None if there are none."""
+    given = config.get("id2label")
+    if given is None or not num_classes:
+        return None
+    classes = {str(i) for i in range(num_classes)}
+    is_dict = isinstance(given, dict) and set(given) <= classes
+    if not is_dict or not all(isinstance(x, str) for x in given.values()):
+        raise config.error(
+            "id2label", f"a dict from '0' ... '{num_classes - 1}' to names"
+        )
+    if all(name == f"LABEL_{i}" for i, name in given.items()):
+        return None  # transformers' own, where nobody gave any
+    names = [given.get(str(i)) for i in range(num_classes)]
+    return tuple(None if name in UNUSED_NAMES else name for name in names)

@@ -54,6 +54,10 @@ class VitRecipe(Recipe):
             image_shape = (*sides, self._num_channels(shapes))
         if None not in image_shape[:2]:
             arguments.pop("position_grid", None)  # the image's own
+        own_names = self.arguments.get("class_names")
+        if arguments["num_classes"] != self.arguments["num_classes"]:
+            if arguments.get("class_names") is own_names:
+                arguments["class_names"] = None  # they name other classes
         if self.bit_resnet is not None:
             arguments["backbone"] = build_bit_resnet(
                 image_shape, **self.bit_resnet

@@ -7,6 +7,7 @@ from keras_vtr.layers.anchor_queries import BoxEncoding
 from keras_vtr.layers.attention import MultiHeadAttention
 from keras_vtr.layers.attention_block import MultiHeadAttentionBlock
 from keras_vtr.layers.attention_map import MultiHeadAttentionMap
+from keras_vtr.layers.class_head import ClassHead
 from keras_vtr.layers.class_token import ClassToken
 from keras_vtr.layers.denoising_queries import DenoisingQueries
 from keras_vtr.layers.feed_forward import FeedForwardBlock
@@ -68,4 +69,5 @@ __all__ = [
     "MaskPadding",
     "ResizePaddingMask",
     "RealTokens",
+    "ClassHead",
 ]

@@ -153,6 +153,7 @@ class MaskHead(keras.layers.Layer):
             filters,
             side,
             padding="same",
+            data_format="channels_last",
             use_bias=use_bias,
             kernel_initializer="he_uniform",
             name=name,

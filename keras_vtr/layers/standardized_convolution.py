@@ -36,6 +36,7 @@ class StandardizedConv2D(keras.layers.Conv2D):
     """
 
     def __init__(self, filters, kernel_size, epsilon=1e-8, **kwargs):
+        kwargs = {"data_format": "channels_last", **kwargs}
         super().__init__(filters, kernel_size, **kwargs)
         check_positive("epsilon", epsilon)
         self.epsilon = epsilon

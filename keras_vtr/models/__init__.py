@@ -5,6 +5,7 @@ from keras_vtr.models.denoising import add_denoising
 from keras_vtr.models.detection_model import DetectionModel
 from keras_vtr.models.detr import build_detr
 from keras_vtr.models.generation import build_generator
+from keras_vtr.models.named_model import NamedModel
 from keras_vtr.models.panoptic import decode_segments
 from keras_vtr.models.sequence_model import SequenceModel
 from keras_vtr.models.transformer import build_transformer
@@ -17,6 +18,7 @@ __all__ = [
     "build_generator",
     "add_denoising",
     "DetectionModel",
+    "NamedModel",
     "SequenceModel",
     "decode_detections",
     "decode_segments",

@@ -94,9 +94,7 @@ def add_denoising(
     outputs["denoising_boxes"] = moved[:, :, :num_spoiled]
     inputs = {x.name: x for x in detr.inputs}
     inputs |= {"boxes": boxes, "labels": labels}
-    model = DetectionModel(inputs, outputs, name=f"{detr.name}_denoising")
-    model.class_names = detr.class_names
-    return model
+    return DetectionModel(inputs, outputs, name=f"{detr.name}_denoising")
 
 
 def _memory(detr):

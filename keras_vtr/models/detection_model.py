@@ -3,10 +3,11 @@ import contextlib
 import keras
 
 from keras_vtr.host_errors import own_errors
+from keras_vtr.models.named_model import NamedModel
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class DetectionModel(keras.Model):
+class DetectionModel(NamedModel):
     """A functional model whose loss sees all outputs at once.
 
     Keras hands a `Loss` one output of a dict-output model at a time, but
@@ -105,33 +106,6 @@ class DetectionModel(keras.Model):
     def num_classes(self):
         """K, real classes only."""
         return self.output["logits"].shape[-1] - 1
-
-    @property
-    def class_names(self):
-        """K names, None for an unused class; or None. Saved with the model."""
-        return vars(self).get("_class_names")
-
-    @class_names.setter
-    def class_names(self, names):
-        if names is not None:
-            names = tuple(names)
-            if len(names) != self.num_classes:
-                raise ValueError(
-                    "`class_names` must be one for each of the "
-                    f"{self.num_classes} classes, None where one isn't used. "
-                    f"Received: {len(names)} names, {names[:3]} ..."
-                )
-        vars(self)["_class_names"] = names
-
-    def get_config(self):
-        return {**super().get_config(), "class_names": self.class_names}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        names = config.pop("class_names", None)
-        model = super().from_config(config, custom_objects)
-        model.class_names = names
-        return model
 
     @property
     def metrics(self):

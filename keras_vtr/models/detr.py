@@ -134,7 +134,10 @@ def build_detr(
     )
     feature_maps, mask = read_features(backbone, pixels, mask, padding)
     feature_map = keras.layers.Conv2D(
-        hidden_dim, kernel_size=1, name="input_projection"
+        hidden_dim,
+        kernel_size=1,
+        data_format="channels_last",
+        name="input_projection",
     )(feature_maps[-1])  # (B, height', width', D)
     options = _options(num_heads, mlp_dim, dropout, normalize_first)
     memory = _encode(feature_map, mask, num_encoder_layers, options)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_vtr.layers import ClassHead
 from keras_vtr.layers import MaskHead
 
 
@@ -22,9 +23,9 @@ def read_boxes(answers):
 
 def predict(answers, boxes, num_classes, auxiliary_outputs):
     """A dict of outputs, in which the last layer's lead."""
-    logits = keras.layers.Dense(
-        num_classes + 1, dtype="float32", name="class_head"
-    )(answers)  # (B, L, Q, K + 1)
+    logits = ClassHead(num_classes + 1, dtype="float32", name="class_head")(
+        answers
+    )  # (B, L, Q, K + 1)
     return name_outputs(logits, boxes, auxiliary_outputs)
 
 

@@ -40,9 +40,11 @@ def normalize_pixels(images, mean, deviation):
             "`pixel_deviation` must be above 0. Received: "
             f"pixel_deviation={deviation}"
         )
+    # Of three axes, or Keras 3.15 turns them for channels that come first, if
+    # it is set so.
     return keras.layers.Rescaling(
-        scale=[1 / d for d in deviation],
-        offset=[-m / d for m, d in zip(mean, deviation, strict=True)],
+        scale=[[[1 / d for d in deviation]]],
+        offset=[[[-m / d for m, d in zip(mean, deviation, strict=True)]]],
         name="normalize_pixels",
     )(images)
 

@@ -1,9 +1,11 @@
 import keras
 
 from keras_vtr.layers import AttentionPooling
+from keras_vtr.layers import ClassHead
 from keras_vtr.layers import PatchEmbedding
 from keras_vtr.layers import TokenPooling
 from keras_vtr.layers import TransformerEncoder
+from keras_vtr.models.named_model import NamedModel
 from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
 from keras_vtr.models.vit_tokens import place_tokens
@@ -44,6 +46,7 @@ def build_vit(
     pixel_mean=127.5,
     pixel_deviation=127.5,
     dropout=0.0,
+    class_names=None,
     name="vit",
     **encoder_arguments,
 ):
@@ -92,6 +95,8 @@ def build_vit(
         pixel_deviation: Likewise.
         dropout: Fraction dropped in training after positions are added, and
             after each sub-layer.
+        class_names: Optional K names, None for a class that isn't used; kept
+            as `model.class_names` and saved with the model.
         name: Name of the model.
         **encoder_arguments: Further arguments of
             `keras_vtr.layers.TransformerEncoder`: `num_layers`, `num_heads`
@@ -100,9 +105,9 @@ def build_vit(
             `layer_scale`, `stochastic_depth`, `normalize_first`.
 
     Returns:
-        A functional model from pixels in [0, 255], (B, height, width,
-        channels), to float32 logits (B, K), or to features (B, D) without
-        head.
+        A `keras_vtr.models.NamedModel` from pixels in [0, 255], (B, height,
+        width, channels), to float32 logits (B, K), or to features (B, D)
+        without head.
 
     Raises:
         ValueError: If an argument is out of its range, or `patch_size` doesn't
@@ -142,7 +147,9 @@ def build_vit(
     memory = encoder(tokens, attention_bias=attention_bias)
     features = _pool(memory, pooling, sum(num_tokens), encoder)
     output = _head(features, memory, num_classes, representation_dim, distilled)
-    return keras.Model(images, output, name=name)
+    model = NamedModel(images, output, name=name)
+    model.class_names = class_names
+    return model
 
 
 def _sizes(size, encoder_arguments):
@@ -209,9 +216,7 @@ def _head(features, memory, num_classes, representation_dim, distilled):
         )(features)
     if not num_classes:
         return features
-    logits = keras.layers.Dense(num_classes, dtype="float32", name="head")(
-        features
-    )
+    logits = ClassHead(num_classes, dtype="float32", name="head")(features)
     if not distilled:
         return logits
     from_teacher = keras.layers.Dense(

@@ -2,6 +2,8 @@ import keras
 
 from keras_vtr.data.image_decoding import MAX_BYTES
 from keras_vtr.data.image_decoding import MAX_PIXELS
+from keras_vtr.functional_models import with_images
+from keras_vtr.layers.class_head import class_names_of
 from keras_vtr.serving.class_names import check_class_names
 from keras_vtr.serving.exporter import Exporter
 from keras_vtr.serving.preparation import Preparation
@@ -32,11 +34,13 @@ def export_classifier(
     `raw` gives `logits` (B, K), the model's output as it is.
 
     Args:
-        model: A functional model from pixels in [0, 255], (B, height, width,
-            C), to (B, K), such as `keras_vtr.models.build_vit` returns.
+        model: A functional model or a `keras.Sequential` from pixels in
+            [0, 255], (B, height, width, C), to (B, K), such as
+            `keras_vtr.models.build_vit` returns.
         folder: The model's folder; the version is written below it.
         format: As for `export_detector`.
-        class_names: K names, None for a class that isn't used.
+        class_names: K names, None for a class that isn't used. Default: those
+            of the model's `keras_vtr.layers.ClassHead`, if it has any.
         from_logits: Whether the model's output needs a softmax yet.
         max_labels: n, how many of the K classes to answer with. Default: all.
         resizing: From an image of any size to one of the model's, a
@@ -65,7 +69,10 @@ def export_classifier(
     ... # doctest: +SKIP
     PosixPath('savedmodels/vit/1')
     """
+    model = with_images(model)
     num_classes = _check_output(model)
+    if class_names is None:
+        class_names = class_names_of(model)
     if max_labels is not None and not 1 <= max_labels <= num_classes:
         raise ValueError(
             f"`max_labels` must be 1 to {num_classes}, or None for all. "
@@ -116,8 +123,9 @@ def export_features(
     (B, D) float32, 0 for a row that could not be read, and `ok` (B,).
 
     Args:
-        model: A functional model from pixels in [0, 255], (B, height, width,
-            C), to (B, D), such as `build_vit(num_classes=0)` returns.
+        model: A functional model or a `keras.Sequential` from pixels in
+            [0, 255], (B, height, width, C), to (B, D), such as
+            `build_vit(num_classes=0)` returns.
         folder: The model's folder; the version is written below it.
         format: As for `export_detector`.
         resizing: As for `export_classifier`.
@@ -146,6 +154,7 @@ def export_features(
     ... # doctest: +SKIP
     PosixPath('savedmodels/features/1')
     """
+    model = with_images(model)
     _check_output(model)
 
     def answer(outputs, image_shape=None):
@@ -166,8 +175,7 @@ def export_features(
 
 def _check_output(model):
     """Returns the width of the output."""
-    inputs = getattr(model, "inputs", None) or ()
-    output = getattr(model, "output", None)
+    inputs, output = model.inputs, model.output
     rank = len(getattr(output, "shape", ()))
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or rank != 2:
         raise ValueError(
@@ -186,12 +194,19 @@ def _check_resizing(model, resizing):
             "keras.layers.Resizing(224, 224, antialias=True)."
         )
     if resizing is None:
-        return keras.layers.Resizing(height, width, antialias=True)
+        return keras.layers.Resizing(
+            height, width, antialias=True, data_format="channels_last"
+        )
     is_layer = isinstance(resizing, keras.layers.Resizing)
-    if not is_layer or resizing.pad_to_aspect_ratio:
+    if (
+        not is_layer
+        or resizing.pad_to_aspect_ratio
+        or resizing.data_format != "channels_last"
+    ):
         raise ValueError(
             "`resizing` must be a keras.layers.Resizing without "
-            f"`pad_to_aspect_ratio`. Received: resizing={resizing!r}"
+            "`pad_to_aspect_ratio` and with channels last. Received: "
+            f"resizing={resizing!r}"
         )
     size = (resizing.height, resizing.width)
     if height not in (None, size[0]) or width not in (None, size[1]):

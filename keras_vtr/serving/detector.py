@@ -6,6 +6,8 @@ from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.image_decoding import MAX_BYTES
 from keras_vtr.data.image_decoding import MAX_PIXELS
+from keras_vtr.functional_models import with_images
+from keras_vtr.layers.class_head import class_names_of
 from keras_vtr.serving.class_names import check_class_names
 from keras_vtr.serving.exporter import Exporter
 from keras_vtr.serving.preparation import Preparation
@@ -103,9 +105,10 @@ def export_detector(
     ... # doctest: +SKIP
     PosixPath('savedmodels/digit_detr/1')
     """
+    model = with_images(model)
     num_classes = _check_detector(model)
     if class_names is None:
-        class_names = getattr(model, "class_names", None)
+        class_names = class_names_of(model)
     resizing, image_shape, words = _resizing(
         model, image_size, short_side, longest_side
     )
@@ -179,18 +182,21 @@ def _resizing(model, image_size, short_side, longest_side):
     shape = (height, width, num_channels)
     if pads:
         return fitted(height, width), shape, {"kind": "fitted"}
-    stretch = keras.layers.Resizing(height, width, antialias=True)
+    stretch = keras.layers.Resizing(
+        height, width, antialias=True, data_format="channels_last"
+    )
     return resized(stretch), shape, {"kind": "stretched"}
 
 
 def _check_detector(model):
     """Returns K."""
-    inputs = getattr(model, "inputs", None) or ()
-    outputs = getattr(model, "output", None)
-    names = set(model.input) if len(inputs) == 2 else {"images"}
+    inputs, outputs = model.input, model.output
+    has_mask = isinstance(inputs, dict) and set(inputs) == {
+        "images",
+        "padding_mask",
+    }
     if (
-        names not in ({"images"}, {"images", "padding_mask"})
-        or len(inputs) not in (1, 2)
+        not (has_mask or isinstance(inputs, keras.KerasTensor))
         or not isinstance(outputs, dict)
         or not {"logits", "boxes"} <= set(outputs)
     ):

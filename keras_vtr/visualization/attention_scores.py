@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_vtr.functional_models import as_functional
+from keras_vtr.functional_models import with_images
 from keras_vtr.layers import AnchorDecoder
 from keras_vtr.layers import RelativePositionBias
 from keras_vtr.layers import TransformerDecoder
@@ -29,11 +31,9 @@ class _WithScores(keras.layers.Layer):
 def scores_of(model, images, kinds):
     """Attention weights, and the grid of the pixels that are looked at.
 
-    The model's graph is walked again with the same layers; only the encoder or
-    decoder is asked for its scores, too.
-
     Args:
-        model: A functional model.
+        model: A functional model or a `keras.Sequential`, with others inside,
+            too.
         images: As the model takes them, (B, height, width, C) or a dict.
         kinds: `ENCODERS` or `DECODERS`.
 
@@ -43,21 +43,40 @@ def scores_of(model, images, kinds):
     Raises:
         ValueError: If the model has not exactly one such layer.
     """
+    graph = _graph_with_scores(with_images(model), kinds)
+    if "map" not in graph.output:
+        raise _refusal(model, kinds, 1)
+    outputs = graph(images, training=False)
+    grid = tuple(outputs["map"].shape[1:3])
+    scores = keras.ops.cast(outputs["scores"], "float32")
+    return keras.ops.convert_to_numpy(scores), grid
+
+
+def _graph_with_scores(model, kinds):
+    """The model with `scores`, and the feature `map` that they are over.
+
+    The model's graph is walked again with the same layers; only the encoder or
+    decoder is asked for its scores, too.
+    """
     found = []
-    feature_map = []
+    seen = {}
 
     def call(layer, *args, **kwargs):
         if isinstance(layer, kinds):
             *outputs, scores = _WithScores(layer)(*args, **kwargs)
-            found.append({"scores": scores, "map": feature_map[-1]})
+            found.append({**seen, "scores": scores})
             return outputs[0] if len(outputs) == 1 else tuple(outputs)
+        if isinstance(layer, keras.Model) and _contains(layer, kinds):
+            inner = _graph_with_scores(as_functional(layer), kinds)
+            found.append({**seen, **inner(*args, **kwargs)})
+            return found[-1]["output"]
         output = layer(*args, **kwargs)
         is_bias = isinstance(layer, RelativePositionBias)
         is_map = len(getattr(output, "shape", ())) == 4 and not is_bias
         # DETR's anchors and boxes have four axes, too, but come later.
-        is_detr = feature_map and layer.name.startswith(("box_", "class_"))
+        is_detr = seen and layer.name.startswith(("box_", "class_"))
         if is_map and not is_detr:
-            feature_map.append(output)
+            seen["map"] = output
         return output
 
     inputs = [
@@ -65,19 +84,28 @@ def scores_of(model, images, kinds):
         for x in model.inputs
     ]
     inputs = keras.tree.pack_sequence_as(model.input, inputs)
-    keras.models.clone_model(
+    again = keras.models.clone_model(
         model,
         input_tensors=inputs,
         clone_function=lambda layer: layer,
         call_function=call,
     )
     if len(found) != 1:
-        names = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(
-            f"`model` must have exactly one {names} over the patches of a "
-            f"feature map. Received: {model.name!r} with {len(found)}"
-        )
-    outputs = keras.Model(inputs, found[0])(images, training=False)
-    grid = tuple(outputs["map"].shape[1:3])
-    scores = keras.ops.cast(outputs["scores"], "float32")
-    return keras.ops.convert_to_numpy(scores), grid
+        raise _refusal(model, kinds, len(found))
+    return keras.Model(inputs, {**found[0], "output": again.output})
+
+
+def _contains(model, kinds):
+    return any(
+        isinstance(layer, kinds)
+        or (isinstance(layer, keras.Model) and _contains(layer, kinds))
+        for layer in model.layers
+    )
+
+
+def _refusal(model, kinds, count):
+    names = " or ".join(kind.__name__ for kind in kinds)
+    return ValueError(
+        f"`model` must have exactly one {names} over the patches of a "
+        f"feature map. Received: {model.name!r} with {count}"
+    )

@@ -1,14 +1,19 @@
 """Files of configuration are read key by key, by type, or refused."""
 
+import json
 import pathlib
 
+import numpy as np
 import pytest
 
 from keras_vtr.checkpoints import CheckpointError
+from keras_vtr.checkpoints import from_pretrained
 from keras_vtr.checkpoints import recipe
 from keras_vtr.checkpoints.configuration import REQUIRED
 from keras_vtr.checkpoints.configuration import Configuration
+from keras_vtr.checkpoints.transformers_keys import read_class_names
 from keras_vtr.checkpoints.transformers_keys import read_common_keys
+from tests.checkpoints import golden_weights
 
 PLACE = pathlib.Path("folder/config.json")
 
@@ -179,3 +184,35 @@ def test_pixels_are_normalized_as_their_file_says(
 def test_nonsense_about_pixels_is_refused(said, message):
     with pytest.raises(CheckpointError, match=message):
         recipe.pixels(preprocessed(**said), 3.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("id2label", "names"),
+    [
+        ({"0": "cat", "1": "N/A", "2": "dog"}, ("cat", None, "dog")),
+        ({"2": "dog"}, (None, None, "dog")),
+        ({"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}, None),
+        (None, None),
+    ],
+)
+def test_class_names_are_read(id2label, names):
+    assert read_class_names(configuration(id2label=id2label), 3) == names
+    assert read_class_names(configuration(id2label=id2label), 0) is None
+
+
+@pytest.mark.parametrize("id2label", [["cat"], {"3": "cat"}, {"0": 1}])
+def test_class_names_are_a_dict_by_class(id2label):
+    with pytest.raises(CheckpointError, match="`id2label` must be a dict from"):
+        read_class_names(configuration(id2label=id2label), 3)
+
+
+def test_a_vit_of_transformers_has_its_class_names(tmp_path):
+    golden = np.load(golden_weights.GOLDEN / "vit_hybrid.npz")
+    shapes, config = (json.loads(str(golden[k])) for k in ("shapes", "config"))
+    num_classes = shapes["classifier.weight"][0]
+    config["id2label"] = {str(i): f"class {i}" for i in range(num_classes)}
+    golden_weights.write(tmp_path, shapes, config)
+    names = from_pretrained(tmp_path, verbose=False).class_names
+    assert names == tuple(config["id2label"].values())
+    new = from_pretrained(tmp_path, num_classes=2, verbose=False)
+    assert new.class_names is None

@@ -70,6 +70,14 @@ def test_features_are_what_the_model_gives(tmp_path):
         (
             {
                 "resizing": keras.layers.Resizing(
+                    24, 32, data_format="channels_first"
+                )
+            },
+            "with channels last",
+        ),
+        (
+            {
+                "resizing": keras.layers.Resizing(
                     24, 32, pad_to_aspect_ratio=True
                 )
             },
@@ -93,7 +101,24 @@ def test_a_free_size_needs_a_resizing(tmp_path):
 def test_only_one_input_and_output_can_be_exported(tmp_path):
     images = keras.Input((24, 32, 3))
     for wrong in (None, keras.Model(images, [images]), keras.Sequential()):
-        with pytest.raises(ValueError, match="such as build_vit returns"):
+        with pytest.raises(ValueError, match="`model` must be a functional"):
             export_classifier(wrong, tmp_path)
-        with pytest.raises(ValueError, match="such as build_vit returns"):
+        with pytest.raises(ValueError, match="`model` must be a functional"):
             export_features(wrong, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_model_around_a_vit_is_exported_with_its_class_names(tmp_path):
+    photo = keras.Input((24, 32, 3), name="photo")
+    vit = randomize(tiny_vit(class_names=["a", None, "c"]))
+    inside = keras.Sequential([photo, vit, keras.layers.Softmax()])
+    model = keras.Model({"photo": photo}, inside(photo))
+    path = export_classifier(model, tmp_path / "vit", from_logits=False)
+    loaded = tf.saved_model.load(path)
+    image = pictures.picture(24, 32)
+    answer = loaded.signatures["images"](images=np.array(image)[None])
+    scores = to_numpy(keras.ops.softmax(vit(np.array(image)[None])))[0]
+    best = np.argsort(-scores)
+    np.testing.assert_allclose(answer["scores"][0], scores[best], atol=1e-5)
+    names = [(b"a", b"", b"c")[i] for i in best]
+    assert answer["label_names"].numpy().tolist() == [names]

@@ -1,0 +1,43 @@
+import keras
+
+from keras_vtr.layers.class_head import class_names_of
+from keras_vtr.layers.class_head import find_class_head
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class NamedModel(keras.Model):
+    """A functional model that knows the names of its classes.
+
+    Its `keras_vtr.layers.ClassHead` keeps them, so that they are saved with
+    the model, and a clone has them too. All else is `keras.Model`.
+
+    Args:
+        inputs: The model's inputs, as for `keras.Model`.
+        outputs: The logits, or a dict that has "logits".
+
+    Example:
+
+    >>> features = keras.Input((7,))
+    >>> head = keras_vtr.layers.ClassHead(2, class_names=["cat", "dog"])
+    >>> model = keras_vtr.models.NamedModel(features, head(features))
+    >>> print(keras.models.clone_model(model).class_names)
+    ('cat', 'dog')
+    """
+
+    # No `__init__`: a model that has its own is not reloaded (Keras 3.15).
+
+    @property
+    def class_names(self):
+        """K names, None for an unused class; or None. Saved with the model."""
+        return class_names_of(self)
+
+    @class_names.setter
+    def class_names(self, names):
+        head = find_class_head(self)
+        if head is not None:
+            head.class_names = names
+        elif names is not None:
+            raise ValueError(
+                "`class_names` need a model whose logits come from a "
+                f"keras_vtr.layers.ClassHead. Received: model={self!r}"
+            )
