@@ -5,8 +5,10 @@ import keras
 class ClassHead(keras.layers.Dense):
     """Features to the logits of classes, whose names stay with the layer.
 
-    A `keras.layers.Dense`. Where the names are a part of the graph, they are
-    kept when a model is cloned, saved, or becomes a part of another one.
+    A `keras.layers.Dense`, the head of Dosovitskiy et al. 2020 (ViT), section
+    3.1, and one of the two of Carion et al. 2020 (DETR), figure 2. The names
+    are a part of the graph, so they are kept when a model is cloned, saved, or
+    becomes a part of another one.
 
     Args:
         units: Number of logits: K, or K + 1 with "no object".

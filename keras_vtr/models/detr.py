@@ -14,6 +14,7 @@ from keras_vtr.models.detr_features import read_pixels
 from keras_vtr.models.detr_heads import draw_masks
 from keras_vtr.models.detr_heads import predict
 from keras_vtr.models.detr_heads import read_boxes
+from keras_vtr.models.named_model import with_names
 
 # Carion et al. 2020, table 1, with 91 slots of classes as the authors count
 # COCO's. They train all but the ResNet's stem and first stage and its norms.
@@ -133,12 +134,10 @@ def build_detr(
         image_shape, padding, pixel_mean, pixel_deviation
     )
     feature_maps, mask = read_features(backbone, pixels, mask, padding)
-    feature_map = keras.layers.Conv2D(
-        hidden_dim,
-        kernel_size=1,
-        data_format="channels_last",
-        name="input_projection",
-    )(feature_maps[-1])  # (B, height', width', D)
+    projection = keras.layers.Conv2D(
+        hidden_dim, 1, data_format="channels_last", name="input_projection"
+    )
+    feature_map = projection(feature_maps[-1])  # (B, height', width', D)
     options = _options(num_heads, mlp_dim, dropout, normalize_first)
     memory = _encode(feature_map, mask, num_encoder_layers, options)
     if queries == "anchors":
@@ -153,9 +152,7 @@ def build_detr(
         outputs["masks"] = draw_masks(
             num_heads, answers[0], memory["memory"], maps, mask
         )
-    model = DetectionModel(inputs, outputs, name=name)
-    model.class_names = class_names
-    return model
+    return with_names(DetectionModel(inputs, outputs, name=name), class_names)
 
 
 def _check_arguments(num_classes, hidden_dim, num_heads, padding, queries):

@@ -27,6 +27,11 @@ class NamedModel(keras.Model):
     # No `__init__`: a model that has its own is not reloaded (Keras 3.15).
 
     @property
+    def num_classes(self):
+        """K; of a model that has no head, the number of its features."""
+        return self.output.shape[-1]
+
+    @property
     def class_names(self):
         """K names, None for an unused class; or None. Saved with the model."""
         return class_names_of(self)
@@ -34,10 +39,23 @@ class NamedModel(keras.Model):
     @class_names.setter
     def class_names(self, names):
         head = find_class_head(self)
-        if head is not None:
-            head.class_names = names
-        elif names is not None:
+        if head is None and names is None:
+            return
+        if head is None:
             raise ValueError(
                 "`class_names` need a model whose logits come from a "
                 f"keras_vtr.layers.ClassHead. Received: model={self!r}"
             )
+        if names is not None and len(names) != self.num_classes:
+            raise ValueError(
+                "`class_names` must be one for each of the "
+                f"{self.num_classes} classes, None where one isn't used. "
+                f"Received: {len(names)} names, {tuple(names)[:3]} ..."
+            )
+        head.class_names = names
+
+
+def with_names(model, class_names):
+    """The `NamedModel` itself, which knows `class_names` now."""
+    model.class_names = class_names
+    return model

@@ -6,6 +6,7 @@ from keras_vtr.layers import PatchEmbedding
 from keras_vtr.layers import TokenPooling
 from keras_vtr.layers import TransformerEncoder
 from keras_vtr.models.named_model import NamedModel
+from keras_vtr.models.named_model import with_names
 from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
 from keras_vtr.models.vit_tokens import place_tokens
@@ -121,7 +122,7 @@ def build_vit(
     >>> print(tuple(vit(keras.ops.ones((2, 32, 48, 3))).shape))
     (2, 3)
     """
-    encoder_arguments = _sizes(size, encoder_arguments)
+    encoder_arguments = _sizes(size, {"dropout": dropout, **encoder_arguments})
     num_class_tokens = _check_tokens(
         num_classes, pooling, num_class_tokens, distilled
     )
@@ -141,15 +142,11 @@ def build_vit(
         *num_tokens,
     )
     tokens = keras.layers.Dropout(dropout, name="dropout")(tokens)
-    encoder = TransformerEncoder(
-        dropout=dropout, **encoder_arguments, name="encoder"
-    )
+    encoder = TransformerEncoder(**encoder_arguments, name="encoder")
     memory = encoder(tokens, attention_bias=attention_bias)
     features = _pool(memory, pooling, sum(num_tokens), encoder)
     output = _head(features, memory, num_classes, representation_dim, distilled)
-    model = NamedModel(images, output, name=name)
-    model.class_names = class_names
-    return model
+    return with_names(NamedModel(images, output, name=name), class_names)
 
 
 def _sizes(size, encoder_arguments):

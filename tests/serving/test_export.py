@@ -190,7 +190,7 @@ def test_only_a_detector_can_be_exported(tmp_path):
     images = keras.Input((8, 8, 1))
     classifier = keras.Model(images, keras.layers.Flatten()(images))
     for wrong in (classifier, None, keras.Sequential()):
-        with pytest.raises(ValueError, match="must be a functional detector"):
+        with pytest.raises(ValueError, match="`model` must be a functional"):
             export_detector(wrong, tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
