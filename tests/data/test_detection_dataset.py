@@ -30,7 +30,9 @@ def taken(data, number, batch_size=2, **options):
     batches = detection_dataset(
         data, batch_size, training=True, **OPTIONS, **options
     )
-    return list(batches.take(number).as_numpy_iterator())
+    found = list(batches.take(number).as_numpy_iterator())
+    assert len(found) == number
+    return found
 
 
 def assert_same(these, those):
@@ -76,7 +78,9 @@ def test_the_named_images_are_those_of_the_batch(data):
     batches = detection_dataset(
         data, 1, training=True, **{**OPTIONS, **options}
     )
-    for step, (inputs, _) in enumerate(batches.take(6).as_numpy_iterator()):
+    batches = list(batches.take(6).as_numpy_iterator())
+    assert len(batches) == 6
+    for step, (inputs, _) in enumerate(batches):
         (path,) = batch_paths(data, 1, step)
         gray = 50 * (1 + [x["path"] for x in data.records].index(path))
         np.testing.assert_allclose(inputs["images"], gray, atol=0.1)

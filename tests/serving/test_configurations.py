@@ -33,8 +33,10 @@ def test_batching_has_tf_serving_s_fields():
 def test_the_manifests_name_one_model():
     compose = yaml.safe_load((SERVE / "docker-compose.yml").read_text())
     (service,) = compose["services"].values()
+    assert service["ports"]
     assert all(x.startswith("127.0.0.1:") for x in service["ports"])
     flags = [x.split("=")[-1] for x in service["command"] if "file=" in x]
+    assert flags
     for path in flags:
         assert (SERVE / path.removeprefix("/serve/")).exists()
     deployment, found = yaml.safe_load_all(

@@ -47,7 +47,8 @@ def test_pixels_keep_their_values(rng, num_channels):
 
 def test_boxes_at_and_beyond_the_edge_do_not_fail():
     boxes = [[-5, -5, 70, 50], [0, 0, 0, 0], [59, 39, 60, 40]]
-    draw_boxes(BLACK, boxes, [0, 1, 2], [0.9] * 3)
+    found = np.asarray(draw_boxes(BLACK, boxes, [0, 1, 2], [0.9] * 3))
+    assert found.shape == BLACK.shape and found.any()
 
 
 def test_a_grid_holds_all_pictures_row_by_row():
