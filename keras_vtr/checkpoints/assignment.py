@@ -46,12 +46,10 @@ def assign_weights(model, checkpoint, recipe, new=()):
         new: Beginnings of the paths of our weights that begin anew.
     """
     paths = [weight.path for weight in model.weights]
-    optional = recipe.heads + recipe.parts
     left = {
         path
         for path in recipe.weights
-        if path.startswith(new)
-        or (path.startswith(optional) and path not in paths)
+        if path.startswith(new) or recipe.may_lack(path, paths, new)
     }
     wanted = recipe.weights.keys() - left
     missing = [path for path in paths if path not in wanted]
@@ -113,7 +111,10 @@ def _mend(recipe, paths):
 
 
 def _check_shape(model, weight, checkpoint, recipe):
-    """Compares shapes before any value is read. Returns how to adapt it."""
+    """Compares shapes before any value is read. Returns how to adapt it.
+
+    A table of positions may be for another grid though its shape is the same.
+    """
     source = recipe.weights[weight.path]
     # Zeros of any shape without memory: all their strides are 0.
     blanks = [
@@ -127,10 +128,8 @@ def _check_shape(model, weight, checkpoint, recipe):
             f"{checkpoint}: the shapes of {source.names}, "
             f"{[x.shape for x in blanks]}, fit no {weight.path}: {error}"
         ) from error
-    if shape == tuple(weight.shape):
-        return None
     adapted = recipe.adapt(model, weight, shape)
-    if adapted is None:
+    if adapted is None and shape != tuple(weight.shape):
         raise CheckpointError(
             f"{checkpoint}: {', '.join(source.names)} makes a weight of shape "
             f"{shape}; the model's {weight.path} has {tuple(weight.shape)}. "

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.recipe import count_layers
-from keras_vtr.checkpoints.recipe import square_grid
+from keras_vtr.checkpoints.recipe import grid_of_positions
 from keras_vtr.checkpoints.vit_recipe import VitRecipe
 
 POSITIONS = "Transformer/posembed_input/pos_embedding"
@@ -49,10 +49,13 @@ def recipe(shapes, config, position_grid=None):
     weights |= _dense("patches/projection", "embedding")
     if has_class_token:
         weights["class_token/class_token"] = Source(("cls",))
+    remarks = ()
     if POSITIONS in shapes:
         num_positions = shapes[POSITIONS][1] - has_class_token
         arguments["position"] = "learned_1d"
-        arguments["position_grid"] = position_grid or square_grid(num_positions)
+        arguments["position_grid"], remarks = grid_of_positions(
+            (num_positions,), position_grid
+        )
         weights["positions/position_embedding"] = Source((POSITIONS,))
     if "pre_logits/kernel" in shapes:
         arguments["representation_dim"] = shapes["pre_logits/kernel"][1]
@@ -68,7 +71,9 @@ def recipe(shapes, config, position_grid=None):
         ours: Source(tuple(prefix + x for x in source.names), source.convert)
         for ours, source in weights.items()
     }
-    return VitRecipe("Google", arguments, weights, bit_resnet=bit_resnet)
+    return VitRecipe(
+        "Google", arguments, weights, remarks=remarks, bit_resnet=bit_resnet
+    )
 
 
 def _encoder(shapes):

@@ -14,6 +14,7 @@ from keras_vtr.checkpoints.transformers_keys import read_class_names
 from keras_vtr.checkpoints.transformers_keys import read_vit_keys
 from keras_vtr.checkpoints.vit_recipe import VitRecipe
 from keras_vtr.checkpoints.vit_recipe import read_bit_resnet
+from keras_vtr.checkpoints.vit_recipe import token_stride
 from keras_vtr.models.pixels import IMAGENET_DEVIATION
 from keras_vtr.models.pixels import IMAGENET_MEAN
 
@@ -83,7 +84,13 @@ def recipe(shapes, config, position_grid=None):
         ),
     }
     weights |= recipes.convolution("patches/projection", prefix + PATCHES)
-    _add_tokens(shapes, embeddings, kind, arguments, weights, position_grid)
+    bit_resnet, backbone_weights = _backbone(shapes, embeddings)
+    sides = config.sides("image_size")
+    stride = token_stride(arguments["patch_size"], bit_resnet)
+    said = sides and tuple(side // stride for side in sides)
+    assumed = _add_tokens(
+        shapes, embeddings, kind, arguments, weights, (position_grid, said)
+    )
     _add_heads(shapes, prefix, kind, arguments, weights)
     num_classes = arguments["num_classes"]
     arguments["class_names"] = read_class_names(config, num_classes)
@@ -91,7 +98,6 @@ def recipe(shapes, config, position_grid=None):
     if kind in ("vit", "vit-hybrid"):
         mean = deviation = 127.5
     pixels, remarks, knows_pixels = recipes.pixels(config, mean, deviation)
-    bit_resnet, backbone_weights = _backbone(shapes, embeddings)
     arguments |= pixels
     weights |= backbone_weights
 
@@ -100,7 +106,7 @@ def recipe(shapes, config, position_grid=None):
         arguments,
         weights,
         unused=tuple(prefix + name for name in UNUSED),
-        remarks=remarks,
+        remarks=assumed + remarks,
         knows_pixels=knows_pixels,
         bit_resnet=bit_resnet,
     )
@@ -115,8 +121,8 @@ def _backbone(shapes, prefix):
     return read_bit_resnet(shapes, *names, unit)
 
 
-def _add_tokens(shapes, prefix, kind, arguments, weights, position_grid):
-    """Class token, distillation token, registers, positions."""
+def _add_tokens(shapes, prefix, kind, arguments, weights, grids):
+    """Class token, distillation token, registers, positions; remarks."""
     names = ("cls_token", "distillation_token")
     tokens = [prefix + x for x in names if prefix + x in shapes]
     weights["class_token/class_token"] = Source(
@@ -127,15 +133,17 @@ def _add_tokens(shapes, prefix, kind, arguments, weights, position_grid):
         weights["register_tokens/class_token"] = Source((registers,))
     weights["positions/position_embedding"] = Source((positions,))
     num_patches = shapes[positions][1] - len(tokens)
+    grid, remarks = recipes.grid_of_positions((num_patches,), *grids)
     has_antialias = kind == "dinov2_with_registers"
     arguments |= {
         "num_class_tokens": len(tokens),
         "num_register_tokens": shapes.get(registers, (1, 0))[1],
-        "position_grid": position_grid or recipes.square_grid(num_patches),
+        "position_grid": grid,
         "position_interpolation": (
             "bicubic_antialias" if has_antialias else "bicubic"
         ),
     }
+    return remarks
 
 
 def _encoder(shapes, prefix, kind):

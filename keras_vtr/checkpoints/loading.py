@@ -53,9 +53,14 @@ def from_pretrained(
         **arguments: Of `keras_vtr.models.build_vit` or `build_detr`, over
             what the checkpoint says: `dropout`, `stochastic_depth`,
             `pixel_mean`, `name`, ... `num_heads` for a timm file of unusual
-            width without config.json. For DETR `padding`; `num_queries`, of
-            which the first ones are kept; `masks=True` for a new mask head;
-            `dilation=True` for DC5, which the authors' files don't tell.
+            width without config.json. `position_grid=(rows, columns)`: that
+            which a ViT's positions were learned on, where no file tells and
+            it is no square. `representation_dim`: of the tanh layer before
+            the head of pre-training; a new head drops it unless its width is
+            given, None drops it from a file without head. For DETR `padding`;
+            `num_queries`, of which the first ones are kept; `masks=True` for a
+            new mask head; `dilation=True` for DC5, which the authors' files
+            don't tell.
 
     Returns:
         A functional model, as from `keras_vtr.models.build_vit` or
@@ -77,7 +82,15 @@ def from_pretrained(
     return model
 
 
-def load_weights(model, source, *, new_head=False, revision=None, sha256=None):
+def load_weights(
+    model,
+    source,
+    *,
+    new_head=False,
+    position_grid=None,
+    revision=None,
+    sha256=None,
+):
     """Fills a model that exists with the weights of a checkpoint.
 
     Args:
@@ -89,6 +102,7 @@ def load_weights(model, source, *, new_head=False, revision=None, sha256=None):
             checkpoint's is left out. A model without head always leaves it.
             For DETR as in `from_pretrained`; its mask head is new only if the
             checkpoint has none.
+        position_grid: As in `from_pretrained`.
         revision: As in `from_pretrained`.
         sha256: As in `from_pretrained`.
 
@@ -102,7 +116,7 @@ def load_weights(model, source, *, new_head=False, revision=None, sha256=None):
             the weights were trained for. Nothing is changed then.
     """
     checkpoint = open_checkpoint(source, revision, sha256)
-    recipe = _recipe(checkpoint)
+    recipe = _recipe(checkpoint, position_grid)
     wrong = recipe.wrong_settings(model)
     if wrong:
         raise CheckpointError(

@@ -46,8 +46,12 @@ class Recipe:
         """The model, and the beginnings of what is new in it."""
         raise NotImplementedError
 
+    def may_lack(self, path, paths, new):
+        """Whether a model of these paths may do without one of our weights."""
+        return path.startswith(self.heads + self.parts) and path not in paths
+
     def adapt(self, model, weight, shape):
-        """For a weight of another shape: (function, remark), or None."""
+        """For a weight that must be changed: (function, remark), or None."""
 
     def start(self, model, weight):
         """The value that a weight of a new head begins with."""
@@ -122,15 +126,53 @@ def count_layers(shapes, pattern):
     return 1 + max(numbers)
 
 
-def square_grid(num_positions):
-    """(rows, columns) of a table that tells only how many positions it has."""
-    side = math.isqrt(num_positions)
-    if side * side != num_positions:
+def grid_of_positions(counts, given, said=None):
+    """(rows, columns) of a table that tells only how many positions it has.
+
+    Args:
+        counts: The numbers of patches that the table may be for.
+        given: `position_grid`, as the user gave it, or None.
+        said: (rows, columns) by a file of configuration, or None.
+
+    Returns:
+        The grid, and remarks.
+    """
+    grid = _pair_of_integers(given) if given is not None else said
+    if grid is None:
+        sides = [math.isqrt(count) for count in counts]
+        squares = [x for x, y in zip(sides, counts, strict=True) if x * x == y]
+        if not squares:
+            raise CheckpointError(
+                f"{counts[0]} positions of patches are no square grid. Give "
+                "`position_grid=(rows, columns)`."
+            )
+        side = squares[0]
+        return (side, side), (
+            f"No file tells the grid of positions; assumed {side} x {side}. "
+            "Give `position_grid=(rows, columns)` if it is another.",
+        )
+    if grid[0] * grid[1] not in counts:
+        source = (
+            "image size in the configuration"
+            if given is None
+            else ("`position_grid`")
+        )
         raise CheckpointError(
-            f"{num_positions} positions of patches are no square grid. Give "
+            f"The {source} makes {grid[0]} x {grid[1]} patches; the checkpoint "
+            f"has positions for {' or '.join(map(str, counts))}. Give "
             "`position_grid=(rows, columns)`."
         )
-    return (side, side)
+    return grid, ()
+
+
+def _pair_of_integers(grid):
+    is_pair = isinstance(grid, (tuple, list)) and len(grid) == 2
+    if not is_pair or not all(isinstance(x, int) and x > 0 for x in grid):
+        raise CheckpointError(
+            "`position_grid` must be (rows, columns), whole numbers above 0. "
+            f"Received: position_grid={grid!r}"
+        )
+    return tuple(grid)
 
 
 def pixels(config, mean, deviation):

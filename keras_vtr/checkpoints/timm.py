@@ -9,39 +9,24 @@ import numpy as np
 from keras_vtr.checkpoints import recipe as recipes
 from keras_vtr.checkpoints.recipe import Source
 from keras_vtr.checkpoints.tensor_file import CheckpointError
+from keras_vtr.checkpoints.timm_config import read_settings
 from keras_vtr.checkpoints.vit_recipe import VitRecipe
 from keras_vtr.checkpoints.vit_recipe import read_bit_resnet
+from keras_vtr.checkpoints.vit_recipe import token_stride
 from keras_vtr.models.pixels import IMAGENET_DEVIATION
 from keras_vtr.models.pixels import IMAGENET_MEAN
 from keras_vtr.models.vit import SIZES
 
-POOLINGS = {"token": "class_token", "avg": "mean"}
-# Constructor's arguments that change nothing or show in the arrays.
-VISIBLE_ARGUMENTS = {
-    "img_size",
-    "patch_size",
-    "in_chans",
-    "num_classes",
-    "global_pool",
-    "embed_dim",
-    "depth",
-    "num_heads",
-    "mlp_ratio",
-    "init_values",
-    "class_token",
-    "no_embed_class",
-    "reg_tokens",
-    "dynamic_img_size",
-    "mlp_layer",
-    "act_layer",
-    "qk_norm",
-}
+TOLD_BY_NAME = ("num_heads", "activation", "layer_norm_epsilon", "pooling")
 HEADS = {  # theirs: ours, and the argument that says its width
     "head": ("head", "num_classes"),
     "head_dist": ("distillation_head", "num_classes"),
     "pre_logits.fc": ("representation", "representation_dim"),
 }
-ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "relu": "relu"}
+# timm's name, and that of the authors of DINOv2, who have timm's else.
+INNER = ("fc1", "w12")
+OUTPUT = ("fc2", "w3")
+REGISTERS = ("reg_token", "register_tokens")
 
 
 def recognize(shapes):
@@ -49,14 +34,7 @@ def recognize(shapes):
 
 
 def recipe(shapes, config, position_grid=None):
-    config.disregard()
-    model_arguments = config.get("model_args") or {}
-    unknown = set(model_arguments) - VISIBLE_ARGUMENTS
-    if unknown:
-        raise CheckpointError(
-            f"config.json asks for {sorted(unknown)}, which build_vit doesn't "
-            f"have. Received: model_args={model_arguments}"
-        )
+    settings = read_settings(config)
     kernel_shape = shapes["patch_embed.proj.weight"]
     names = [name for name in ("cls_token", "dist_token") if name in shapes]
     weights = recipes.convolution("patches/projection", "patch_embed.proj")
@@ -64,64 +42,81 @@ def recipe(shapes, config, position_grid=None):
         weights["class_token/class_token"] = Source(
             tuple(names), lambda *x: np.concatenate(x, axis=1)
         )
-    arguments, encoder_weights = _encoder(shapes, model_arguments)
+    registers = _first(shapes, REGISTERS, "{}")
+    arguments, encoder_weights = _encoder(shapes, settings)
     arguments |= {
         "patch_size": kernel_shape[2],
         "hidden_dim": kernel_shape[0],
         "num_class_tokens": len(names),
-        "num_register_tokens": shapes.get("reg_token", (1, 0))[1],
-        "pooling": _pooling(shapes, config, names),
+        "num_register_tokens": shapes.get(registers, (1, 0))[1],
+        "pooling": _pooling(shapes, settings, names),
         "num_classes": 0,
         "distilled": "head_dist.weight" in shapes,
     }
-    if "reg_token" in shapes:
-        weights["register_tokens/class_token"] = Source(("reg_token",))
-    _add_positions(shapes, arguments, weights, position_grid)
+    if registers in shapes:
+        weights["register_tokens/class_token"] = Source((registers,))
     for theirs, (ours, key) in HEADS.items():
         if f"{theirs}.weight" in shapes:
             weights |= recipes.dense(ours, theirs)
             arguments[key] = shapes[f"{theirs}.weight"][0]
     bit_resnet, backbone_weights = _backbone(shapes)
     weights |= encoder_weights | backbone_weights
-    pixels, remarks = _pixels(shapes, config)
+    pixels, remarks = _pixels(shapes, settings)
     arguments |= pixels
+    stride = token_stride(kernel_shape[2], bit_resnet)
+    said = settings["sides"] and tuple(x // stride for x in settings["sides"])
+    assumed = _add_positions(shapes, arguments, weights, (position_grid, said))
+    if not settings["is_told"]:
+        told = {key: arguments[key] for key in TOLD_BY_NAME if arguments[key]}
+        assumed += (
+            "No file tells timm's name of the architecture; assumed "
+            + ", ".join(f"{key}={value!r}" for key, value in told.items())
+            + ".",
+        )
+    unused = tuple(x for x in ("mask_token",) if x in shapes)
+    if unused:
+        assumed += ("mask_token was left out; only pre-training reads it.",)
     return VitRecipe(
         "timm",
         arguments,
         weights,
-        remarks=remarks,
+        unused=unused,
+        remarks=remarks + assumed,
         knows_pixels=not remarks,
         bit_resnet=bit_resnet,
     )
 
 
-def _encoder(shapes, model_arguments):
+def _first(shapes, names, pattern):
+    """The first of the names that the file has; else the first of all."""
+    found = (pattern.format(name) for name in names)
+    return next((x for x in found if x in shapes), pattern.format(names[0]))
+
+
+def _encoder(shapes, settings):
     num_layers = recipes.count_layers(shapes, r"blocks\.(\d+)\.")
-    inner, hidden_dim = shapes["blocks.0.mlp.fc1.weight"]
-    mlp_dim = shapes["blocks.0.mlp.fc2.weight"][1]
-    activation = model_arguments.get("act_layer", "gelu")
-    if activation not in ACTIVATIONS:
-        raise CheckpointError(
-            f"config.json asks for act_layer={activation!r}; build_vit has "
-            f"{sorted(ACTIVATIONS)}."
-        )
+    inner, hidden_dim = shapes[_first(shapes, INNER, "blocks.0.mlp.{}.weight")]
+    mlp_dim = shapes[_first(shapes, OUTPUT, "blocks.0.mlp.{}.weight")][1]
     by_size = {width: num_heads for width, _, num_heads, _ in SIZES.values()}
+    is_swiglu = inner == 2 * mlp_dim
     arguments = {
         "num_layers": num_layers,
-        "num_heads": model_arguments.get("num_heads", by_size.get(hidden_dim)),
+        "num_heads": settings["num_heads"] or by_size.get(hidden_dim),
         "mlp_dim": mlp_dim,
         "layer_norm_epsilon": 1e-6,
-        "activation": "swiglu" if inner == 2 * mlp_dim else activation,
+        "activation": "swiglu" if is_swiglu else settings["activation"],
         "normalize_query_key": "blocks.0.attn.q_norm.weight" in shapes,
         "layer_scale": 1e-5 if "blocks.0.ls1.gamma" in shapes else None,
     }
     weights = recipes.norm("encoder/norm", "norm")
     for i in range(num_layers):
-        weights |= _block(f"encoder/block_{i}", f"blocks.{i}", arguments)
+        weights |= _block(
+            shapes, f"encoder/block_{i}", f"blocks.{i}", arguments
+        )
     return arguments, weights
 
 
-def _block(ours, theirs, arguments):
+def _block(shapes, ours, theirs, arguments):
     attention = f"{ours}/self_attention/attention"
     weights = recipes.norm(f"{ours}/self_attention/norm", f"{theirs}.norm1")
     weights |= recipes.norm(f"{ours}/feed_forward/norm", f"{theirs}.norm2")
@@ -132,9 +127,11 @@ def _block(ours, theirs, arguments):
     weights |= recipes.dense(
         f"{attention}/output_projection", f"{theirs}.attn.proj"
     )
-    for part, name in (("inner", "fc1"), ("output", "fc2")):
+    for part, names in (("inner", INNER), ("output", OUTPUT)):
+        name = _first(shapes, names, theirs + ".mlp.{}.weight")
         weights |= recipes.dense(
-            f"{ours}/feed_forward/{part}_projection", f"{theirs}.mlp.{name}"
+            f"{ours}/feed_forward/{part}_projection",
+            name.removesuffix(".weight"),
         )
     if arguments["normalize_query_key"]:
         for part, name in (("query", "q"), ("key", "k")):
@@ -161,28 +158,32 @@ def _third(ours, theirs, part):
     }
 
 
-def _add_positions(shapes, arguments, weights, position_grid):
+def _add_positions(shapes, arguments, weights, grids):
+    """The table of positions, for patches alone or class tokens too; remarks.
+
+    Args:
+        grids: The user's and the configuration's.
+    """
     if "pos_embed" not in shapes:
         arguments["position"] = "none"
-        return
+        return ()
     length = shapes["pos_embed"][1]
     num_class_tokens = arguments["num_class_tokens"]
-    num_patches = length - num_class_tokens
-    if position_grid is not None:
-        num_patches = position_grid[0] * position_grid[1]
-    elif num_patches != round(num_patches**0.5) ** 2:
-        num_patches = length  # no_embed_class: only patches have positions
-    missing = num_class_tokens + num_patches - length
+    counts = (length - num_class_tokens, length)
+    grid, remarks = recipes.grid_of_positions(counts, *grids)
+    missing = num_class_tokens + grid[0] * grid[1] - length
 
     def convert(table):
         return np.pad(table, ((0, 0), (missing, 0), (0, 0)))
 
+    is_by_dinov2 = "mask_token" in shapes and "register_tokens" not in shapes
     arguments["position"] = "learned_1d"
-    arguments["position_grid"] = position_grid or recipes.square_grid(
-        num_patches
+    arguments["position_grid"] = grid
+    arguments["position_interpolation"] = (
+        "bicubic" if is_by_dinov2 else "bicubic_antialias"
     )
-    arguments["position_interpolation"] = "bicubic_antialias"
     weights["positions/position_embedding"] = Source(("pos_embed",), convert)
+    return remarks
 
 
 def _backbone(shapes):
@@ -197,33 +198,27 @@ def _backbone(shapes):
     return read_bit_resnet(shapes, *root_names, unit)
 
 
-def _pooling(shapes, config, class_tokens):
-    pooling = config.get("global_pool", "token" if class_tokens else "avg")
-    if pooling not in POOLINGS or "fc_norm.weight" in shapes:
+def _pooling(shapes, settings, class_tokens):
+    if "fc_norm.weight" in shapes:
         raise CheckpointError(
-            "The head of this checkpoint reads its tokens in a way that "
-            f"build_vit doesn't have: global_pool={pooling!r}, "
-            f"{'with' if 'fc_norm.weight' in shapes else 'without'} fc_norm. "
-            f"It has {sorted(POOLINGS)} without fc_norm."
+            "The head of this checkpoint reads tokens that are averaged and "
+            "then normalized (fc_norm), which build_vit doesn't have."
         )
-    return POOLINGS[pooling]
+    return settings["pooling"] or ("class_token" if class_tokens else "mean")
 
 
-def _pixels(shapes, config):
-    """Mean and deviation, in config.json for one color from 0 to 1."""
-    given = config.get("pretrained_cfg", config)
-    if "mean" in given:
-        mean, deviation = (
-            tuple(255.0 * x for x in given[key]) for key in ("mean", "std")
+def _pixels(shapes, settings):
+    """Mean and deviation, and a remark if no file tells them."""
+    mean, deviation = settings["pixel_mean"], settings["pixel_deviation"]
+    remarks = ()
+    if mean is None or deviation is None:
+        mean, deviation = 127.5, 127.5
+        if "dist_token" in shapes or "blocks.0.ls1.gamma" in shapes:
+            mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
+        remarks = (
+            "There is no config.json that tells mean and std; assumed "
+            f"pixel_mean={mean}, pixel_deviation={deviation}. DeiT without "
+            f"distillation needs pixel_mean={IMAGENET_MEAN}, "
+            f"pixel_deviation={IMAGENET_DEVIATION}.",
         )
-        return {"pixel_mean": mean, "pixel_deviation": deviation}, ()
-    mean, deviation = 127.5, 127.5
-    if "dist_token" in shapes or "blocks.0.ls1.gamma" in shapes:
-        mean, deviation = IMAGENET_MEAN, IMAGENET_DEVIATION
-    remark = (
-        f"There is no config.json; assumed pixel_mean={mean}, "
-        f"pixel_deviation={deviation}. DeiT without distillation needs "
-        f"pixel_mean={IMAGENET_MEAN}, "
-        f"pixel_deviation={IMAGENET_DEVIATION}."
-    )
-    return {"pixel_mean": mean, "pixel_deviation": deviation}, (remark,)
+    return {"pixel_mean": mean, "pixel_deviation": deviation}, remarks

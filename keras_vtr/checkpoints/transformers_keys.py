@@ -52,7 +52,6 @@ VIT_CHANGES_NOTHING = {  # or show in the arrays
     "mlp_ratio",
     "patch_size",
     "num_channels",
-    "image_size",
     "num_register_tokens",
     "use_swiglu_ffn",
     "use_mask_token",

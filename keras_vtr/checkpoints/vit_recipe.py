@@ -1,6 +1,7 @@
 """ViT's checkpoints, whoever wrote them, become models of `build_vit`."""
 
 import dataclasses
+import math
 import re
 
 import keras
@@ -26,23 +27,15 @@ class VitRecipe(Recipe):
     bit_resnet: dict | None = None
 
     heads = ("head/", "distillation_head/")
-
-    @property
-    def stride(self):
-        """Pixels from one token to the next."""
-        if self.bit_resnet is None:
-            return self.arguments["patch_size"]
-        num_stages = len(self.bit_resnet["num_units"])
-        return self.arguments["patch_size"] * 4 * 2 ** max(num_stages - 1, 0)
+    parts = ("representation/",)
 
     def build(self, shapes, num_classes, image_shape, arguments):
+        new = self._new_parts(num_classes, arguments)
         arguments = {**self.arguments, **arguments}
-        own_classes = self.arguments["num_classes"]
-        is_new = num_classes is not None and num_classes != own_classes
         if num_classes is not None:
             arguments["num_classes"] = num_classes
-            if num_classes == 0:
-                arguments["distilled"] = False
+        if num_classes == 0:
+            arguments["distilled"] = False
         if arguments.get("num_heads") is None:
             raise CheckpointError(
                 "The arrays don't tell the number of heads, and a width of "
@@ -50,7 +43,8 @@ class VitRecipe(Recipe):
             )
         grid = arguments.get("position_grid", (14, 14))
         if image_shape is None:
-            sides = (side * self.stride for side in grid)
+            stride = token_stride(arguments["patch_size"], self.bit_resnet)
+            sides = (side * stride for side in grid)
             image_shape = (*sides, self._num_channels(shapes))
         if None not in image_shape[:2]:
             arguments.pop("position_grid", None)  # the image's own
@@ -63,29 +57,64 @@ class VitRecipe(Recipe):
                 image_shape, **self.bit_resnet
             )
         model = build_vit(image_shape=image_shape, **arguments)
-        return model, self.heads if is_new else ()
+        return model, new
+
+    def _new_parts(self, num_classes, arguments):
+        """Beginnings of paths; sets the width before the head in `arguments`.
+
+        The layer before the head of pre-training is dropped with it, as
+        Google's and transformers' classifiers do, unless it is asked for.
+        """
+        own_classes = self.arguments["num_classes"]
+        own_dim = self.arguments.get("representation_dim")
+        is_new = num_classes not in (None, own_classes)
+        default = None if is_new and num_classes else own_dim
+        dim = arguments.setdefault("representation_dim", default)
+        if dim != own_dim and own_classes and not is_new:
+            raise CheckpointError(
+                "`representation_dim` must be that of the checkpoint, whose "
+                f"head reads it: {own_dim}. Give another `num_classes` for a "
+                f"new head. Received: representation_dim={dim}"
+            )
+        new = self.heads if is_new else ()
+        return new if dim in (None, own_dim) else new + self.parts
+
+    def may_lack(self, path, paths, new):
+        """A head that stays needs the layer before it."""
+        is_head_kept = "head/kernel" in paths and not "head/".startswith(new)
+        if path.startswith(self.parts) and is_head_kept:
+            return False
+        return super().may_lack(path, paths, new)
+
+    def start(self, model, weight):
+        """A head begins with zeros, what stands before it as it was built."""
+        if weight.path.startswith(self.parts):
+            return keras.ops.convert_to_numpy(weight)
+        return super().start(model, weight)
 
     def adapt(self, model, weight, shape):
         is_position = weight.path == "positions/position_embedding"
         if not is_position or shape[-1] != weight.shape[-1]:
             return None
         layer = model.get_layer("positions")
-        if not getattr(layer, "grid", None):
+        new_grid = getattr(layer, "grid", None)
+        grid = self.arguments["position_grid"]
+        num_leading = getattr(layer, "num_leading_tokens", 0)
+        is_whole = shape[1] == num_leading + math.prod(grid)
+        if not new_grid or tuple(new_grid) == grid or not is_whole:
             return None
         interpolation = self.arguments["position_interpolation"]
 
         def resize(value):
-            num_leading = layer.num_leading_tokens
-            grid = self.arguments["position_grid"]
             rest = value[0, num_leading:].reshape(*grid, -1)
-            rest = resize_grid(rest, layer.grid, interpolation)
+            rest = resize_grid(rest, new_grid, interpolation)
             rest = keras.ops.convert_to_numpy(rest)
             rest = rest.reshape(1, -1, value.shape[-1])
             return np.concatenate([value[:, :num_leading], rest], axis=1)
 
         return resize, (
-            f"Positions were resized from {shape[1]} to {weight.shape[1]} "
-            f"({interpolation})."
+            f"Positions were resized from {grid[0]} x {grid[1]} to "
+            f"{new_grid[0]} x {new_grid[1]} ({interpolation})."
         )
 
     def _num_channels(self, shapes):
@@ -96,6 +125,14 @@ class VitRecipe(Recipe):
         source = self.weights[path]
         blank = np.broadcast_to(np.float32(0), shapes[source.names[0]])
         return source.convert(blank).shape[2]
+
+
+def token_stride(patch_size, bit_resnet=None):
+    """Pixels from one token to the next."""
+    if bit_resnet is None:
+        return patch_size
+    num_stages = len(bit_resnet["num_units"])
+    return patch_size * 4 * 2 ** max(num_stages - 1, 0)
 
 
 def read_bit_resnet(shapes, root_convolution, root_norm, unit):

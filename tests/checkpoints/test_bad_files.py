@@ -201,12 +201,18 @@ def test_positions_that_are_no_square_ask_for_their_grid(folder, weights):
     [
         (
             {"model_args": {"num_heads": 3, "rope": True}},
-            r"asks for \['rope'\]",
+            r"may change.*: `model_args\.rope`=True",
         ),
         ({"model_args": {"act_layer": "quick_gelu"}}, "act_layer='quick_gelu'"),
         ({"global_pool": "map"}, "global_pool='map'"),
-        ({"pretrained_cfg": {"mean": 3}}, r"model\.safetensors"),
-        ({"model_args": ["num_heads"]}, r"model\.safetensors"),
+        ({"pretrained_cfg": {"mean": "3"}}, r"`pretrained_cfg\.mean` must be"),
+        ({"model_args": ["num_heads"]}, "`model_args` must be a dict"),
+        ({"architecture": "vit_base_patch16_rpn_224"}, "`architecture` must"),
+        ({"model_args": {"num_heads": "3"}}, r"`model_args\.num_heads` must"),
+        ({"model_args": {"norm_layer": "rmsnorm"}}, "must be 'layernorm'"),
+        ({"model_args": {"fc_norm": True}}, r"fc_norm` must be False"),
+        ({"model_args": {"global_pool": "avg"}}, "must be as in model_args"),
+        ({"model_args": {"img_size": 96}}, "makes 6 x 6 patches; the check"),
     ],
 )
 def test_a_config_of_timms_that_asks_for_more_is_refused(

@@ -1,0 +1,83 @@
+"""timm's names whose models have build_vit's layers, and what they alone tell.
+
+Found by tests/golden/make_timm_sweep.py in timm 1.0.31. All others are
+refused by their name, as they have other blocks, norms, heads or stems.
+"""
+
+# Number of heads, activation of feed-forward blocks that aren't SwiGLU.
+_SETTINGS = {
+    (2, "gelu"): """
+        test_vit
+    """,
+    (3, "gelu"): """
+        deit_tiny_distilled_patch16_224 deit_tiny_patch16_224
+        vit_tiny_patch16_224 vit_tiny_patch16_384 vit_tiny_r_s16_p8_224
+        vit_tiny_r_s16_p8_384
+    """,
+    (6, "gelu"): """
+        deit3_small_patch16_224 deit3_small_patch16_384
+        deit_small_distilled_patch16_224 deit_small_patch16_224
+        flexivit_small vit_small_patch14_dinov2
+        vit_small_patch14_reg4_dinov2 vit_small_patch16_224
+        vit_small_patch16_36x1_224 vit_small_patch16_384
+        vit_small_patch32_224 vit_small_patch32_384 vit_small_patch8_224
+        vit_small_r26_s32_224 vit_small_r26_s32_384
+    """,
+    (8, "gelu"): """
+        deit3_medium_patch16_224
+    """,
+    (12, "gelu"): """
+        deit3_base_patch16_224 deit3_base_patch16_384
+        deit_base_distilled_patch16_224 deit_base_distilled_patch16_384
+        deit_base_patch16_224 deit_base_patch16_384 flexivit_base
+        vit_base_patch14_dinov2 vit_base_patch14_reg1_tipsv2
+        vit_base_patch14_reg4_dinov2 vit_base_patch16_224
+        vit_base_patch16_384 vit_base_patch16_siglip_gap_224
+        vit_base_patch16_siglip_gap_256 vit_base_patch16_siglip_gap_384
+        vit_base_patch16_siglip_gap_512 vit_base_patch32_224
+        vit_base_patch32_384 vit_base_patch8_224 vit_base_r26_s32_224
+        vit_base_r50_s16_224 vit_base_r50_s16_384
+    """,
+    (12, "gelu_tanh"): """
+        vit_base_patch32_siglip_gap_256
+    """,
+    (14, "gelu"): """
+        vit_base_patch16_plus_240 vit_base_patch32_plus_256
+    """,
+    (16, "gelu"): """
+        deit3_huge_patch14_224 deit3_large_patch16_224
+        deit3_large_patch16_384 flexivit_large vit_base_patch16_gap_224
+        vit_giant_patch14_224 vit_giant_patch16_gap_224
+        vit_gigantic_patch14_224 vit_huge_patch14_224
+        vit_huge_patch14_gap_224 vit_huge_patch16_gap_448
+        vit_large_patch14_224 vit_large_patch14_dinov2
+        vit_large_patch14_reg1_tipsv2 vit_large_patch14_reg4_dinov2
+        vit_large_patch16_224 vit_large_patch16_384
+        vit_large_patch16_siglip_gap_256
+        vit_large_patch16_siglip_gap_384 vit_large_patch32_224
+        vit_large_patch32_384 vit_large_r50_s32_224
+        vit_large_r50_s32_384 vit_so400m_patch14_reg1_tipsv2
+        vit_so400m_patch14_siglip_gap_224
+        vit_so400m_patch14_siglip_gap_378
+        vit_so400m_patch14_siglip_gap_384
+        vit_so400m_patch14_siglip_gap_448
+        vit_so400m_patch14_siglip_gap_896
+    """,
+    (16, "gelu_tanh"): """
+        vit_giantopt_patch16_siglip_gap_256
+        vit_giantopt_patch16_siglip_gap_384
+        vit_large_patch16_siglip_gap_512
+        vit_so400m_patch16_siglip_gap_256
+        vit_so400m_patch16_siglip_gap_384
+        vit_so400m_patch16_siglip_gap_512
+    """,
+    (24, "gelu"): """
+        vit_giant_patch14_dinov2 vit_giant_patch14_reg1_tipsv2
+        vit_giant_patch14_reg4_dinov2
+    """,
+}
+ARCHITECTURES = {
+    name: settings
+    for settings, names in _SETTINGS.items()
+    for name in names.split()
+}
