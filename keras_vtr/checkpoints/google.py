@@ -67,13 +67,17 @@ def recipe(shapes, config, position_grid=None):
     if "conv_root/kernel" in shapes:
         bit_resnet, backbone_weights = _bit_resnet(shapes)
         weights |= backbone_weights
-    weights = {
-        ours: Source(tuple(prefix + x for x in source.names), source.convert)
-        for ours, source in weights.items()
-    }
+    weights = _with_prefix(weights, prefix)
     return VitRecipe(
         "Google", arguments, weights, remarks=remarks, bit_resnet=bit_resnet
     )
+
+
+def _with_prefix(weights, prefix):
+    return {
+        ours: Source(tuple(prefix + x for x in source.names), source.convert)
+        for ours, source in weights.items()
+    }
 
 
 def _encoder(shapes):

@@ -66,16 +66,8 @@ def recipe(shapes, config, position_grid=None):
     stride = token_stride(kernel_shape[2], bit_resnet)
     said = settings["sides"] and tuple(x // stride for x in settings["sides"])
     assumed = _add_positions(shapes, arguments, weights, (position_grid, said))
-    if not settings["is_told"]:
-        told = {key: arguments[key] for key in TOLD_BY_NAME if arguments[key]}
-        assumed += (
-            "No file tells timm's name of the architecture; assumed "
-            + ", ".join(f"{key}={value!r}" for key, value in told.items())
-            + ".",
-        )
     unused = tuple(x for x in ("mask_token",) if x in shapes)
-    if unused:
-        assumed += ("mask_token was left out; only pre-training reads it.",)
+    assumed += _remarks(arguments, settings, unused)
     return VitRecipe(
         "timm",
         arguments,
@@ -85,6 +77,20 @@ def recipe(shapes, config, position_grid=None):
         knows_pixels=not remarks,
         bit_resnet=bit_resnet,
     )
+
+
+def _remarks(arguments, settings, unused):
+    remarks = ()
+    if not settings["is_told"]:
+        told = {key: arguments[key] for key in TOLD_BY_NAME if arguments[key]}
+        remarks += (
+            "No file tells timm's name of the architecture; assumed "
+            + ", ".join(f"{key}={value!r}" for key, value in told.items())
+            + ".",
+        )
+    if unused:
+        remarks += ("mask_token was left out; only pre-training reads it.",)
+    return remarks
 
 
 def _first(shapes, names, pattern):
