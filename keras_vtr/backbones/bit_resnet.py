@@ -1,6 +1,7 @@
 import keras
 
 from keras_vtr.layers import StandardizedConv2D
+from keras_vtr.strict_model import StrictModel
 
 # Units of each stage, and the ViT that reads the feature map (Dosovitskiy et
 # al. 2020, section 4.1; Steiner et al. 2021, table 2).
@@ -89,7 +90,7 @@ def build_bit_resnet(
             filters = width * 2**stage
             prefix = f"stage_{stage}_unit_{unit}"
             x = _unit(x, filters, strides, prefix, convolution, norm)
-    return keras.Model(images, x, name=name)
+    return StrictModel(images, x, name=name)
 
 
 def _unit(x, filters, strides, prefix, convolution, norm):

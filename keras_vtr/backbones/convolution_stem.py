@@ -1,5 +1,7 @@
 import keras
 
+from keras_vtr.strict_model import StrictModel
+
 
 def build_convolution_stem(
     image_shape=(None, None, 3),
@@ -51,4 +53,4 @@ def build_convolution_stem(
         )(x)
         x = keras.layers.BatchNormalization(name=f"norm_{i}")(x)
         x = keras.layers.ReLU(name=f"relu_{i}")(x)
-    return keras.Model(images, x, name=name)
+    return StrictModel(images, x, name=name)

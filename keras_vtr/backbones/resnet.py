@@ -2,6 +2,7 @@ import keras
 
 from keras_vtr.layers import FrozenNormConv2D
 from keras_vtr.layers import MaskPadding
+from keras_vtr.strict_model import StrictModel
 
 # Blocks of each stage (He et al. 2015, table 1), and the parameters of the
 # convolutions, the frozen norms' not counted (as DETR's authors count).
@@ -95,9 +96,9 @@ def build_resnet(
             x, mask = _block(x, mask, filters, strides, rate, prefix)
         feature_maps.append(x)
     if mask is None:
-        return keras.Model(images, feature_maps, name=name)
+        return StrictModel(images, feature_maps, name=name)
     outputs = {"feature_maps": feature_maps, "padding_mask": mask}
-    return keras.Model(inputs, outputs, name=name)
+    return StrictModel(inputs, outputs, name=name)
 
 
 def _block(x, mask, filters, strides, dilation_rate, prefix):

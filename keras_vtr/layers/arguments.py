@@ -1,4 +1,6 @@
-"""Checks of constructor arguments, so that every layer words them alike."""
+"""Checks of arguments and shapes, so that every layer words them alike."""
+
+import keras
 
 
 def check_positive_int(name, value):
@@ -76,3 +78,23 @@ def check_static(name, shape, axis, meaning):
             f"`{name}` must have a known {meaning}, since it is the size of a "
             f"weight. Received: {name}.shape={tuple(shape)}"
         )
+
+
+def require_sides(x, sides, reason):
+    """x, or an error as the graph runs where its sides are not these.
+
+    For sides that a graph leaves open, where no check in Python sees them and
+    asserts don't hold under XLA: a reshape to another number of elements can't
+    be computed. So the sides must all be at least those of x, or all at most.
+
+    Args:
+        x: (B, N, D), or (B, height, width, C).
+        sides: What is between B and D must be, numbers or scalar tensors.
+        reason: Letters and underscores, for the name of the operation, which
+            TensorFlow's error shows.
+    """
+    if all(isinstance(side, int) for side in x.shape[1:-1]):
+        return x
+    batch_size, *_, width = keras.ops.shape(x)
+    with keras.name_scope(reason):
+        return keras.ops.reshape(x, (batch_size, *sides, width))

@@ -5,6 +5,7 @@ from keras_vtr.layers.arguments import check_choice
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.arguments import require_sides
 from keras_vtr.layers.masking import masked_softmax
 
 PADDINGS = ("same", "valid")
@@ -128,6 +129,14 @@ class LocalAttention2D(keras.layers.Layer):
         self, feature_map, padding_mask=None, return_attention_scores=False
     ):
         sides = ops.shape(feature_map)[1:3]
+        if self.padding == "valid":
+            for side in feature_map.shape[1:3]:
+                self._check_side(side, feature_map.shape)
+            feature_map = require_sides(
+                feature_map,
+                [ops.maximum(side, self.kernel_size) for side in sides],
+                "height_and_width_must_be_kernel_size_or_more",
+            )
         real = ops.ones((1, *sides, 1), "bool")
         if padding_mask is not None:
             real = ops.cast(padding_mask, "bool")[..., None]

@@ -2,6 +2,7 @@ import keras
 
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
+from keras_vtr.layers.arguments import require_sides
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -30,7 +31,8 @@ class PatchEmbedding(keras.layers.Layer):
 
     Raises:
         ValueError: If the patches don't cover the image exactly, or the input
-            isn't a batch of images.
+            isn't a batch of images. Where a graph leaves the sides open, it is
+            TensorFlow's `InvalidArgumentError` as the graph runs.
 
     Example:
 
@@ -63,6 +65,14 @@ class PatchEmbedding(keras.layers.Layer):
 
     def call(self, images):
         self._check_divisible(images.shape)
+        images = require_sides(
+            images,
+            [
+                side // self.patch_size * self.patch_size
+                for side in keras.ops.shape(images)[1:3]
+            ],
+            "height_and_width_must_be_multiples_of_patch_size",
+        )
         patches = self.projection(images)  # (B, rows, columns, D)
         if not self.flatten:
             return patches

@@ -6,6 +6,7 @@ from keras_vtr.layers.arguments import check_grid_shape
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
 from keras_vtr.layers.arguments import grid_for
+from keras_vtr.layers.arguments import require_sides
 from keras_vtr.layers.interpolation import INTERPOLATIONS
 from keras_vtr.layers.interpolation import interpolation_matrix
 from keras_vtr.layers.interpolation import resize_grid
@@ -105,6 +106,12 @@ class PositionEmbedding(keras.layers.Layer):
                 "Resize the images to the size that the model was built for, "
                 "or call the layer with a `feature_map`."
             )
+        # One token, or one row of the table, would fit any number of the other.
+        tokens = require_sides(
+            tokens,
+            [keras.ops.shape(table)[1]],
+            "tokens_must_be_as_many_as_positions",
+        )
         return tokens + keras.ops.cast(table, tokens.dtype)
 
     def compute_output_shape(self, tokens_shape, feature_map_shape=None):

@@ -138,7 +138,7 @@ class HungarianLoss(keras.losses.Loss):
             ),
             num=2,
         )
-        num_queries = y_pred["boxes"].shape[2]
+        num_queries = ops.cast(ops.shape(y_pred["boxes"])[2], "float32")
         num_idle = num_images * num_queries - num_boxes
         sums = {
             **self._label_sums(y_pred["logits"], matched, labels, num_targets),
@@ -167,7 +167,7 @@ class HungarianLoss(keras.losses.Loss):
             `matched` (B, L, Q) bool, `labels` (B, L, Q) with K for "no
             object", and `boxes` (B, L, Q, 4), zeros for "no object".
         """
-        num_layers, num_queries, num_logits = y_pred["logits"].shape[1:]
+        num_layers, num_queries, num_logits = ops.shape(y_pred["logits"])[1:]
         weights = self.label_weight, self.box_weight, self.giou_weight
         cost = pairwise_cost(y_true, y_pred, *weights)  # (B, L, M, Q)
         num_images, num_targets = ops.shape(is_target)
@@ -181,7 +181,7 @@ class HungarianLoss(keras.losses.Loss):
             assignment, (num_images, num_layers, num_targets, 1)
         )
         queries = ops.arange(num_queries, dtype="int32")
-        answers = assignment == queries  # (B, L, M, Q)
+        answers = ops.equal(assignment, queries)  # (B, L, M, Q)
         matched = ops.any(answers, axis=2)
         target = ops.arange(num_targets, dtype="int32")[:, None]
         target = target * ops.cast(answers, "int32")
@@ -202,7 +202,7 @@ class HungarianLoss(keras.losses.Loss):
         ones = ops.ones_like(log_probability)
         weight = ops.where(matched, ones, self.no_object_weight)
         predicted = ops.cast(ops.argmax(logits, axis=-1), labels.dtype)
-        is_wrong = ops.logical_and(matched, predicted != labels)
+        is_wrong = ops.logical_and(matched, ops.not_equal(predicted, labels))
         is_object = predicted != logits.shape[-1] - 1
         num_objects = ops.sum(ops.cast(is_object, "float32"), axis=2)
         return {

@@ -68,7 +68,8 @@ def assign(cost, is_target):
 
     Raises:
         ValueError: If there are more targets than queries, or the shapes
-            don't fit.
+            don't fit. Where a graph leaves the numbers open, M is not
+            compared, and targets beyond Q are left out.
 
     Example:
 
@@ -89,7 +90,7 @@ def _check_shapes(cost, is_target):
             f"is_target.shape={tuple(is_target.shape)}"
         )
     num_targets, num_queries = cost.shape[1:]
-    if num_targets is not None and num_targets > num_queries:
+    if None not in (num_targets, num_queries) and num_targets > num_queries:
         raise ValueError(
             "There must be at least as many queries as targets, padding "
             f"included. Received: {num_targets} targets, {num_queries} "

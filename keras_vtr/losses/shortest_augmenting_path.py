@@ -38,7 +38,7 @@ def _standardize(cost, is_target):
     is_target = ops.cast(is_target, "bool")
     # A surplus that only shows at run time must not keep the loop from ending.
     rank = ops.cumsum(ops.cast(is_target, "int32"), axis=1)
-    is_target = ops.logical_and(is_target, rank <= cost.shape[-1])
+    is_target = ops.logical_and(is_target, rank <= ops.shape(cost)[-1])
     # One more row, because there may be none and then nothing could be picked.
     # The factor is a power of two, so it changes no digit.
     cost = ops.pad(cost * 2.0**-6, ((0, 0), (0, 1), (0, 0)))
@@ -53,13 +53,14 @@ def _greedy_start(cost, is_target):
     all prices at 0 that is true of those who hold their cheapest one.
     """
     best = ops.cast(ops.argmin(cost, axis=2), "int32")  # (P, M)
-    queries = ops.arange(cost.shape[2], dtype="int32")
+    queries = ops.arange(ops.shape(cost)[2], dtype="int32")
+    # Not `==`: on TensorFlow it forgets the rank of shapes that are open.
     wants = ops.logical_and(
-        best[:, :, None] == queries, is_target[:, :, None]
+        ops.equal(best[:, :, None], queries), is_target[:, :, None]
     )  # (P, M, Q)
     first = ops.cast(ops.argmax(wants, axis=1), "int32")
     target_of_query = ops.where(ops.any(wants, axis=1), first, -1)
-    served = _pick(target_of_query, best) == _places(is_target)
+    served = ops.equal(_pick(target_of_query, best), _places(is_target))
     query_of_target = ops.where(ops.logical_and(served, is_target), best, -1)
     zeros = ops.zeros_like(query_of_target[:, 0])
     floats = ops.zeros_like(cost[:, 0, :])  # (P, Q)
@@ -134,7 +135,7 @@ def _search(state, cost):
 
     # Else the owner must move on: chains through it may be shorter.
     moves = ops.logical_and(searches, owner >= 0)[:, None]
-    here = _places(distance) == query[:, None]
+    here = ops.equal(_places(distance), query[:, None])
     is_open = ops.logical_and(is_open, ops.logical_not(here))
     reduced = _pick(cost, ops.where(owner < 0, 0, owner)) + price
     length = length - ops.sum(ops.where(here, reduced, 0.0), axis=1)
@@ -162,13 +163,15 @@ def _augment(state):
     target = _pick(state["from_target"], query)
     given_up = _pick(state["query_of_target"], target)
     gets_target = ops.logical_and(
-        augments[:, None], _places(state["target_of_query"]) == query[:, None]
+        augments[:, None],
+        ops.equal(_places(state["target_of_query"]), query[:, None]),
     )
     gets_query = ops.logical_and(
-        augments[:, None], _places(state["query_of_target"]) == target[:, None]
+        augments[:, None],
+        ops.equal(_places(state["query_of_target"]), target[:, None]),
     )
-    is_over = ops.logical_and(augments, target == state["root"])
-    goes_on = ops.logical_and(augments, target != state["root"])
+    is_over = ops.logical_and(augments, ops.equal(target, state["root"]))
+    goes_on = ops.logical_and(augments, ops.not_equal(target, state["root"]))
     return {
         **state,
         "phase": ops.where(is_over, START, state["phase"]),
@@ -190,7 +193,7 @@ def _places(x):
 def _pick(x, index):
     """For each problem p, x[p, index[p]]; index is (P,) or (P, M)."""
     num_problems, length = ops.shape(x)[:2]
-    flat = ops.reshape(x, (-1, *x.shape[2:]))
+    flat = ops.reshape(x, (-1, *ops.shape(x)[2:]))
     first = ops.arange(num_problems, dtype="int32") * length
     first = ops.reshape(first, (-1, *[1] * (len(index.shape) - 1)))
     return ops.take(flat, first + index, axis=0)

@@ -10,6 +10,7 @@ from keras_vtr.models.panoptic import decode_segments
 from keras_vtr.models.sequence_model import SequenceModel
 from keras_vtr.models.transformer import build_transformer
 from keras_vtr.models.vit import build_vit
+from keras_vtr.strict_model import StrictModel
 
 __all__ = [
     "build_vit",
@@ -20,6 +21,7 @@ __all__ = [
     "DetectionModel",
     "NamedModel",
     "SequenceModel",
+    "StrictModel",
     "decode_detections",
     "decode_segments",
 ]

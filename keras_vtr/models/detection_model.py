@@ -5,6 +5,11 @@ import keras
 from keras_vtr.host_errors import own_errors
 from keras_vtr.models.named_model import NamedModel
 
+METRICS = (
+    "The loss's terms are shown in any case; keras_vtr.metrics."
+    "CocoAveragePrecision is a callback"
+)
+
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class DetectionModel(NamedModel):
@@ -14,15 +19,16 @@ class DetectionModel(NamedModel):
     matching needs a query's class and its box together. This class hands the
     whole dict to `loss.terms` and `loss.total`, such as those of
     `keras_vtr.losses.HungarianLoss`, and shows the last decoder layer's terms
-    in the progress bar of `fit`. All else is `keras.Model`.
+    in the progress bar of `fit`. All else is `NamedModel`.
 
     Args:
         inputs: The model's inputs, as for `keras.Model`.
         outputs: A dict of outputs, as the loss expects it.
 
     Raises:
-        ValueError: On `fit` or `evaluate`, if the loss has no terms or
-            sample weights are given.
+        ValueError: On `fit` or `evaluate`, if the loss has no terms, or
+            sample weights, `loss_weights` or metrics are given, which would
+            have no effect.
 
     Example:
 
@@ -74,6 +80,7 @@ class DetectionModel(NamedModel):
                 "normalized by the number of boxes. Received: "
                 f"sample_weight={sample_weight!r}"
             )
+        self._check_compiled()
         terms = self.loss.terms(y, y_pred)
         # Each replica has its share of the terms, and Keras will average them.
         strategy = getattr(self, "distribute_strategy", None)
@@ -84,6 +91,26 @@ class DetectionModel(NamedModel):
         for penalty in self.losses:  # of regularizers
             loss += self._aggregate_additional_loss(penalty)
         return loss
+
+    def _check_compiled(self):
+        """Refuses arguments of `compile` that would have no effect."""
+        # Private in Keras 3.15; `get_compile_config` would serialize it all.
+        config = self._compile_config.config
+        weights = {
+            key: value
+            for key, value in vars(self.loss).items()
+            if key.endswith("_weight")
+        }
+        for name, remedy in (
+            ("loss_weights", f"The loss has weights of its own: {weights}"),
+            ("metrics", METRICS),
+            ("weighted_metrics", METRICS),
+        ):
+            if config.get(name) is not None:
+                raise ValueError(
+                    f"`{name}` must not be given to `compile` of a "
+                    f"DetectionModel. {remedy}. Received: {name}={config[name]}"
+                )
 
     def make_train_function(self, force=False):
         # An optimizer that builds its variables within the first step makes

@@ -2,14 +2,15 @@ import keras
 
 from keras_vtr.layers.class_head import class_names_of
 from keras_vtr.layers.class_head import find_class_head
+from keras_vtr.strict_model import StrictModel
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class NamedModel(keras.Model):
+class NamedModel(StrictModel):
     """A functional model that knows the names of its classes.
 
     Its `keras_vtr.layers.ClassHead` keeps them, so that they are saved with
-    the model, and a clone has them too. All else is `keras.Model`.
+    the model, and a clone has them too. All else is `StrictModel`.
 
     Args:
         inputs: The model's inputs, as for `keras.Model`.

@@ -1,9 +1,11 @@
 import keras
 import numpy as np
 
+from keras_vtr.strict_model import StrictModel
+
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class SequenceModel(keras.Model):
+class SequenceModel(StrictModel):
     """A functional model of token sequences that looks at them first.
 
     A token that is not in the vocabulary has no row in the embedding. On a CPU
@@ -11,7 +13,7 @@ class SequenceModel(keras.Model):
     JAX, a wrong row is read and nothing is said. So `fit`, `evaluate` and
     `predict` check arrays before they start, `validation_data` too; of a
     `tf.data.Dataset` check what it is made of, by `check_tokens`. All else is
-    `keras.Model`.
+    `StrictModel`.
 
     Args:
         inputs: The model's inputs, as for `keras.Model`, a dict. Those of
@@ -19,7 +21,8 @@ class SequenceModel(keras.Model):
         outputs: As for `keras.Model`.
 
     Raises:
-        ValueError: On `fit`, `evaluate` and `predict`, as `check_tokens`.
+        ValueError: On `fit`, `evaluate` and `predict`, as `check_tokens`; on
+            `fit` with `class_weight`.
 
     Example:
 
@@ -35,6 +38,12 @@ class SequenceModel(keras.Model):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         self._check_arrays(x, y)
+        if kwargs.get("class_weight") is not None:  # Keras takes y for one-hot
+            raise ValueError(
+                "`class_weight` must be None: each target is a whole sequence "
+                "of classes. Received: class_weight="
+                f"{kwargs['class_weight']}. Weigh sequences by `sample_weight`."
+            )
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, (tuple, list)):
             self._check_arrays(*validation_data[:2])

@@ -181,7 +181,13 @@ def _check_inside(optimizer):
             "`optimizers` must be pairs (pattern, Keras optimizer). Received: "
             f"{optimizer!r}"
         )
-    wrong = [name for name in BELONG_OUTSIDE if getattr(optimizer, name)]
+    given = {name: getattr(optimizer, name) for name in BELONG_OUTSIDE}
+    # Not by their truth: a norm of 0.0 was given as well.
+    wrong = [
+        x
+        for x, value in given.items()
+        if value is not None and value is not False
+    ]
     if wrong:
         raise ValueError(
             f"{wrong} must be given to `MultiOptimizer`, for all variables at "

@@ -87,6 +87,11 @@ def compile_detr(
         learning_rate=learning_rate,
         clip_norm=clip_norm,
     )
+    if not backbone_learning_rate >= 0:
+        raise ValueError(
+            "`backbone_learning_rate` must be 0, which freezes it, or above. "
+            f"Received: backbone_learning_rate={backbone_learning_rate}"
+        )
     paths = _prepare_backbone(model, backbone_learning_rate)
 
     def adam(rate):

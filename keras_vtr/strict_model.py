@@ -1,0 +1,59 @@
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class StrictModel(keras.Model):
+    """A functional model that refuses inputs which it would not read.
+
+    Keras (3.15) drops what a dict or a list of inputs holds besides the
+    model's own, such as a padding mask, and answers as if it were not there.
+    All else is `keras.Model`.
+
+    Args:
+        inputs: The model's inputs, as for `keras.Model`.
+        outputs: Likewise.
+
+    Raises:
+        ValueError: Whenever it is called, by `fit` and `predict` too, with an
+            input that it doesn't have.
+
+    Example:
+
+    >>> images = keras.Input((4,), name="images")
+    >>> model = keras_vtr.models.StrictModel(images, images + 1.0)
+    >>> ones = np.ones((1, 4))
+    >>> try:
+    ...     model.predict({"images": ones, "weights": ones}, verbose=0)
+    ... except ValueError as error:
+    ...     print(str(error)[:45])
+    Inputs must be among ['images']. Received: ['
+    """
+
+    # No `__init__` and no `compile`: a model that has its own is not reloaded
+    # (Keras 3.15).
+
+    def __call__(self, inputs, *args, **kwargs):  # symbolic inputs as well
+        self._check_inputs(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
+    def call(self, inputs, training=None, mask=None, **kwargs):  # JAX, in `fit`
+        self._check_inputs(inputs)
+        return super().call(inputs, training=training, mask=mask, **kwargs)
+
+    def _check_inputs(self, inputs):
+        names = [x.name for x in self.inputs]
+        if isinstance(self.input, dict):
+            names = sorted(self.input)
+        if isinstance(inputs, dict):
+            received = sorted(inputs)
+            unread = sorted(set(inputs) - set(names))
+        else:
+            received = [tuple(x.shape) for x in keras.tree.flatten(inputs)]
+            unread = received[len(names) :]
+        if unread:
+            raise ValueError(
+                f"Inputs must be among {names}. Received: {received}. Leave "
+                f"{unread} out, or build the model so that it reads them: a "
+                "detector reads `padding_mask` if it is built with padding="
+                '"exact" or "published".'
+            )
