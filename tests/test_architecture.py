@@ -19,16 +19,18 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Who may import whom; a sub-package may always import from itself.
 ARROWS = {
+    "class_names": set(),
     "targets": set(),
     "detection_checks": {"targets"},
     "box_ops": {"detection_checks"},
     "functional_models": set(),
-    "layers": set(),
+    "layers": {"class_names"},
     "strict_model": set(),
     "backbones": {"functional_models", "layers", "strict_model"},
     "models": {
         "backbones",
         "box_ops",
+        "class_names",
         "detection_checks",
         "host_errors",
         "layers",
@@ -47,6 +49,7 @@ ARROWS = {
     "callbacks": {
         "atomic_folder",
         "box_ops",
+        "class_names",
         "json_text",
         "optimizers",
         "replicas",
@@ -54,11 +57,18 @@ ARROWS = {
         "version",
         "visualization",
     },
-    "data": {"host_errors", "json_text", "targets", "visualization"},
+    "data": {
+        "class_names",
+        "host_errors",
+        "json_text",
+        "targets",
+        "visualization",
+    },
     "serving": {
         "atomic_folder",
         "backbones",
         "box_ops",
+        "class_names",
         "data",
         "functional_models",
         "json_text",
@@ -70,6 +80,7 @@ ARROWS = {
     "json_text": set(),
     "replicas": set(),
     "visualization": {
+        "class_names",
         "detection_checks",
         "functional_models",
         "layers",

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vtr.box_ops import decode_detections
+from keras_vtr.class_names import check_class_names
 from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_inputs
 from keras_vtr.targets import check_targets
@@ -26,15 +27,15 @@ class DetectionPictures(keras.callbacks.Callback):
         folder: Where the pictures go; made if it isn't there.
         every_epochs: How often.
         num_images: How many images a picture has.
-        class_names: Optional names, by label.
+        class_names: Optional names, by label, in a list or a dict.
         score_threshold: Detections with a lower score are not drawn.
         scale: Whole number by which each image is enlarged.
         tensorboard: Whether TensorBoard's file of images is written there, too
             (`pip install tensorboard`).
 
     Raises:
-        ValueError: If a number is below 1; while it draws, if targets or
-            padding masks are not as documented.
+        ValueError: If a number is below 1 or `class_names` are no strings;
+            while it draws, if targets or padding masks are not as documented.
         ImportError: If TensorBoard is wanted and not installed.
 
     Example:
@@ -66,6 +67,8 @@ class DetectionPictures(keras.callbacks.Callback):
             raise ImportError(
                 "tensorboard=True needs `pip install tensorboard`."
             )
+        if class_names is not None:
+            class_names = check_class_names(class_names)
         self.data = data
         self.folder = pathlib.Path(folder)
         self.every_epochs = every_epochs

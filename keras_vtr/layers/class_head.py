@@ -1,5 +1,7 @@
 import keras
 
+from keras_vtr.class_names import check_class_names
+
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class ClassHead(keras.layers.Dense):
@@ -12,7 +14,8 @@ class ClassHead(keras.layers.Dense):
 
     Args:
         units: Number of logits: K, or K + 1 with "no object".
-        class_names: Optional K names, None for a class that isn't used.
+        class_names: Optional K names, in a list or a dict, None for a class
+            that isn't used.
         **kwargs: Of `keras.layers.Dense`.
 
     Call arguments:
@@ -22,7 +25,8 @@ class ClassHead(keras.layers.Dense):
         (..., units) logits.
 
     Raises:
-        ValueError: If there are neither as many names as units nor one less.
+        ValueError: If there are neither as many names as units nor one less,
+            or they are no strings.
 
     Example:
 
@@ -41,7 +45,7 @@ class ClassHead(keras.layers.Dense):
 
     @class_names.setter
     def class_names(self, names):
-        names = names if names is None else tuple(names)
+        names = names if names is None else check_class_names(names)
         if names is not None and len(names) not in (self.units, self.units - 1):
             raise ValueError(
                 f"`class_names` must be one for each of {self.units} logits, "

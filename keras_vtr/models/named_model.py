@@ -1,5 +1,6 @@
 import keras
 
+from keras_vtr.class_names import check_class_names
 from keras_vtr.layers.class_head import class_names_of
 from keras_vtr.layers.class_head import find_class_head
 from keras_vtr.strict_model import StrictModel
@@ -47,12 +48,8 @@ class NamedModel(StrictModel):
                 "`class_names` need a model whose logits come from a "
                 f"keras_vtr.layers.ClassHead. Received: model={self!r}"
             )
-        if names is not None and len(names) != self.num_classes:
-            raise ValueError(
-                "`class_names` must be one for each of the "
-                f"{self.num_classes} classes, None where one isn't used. "
-                f"Received: {len(names)} names, {tuple(names)[:3]} ..."
-            )
+        if names is not None:
+            names = check_class_names(names, self.num_classes)
         head.class_names = names
 
 

@@ -4,7 +4,6 @@ from keras_vtr.data.image_decoding import MAX_BYTES
 from keras_vtr.data.image_decoding import MAX_PIXELS
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers.class_head import class_names_of
-from keras_vtr.serving.class_names import check_class_names
 from keras_vtr.serving.exporter import Exporter
 from keras_vtr.serving.preparation import Preparation
 from keras_vtr.serving.preparation import resized
@@ -98,7 +97,7 @@ def export_classifier(
             "max_labels": max_labels,
             "resizing": resizing.get_config(),
         },
-        check_class_names(class_names, num_classes),
+        class_names,
     )
     return exporter.publish(
         folder, format, version, warmup_batch_sizes, calibration_images

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vtr.backbones import fold_norms
+from keras_vtr.class_names import check_class_names
 from keras_vtr.json_text import json_text
 from keras_vtr.serving.preparation import Preparation
 from keras_vtr.serving.publishing import publish
@@ -37,7 +38,7 @@ class Exporter:
         raw: From the model's outputs to the dict that the signature `raw`
             answers with.
         config: What travels with the model, for JSON.
-        class_names: K strings, or None.
+        class_names: As the user gave them: K, in a list or a dict; or None.
     """
 
     model: keras.Model
@@ -45,7 +46,14 @@ class Exporter:
     answer: Any
     raw: Any
     config: dict
-    class_names: list | None = None
+    class_names: Any = None
+
+    def __post_init__(self):
+        if self.class_names is not None:
+            names = check_class_names(
+                self.class_names, self.config["num_classes"]
+            )
+            self.class_names = [name or "" for name in names]
 
     def publish(
         self,

@@ -6,6 +6,7 @@ from PIL import Image
 from PIL import ImageDraw
 from PIL import ImageFont
 
+from keras_vtr.class_names import check_class_names
 from keras_vtr.detection_checks import check_detections
 from keras_vtr.targets import check_targets
 from keras_vtr.visualization.pictures import to_picture
@@ -45,7 +46,8 @@ def draw_boxes(
         boxes: (n, 4) absolute `xyxy` pixels.
         labels: (n,) integers; -1 marks padding and is not drawn.
         scores: Optional (n,) in [0, 1]; drawn after the name.
-        class_names: Optional names, by label. Default: the label itself.
+        class_names: Optional names, by label, in a list or a dict. Default, and
+            where a name is None: the label itself.
         score_threshold: Boxes with a lower score are not drawn.
         scale: Whole number by which the picture is enlarged first, so that
             boxes and text are legible on small images.
@@ -54,8 +56,9 @@ def draw_boxes(
         A `PIL.Image.Image`; `.save("picture.png")` writes it.
 
     Raises:
-        ValueError: If a shape or type doesn't fit, or a label, score or box is
-            out of its range (`keras_vtr.metrics.check_detections`).
+        ValueError: If a shape or type doesn't fit, a label, score or box is
+            out of its range (`keras_vtr.metrics.check_detections`), or
+            `class_names` are no strings.
 
     Example:
 
@@ -79,6 +82,8 @@ def draw_boxes(
             f"Received: boxes.shape={boxes.shape}, labels.shape="
             f"{labels.shape}, scores.shape={scores.shape}"
         )
+    if class_names is not None:
+        class_names = check_class_names(class_names)
     check_detections(
         {"boxes": boxes[None], "scores": scores[None], "labels": labels[None]},
         num_classes=None if class_names is None else len(class_names),
@@ -89,7 +94,7 @@ def draw_boxes(
     for box, label, score in zip(boxes, labels, scores, strict=True):
         if label < 0 or score < score_threshold:
             continue
-        name = str(label) if class_names is None else class_names[label]
+        name = (class_names and class_names[label]) or str(label)
         text = f"{name} {score:.2f}" if has_scores else name
         ink = COLORS[label % len(COLORS)]
         box = [float(x) * scale for x in box]

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_vtr.class_names import check_class_names
 from keras_vtr.visualization.attention import draw_attention
 from keras_vtr.visualization.attention_scores import DECODERS
 from keras_vtr.visualization.attention_scores import ENCODERS
@@ -110,7 +111,10 @@ def draw_query_attention(
     (96, 64)
     """
     image = np.asarray(image, "float32")
-    names = class_names or getattr(model, "class_names", None)
+    if class_names is None:
+        class_names = getattr(model, "class_names", None)
+    else:
+        class_names = check_class_names(class_names)
     inputs = image[None]
     if isinstance(model.input, dict):
         real = np.ones((1, *image.shape[:2]), bool)
@@ -138,7 +142,7 @@ def draw_query_attention(
             boxes[i : i + 1],
             probabilities[i : i + 1].argmax(axis=1),
             scores[i : i + 1],
-            class_names=names,
+            class_names=class_names,
             score_threshold=score_threshold,
             scale=scale,
         )
