@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from keras_vtr.data.records import LEAST_SHARE
+
 # Carion et al. 2020 (DETR), section 4, "Technical details", and the authors'
 # `make_coco_transforms`, all in pixels.
 SHORT_SIDES = (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
@@ -54,7 +56,8 @@ def crop(image, boxes, labels, corner, shape):
     limit = tf.cast(tf.reverse(shape, [0]), "float32")
     boxes = boxes - tf.concat([offset, offset], axis=0)
     boxes = tf.clip_by_value(boxes, 0.0, tf.concat([limit, limit], axis=0))
-    is_left = tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    is_left = tf.reduce_all(sides > LEAST_SHARE * limit, axis=1)
     return image, boxes[is_left], labels[is_left]
 
 

@@ -3,16 +3,15 @@
 import json
 import pathlib
 
+from keras_vtr.data import values
 from keras_vtr.data.records import AnnotationError
 from keras_vtr.data.records import RecordCollector
-from keras_vtr.data.records import is_number
-from keras_vtr.data.records import is_whole
 from keras_vtr.data.records import shorten
 
 NEEDED = {
-    "images": ("id", "file_name", "width", "height"),
-    "annotations": ("id", "image_id", "category_id", "bbox"),
-    "categories": ("id",),
+    "images": ("file_name", "width", "height"),
+    "annotations": ("image_id", "category_id", "bbox"),
+    "categories": (),
 }
 
 
@@ -22,23 +21,27 @@ def read_coco(annotations, images, *, invalid="raise"):
     Lin et al. 2014, "Microsoft COCO", and https://cocodataset.org/#format-data.
     Category ids, which may have holes, become the classes 0..K-1 in the order
     of the ids. Crowds (`iscrowd`) are kept apart: they are not learned, and
-    evaluation forgives what is found in them.
+    evaluation forgives what is found in them. Whole numbers may be written as
+    1.0 or "1".
 
     Args:
         annotations: Path of the JSON file.
         images: Folder that its `file_name`s are in.
         invalid: What happens to a box without area or outside of its image,
-            and to a picture that isn't there: `"raise"`, or `"drop"`, which
-            leaves it out and counts it.
+            and to a picture that isn't there: `"raise"`; `"drop"`, which
+            leaves it out and counts it; or `"clip"`, which does so too, but
+            first cuts to its image what stands over the edge, and counts that.
+            What stands over by a pixel or less is cut always.
 
     Returns:
         A `keras_vtr.data.DetectionRecords`.
 
     Raises:
         AnnotationError: A `ValueError` with the file, the place in it, the
-            annotation's id and the value: if the file is no COCO JSON, an
-            annotation names an image or a category that isn't there, a picture
-            is missing or not within the folder, or a box is invalid.
+            annotation's id and the value: if the file is no COCO JSON, a
+            value is of another type, an annotation names an image or a
+            category that isn't there, a picture is missing or not within the
+            folder, a box is invalid, or no picture is left.
 
     Example:
 
@@ -48,36 +51,34 @@ def read_coco(annotations, images, *, invalid="raise"):
     path = pathlib.Path(annotations)
     collector = RecordCollector(path, images, invalid)
     content = _read(path)
-    _check_rows(collector, content)
-    categories = sorted(content["categories"], key=lambda x: x["id"])
-    classes = {x["id"]: i for i, x in enumerate(categories)}
-    records = {
-        x["id"]: collector.add_image(
-            _place("images", i, x), x["file_name"], x["height"], x["width"]
-        )
-        for i, x in enumerate(content["images"])
+    tables = {
+        key: _rows(collector, content, key, fields)
+        for key, fields in NEEDED.items()
     }
-    for i, row in enumerate(content["annotations"]):
-        place = _place("annotations", i, row)
-        for key, known in (("image_id", records), ("category_id", classes)):
-            if not is_whole(row[key]) or row[key] not in known:
-                collector.refuse(
-                    f"{place}.{key}", "is not listed in the file", row[key]
-                )
-        record = records[row["image_id"]]
+    records = {
+        number: collector.add_image(
+            place, row["file_name"], row["height"], row["width"]
+        )
+        for number, (place, row) in tables["images"].items()
+    }
+    names = {
+        number: _name(collector, number, *tables["categories"][number])
+        for number in sorted(tables["categories"])
+    }
+    classes = {number: i for i, number in enumerate(names)}
+    for place, row in tables["annotations"].values():
+        record = _named(collector, place, row, "image_id", records)
+        label = _named(collector, place, row, "category_id", classes)
+        crowd = row.get("iscrowd", 0)
+        crowd = collector.read(values.flag, f"{place}.iscrowd", crowd)
+        area = collector.read(values.area, f"{place}.area", row.get("area"))
         if record is None:
             collector.dropped["is of a dropped image"] += 1
             continue
-        collector.add_box(
-            record,
-            f"{place}.bbox",
-            row["bbox"],
-            classes[row["category_id"]],
-            crowd=bool(row.get("iscrowd")),
-            area=_area(row),
-        )
-    names = [x.get("name", str(x["id"])) for x in categories]
-    return collector.finish(names, classes)
+        box = row["bbox"]
+        place = f"{place}.bbox"
+        collector.add_box(record, place, box, label, crowd=crowd, area=area)
+    return collector.finish(tuple(names.values()), classes)
 
 
 def _read(path):
@@ -87,40 +88,38 @@ def _read(path):
         raise AnnotationError(f"{path} can't be read: {error}") from error
 
 
-def _check_rows(collector, content):
-    """That there are lists of rows with all fields, and ids of their own."""
-    for key, fields in NEEDED.items():
-        rows = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(rows, list):
-            raise AnnotationError(
-                f"{collector.source} holds no list {key!r}. Received: "
-                f"{shorten(content)}"
-            )
-        seen = set()
-        for i, row in enumerate(rows):
-            is_row = isinstance(row, dict)
-            lacking = [x for x in fields if not is_row or x not in row]
-            if lacking:
-                collector.refuse(f"{key}[{i}]", f"lacks {lacking}", row)
-            if not is_whole(row["id"]):
-                collector.refuse(
-                    f"{key}[{i}].id", "is no whole number", row["id"]
-                )
-            if row["id"] in seen:
-                collector.refuse(
-                    f"{key}[{i}].id", "is that of an earlier one", row["id"]
-                )
-            seen.add(row["id"])
-    for i, row in enumerate(content["categories"]):
-        if not isinstance(row.get("name", ""), str):
-            collector.refuse(f"categories[{i}].name", "is no text", row["name"])
+def _rows(collector, content, key, fields):
+    """The rows of a list by their ids, with the place of each."""
+    rows = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(rows, list):
+        raise AnnotationError(
+            f"{collector.source} holds no list {key!r}. Received: "
+            f"{shorten(content)}"
+        )
+    found = {}
+    for i, row in enumerate(rows):
+        is_row = isinstance(row, dict)
+        lacking = [x for x in ("id", *fields) if not is_row or x not in row]
+        if lacking:
+            collector.refuse(f"{key}[{i}]", f"lacks {lacking}", row)
+        place = f"{key}[{i}].id"
+        number = collector.read(values.whole_number, place, row["id"])
+        if number in found:
+            collector.refuse(place, "is that of an earlier one", row["id"])
+        found[number] = f"{key}[{i}] (id {shorten(row['id'])})", row
+    return found
 
 
-def _place(key, i, row):
-    return f"{key}[{i}] (id {shorten(row['id'])})"
+def _name(collector, number, place, row):
+    """Of a category: its id, if it has none."""
+    name = row.get("name", str(number))
+    return collector.read(values.name, f"{place}.name", name)
 
 
-def _area(row):
-    """That of the object's outline, if the file has it."""
-    area = row.get("area")
-    return float(area) if is_number(area) and area > 0 else None
+def _named(collector, place, row, key, known):
+    """The image or class that an annotation names by its id."""
+    place = f"{place}.{key}"
+    number = collector.read(values.whole_number, place, row[key])
+    if number not in known:
+        collector.refuse(place, "is not listed in the file", row[key])
+    return known[number]

@@ -75,7 +75,8 @@ def detection_dataset(
         and `"crowd_labels"` (B, m).
 
     Raises:
-        ValueError: If the data set is empty or an argument doesn't fit.
+        ValueError: If the data set is empty, an argument doesn't fit, or there
+            is no box to learn in training.
             Also at a broken picture, with its path, from what reads the data
             set: `fit`, `evaluate` and `predict` of a
             `keras_vtr.models.DetectionModel` and
@@ -91,6 +92,10 @@ def detection_dataset(
     """
     if not data.records:
         raise ValueError("`data` must hold at least one image.")
+    if training and not data.num_boxes:
+        raise ValueError(
+            f"`data` must hold at least one box to learn. Received: {data}"
+        )
     _check_workers(batch_size, num_workers, worker)
     _check_canvas(canvas, longest_side)
     shapes = {x["path"]: x["shape"] for x in data.records}

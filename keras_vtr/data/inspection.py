@@ -9,6 +9,8 @@ import tensorflow as tf
 from keras_vtr.data.image_reading import BrokenImages
 from keras_vtr.data.image_reading import read_file
 
+# The queries that `keras-vtr train` makes, and `keras-vtr inspect` expects.
+NUM_QUERIES = 25
 # Sides of a box relative to its image's, the upper ends of the histogram.
 SIZES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -23,9 +25,11 @@ def inspect_records(data, *, max_objects=100, read_images=True):
             pass of training's reading.
 
     Returns:
-        A dict: `"summary"`, a text; `"classes"`, boxes by name; `"sizes"`,
+        A dict: `"summary"`, a text; `"classes"`, boxes by name, or by name and
+        class where a name stands twice; `"sizes"`,
         boxes by the upper end of their size, the square root of their share of
-        the image; `"problems"`, a list of texts.
+        the image; `"problems"`, a list of texts; `"broken"`, the paths of
+        pictures that can't be trained on.
 
     Example:
 
@@ -38,24 +42,56 @@ def inspect_records(data, *, max_objects=100, read_images=True):
         raise ValueError("`data` must hold at least one image.")
     labels = np.concatenate([x["labels"] for x in data.records])
     counts = np.bincount(labels, minlength=len(data.class_names))
-    classes = dict(zip(data.class_names, counts.tolist(), strict=True))
-    unused = [name for name, number in classes.items() if not number]
+    classes = dict(zip(_titles(data.class_names), counts.tolist(), strict=True))
+    broken = _broken(data.records) if read_images else {}
     return {
         "summary": str(data),
         "classes": classes,
         "sizes": _sizes(data.records),
         "problems": [
-            *_left_out(data),
-            *(f"no box of the class {name!r}" for name in unused),
-            *_of_records(data.records, max_objects),
-            *(_broken(data.records) if read_images else ()),
+            *_of_the_whole(data),
+            *(
+                f"no box of the class {x!r}"
+                for x, n in classes.items()
+                if not n
+            ),
+            *_of_records(data.records),
+            *too_many_boxes(data.records, max_objects),
+            *(f"{path}: {reason}" for path, reason in broken.items()),
         ],
+        "broken": list(broken),
     }
 
 
-def _left_out(data):
+def too_many_boxes(records, num_queries):
+    """A text for each image with more boxes than a detector has queries."""
+    numbers = ((x["path"], len(x["labels"])) for x in records)
+    return [
+        f"{path}: {number} boxes, more than {num_queries} queries"
+        for path, number in numbers
+        if number > num_queries
+    ]
+
+
+def _titles(class_names):
+    """Names, with the class where there are several of one name."""
+    times = collections.Counter(class_names)
+    return [
+        name if times[name] == 1 else f"{name} (class {i})"
+        for i, name in enumerate(class_names)
+    ]
+
+
+def _of_the_whole(data):
+    if not data.num_boxes:
+        yield f"no box to learn: {data}"
     for why, number in data.dropped.items():
         yield f"left out, since it {why}: {number}"
+    if data.clipped:
+        yield f"cut to their images: {data.clipped} boxes"
+    for name, number in collections.Counter(data.class_names).items():
+        if number > 1:
+            yield f"{number} classes are called {name!r}"
 
 
 def _sizes(records):
@@ -70,7 +106,7 @@ def _sizes(records):
     return dict(zip(SIZES, counts.tolist(), strict=True))
 
 
-def _of_records(records, max_objects):
+def _of_records(records):
     paths = collections.Counter(x["path"] for x in records)
     for path, number in paths.items():
         if number > 1:
@@ -79,9 +115,6 @@ def _of_records(records, max_objects):
     if empty:
         yield f"images without a box: {empty}"
     for record in records:
-        if len(record["labels"]) > max_objects:
-            number = len(record["labels"])
-            yield f"{record['path']}: {number} boxes, more than {max_objects}"
         rows = np.column_stack([record["labels"], record["boxes"]])
         twice = len(rows) - len(np.unique(rows, axis=0))
         if twice:
@@ -89,7 +122,7 @@ def _of_records(records, max_objects):
 
 
 def _broken(records):
-    """The pictures that can't be read, or have another size."""
+    """What is wrong with each picture that can't be trained on, by path."""
     shapes = {x["path"]: x["shape"] for x in records}
     broken = BrokenImages("raise", 0, shapes)
 
@@ -102,7 +135,8 @@ def _broken(records):
         shape = tuple(read(path).numpy().tolist())
         if shape == shapes[path]:
             return None
-        return f"{path}: {broken.reason(path, shape)}"
+        return broken.reason(path, shape)
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        return [x for x in pool.map(problem, shapes) if x]
+        found = zip(shapes, pool.map(problem, shapes), strict=True)
+        return {path: reason for path, reason in found if reason}

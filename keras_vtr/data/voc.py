@@ -3,6 +3,9 @@
 import pathlib
 from xml.etree import ElementTree
 
+from keras_vtr.class_names import check_class_names
+from keras_vtr.data import values
+from keras_vtr.data.folders import files_of
 from keras_vtr.data.records import AnnotationError
 from keras_vtr.data.records import RecordCollector
 
@@ -17,8 +20,9 @@ def read_voc(annotations, images, *, class_names=None, invalid="raise"):
     Args:
         annotations: Folder of XML files.
         images: Folder of the pictures that their `filename`s name.
-        class_names: K names. Default: all that occur, sorted; give those of
-            the training data to read what they are to be compared with.
+        class_names: K different names, in a list or a dict. Default: all that
+            occur, sorted; give those of the training data to read what they
+            are to be compared with.
         invalid: As for `keras_vtr.data.read_coco`.
 
     Returns:
@@ -26,8 +30,10 @@ def read_voc(annotations, images, *, class_names=None, invalid="raise"):
 
     Raises:
         AnnotationError: A `ValueError` with the file, the object and the value,
-            if a file is no annotation, a class isn't among `class_names`, a
-            picture is missing or not within the folder, or a box is invalid.
+            if a file is no annotation, an object has no name or one that isn't
+            among `class_names`, a picture is missing or not within the folder,
+            a box is invalid, or no picture is left.
+        ValueError: If `class_names` are no strings, or two are the same.
 
     Example:
 
@@ -35,31 +41,34 @@ def read_voc(annotations, images, *, class_names=None, invalid="raise"):
     ... # doctest: +SKIP
     """
     folder = pathlib.Path(annotations)
-    files = sorted(folder.glob("*.xml"))
+    files = files_of(folder, (".xml",))
     if not files:
         raise AnnotationError(f"{folder} holds no XML files.")
-    roots = {path: _parse(path) for path in files}
-    if class_names is None:
-        names = (x for root in roots.values() for x in _names(root))
-        class_names = sorted(set(names))
     collector = RecordCollector(folder, images, invalid)
+    roots = {path: _parse(path) for path in files}
+    labels = {path: _names(collector, path, x) for path, x in roots.items()}
+    if class_names is None:
+        class_names = sorted({x for names in labels.values() for x in names})
+    class_names = check_class_names(class_names, may_lack=False)
+    classes = {name: i for i, name in enumerate(class_names)}
+    if len(classes) < len(class_names):
+        raise ValueError(
+            "`class_names` must differ, since the files name classes and don't "
+            f"count them. Received: class_names={class_names}"
+        )
     for path, root in roots.items():
         collector.source = path
-        size = [_whole(root.findtext(f"size/{x}")) for x in ("height", "width")]
+        size = [root.findtext(f"size/{x}") for x in ("height", "width")]
         name = root.findtext("filename", "").strip()
         record = collector.add_image("annotation", name, *size)
         if record is None:
             continue
         for i, row in enumerate(root.iterfind("object")):
-            name = row.findtext("name", "").strip()
-            if name not in class_names:
+            name = labels[path][i]
+            if name not in classes:
                 collector.refuse(f"object[{i}].name", "is no class", name)
-            collector.add_box(
-                record,
-                f"object[{i}].bndbox",
-                _box(row),
-                class_names.index(name),
-            )
+            place = f"object[{i}].bndbox"
+            collector.add_box(record, place, _box(row), classes[name])
     collector.source = folder
     return collector.finish(class_names, class_names)
 
@@ -77,23 +86,21 @@ def _parse(path):
         raise AnnotationError(f"{path} can't be read: {error}") from error
 
 
-def _names(root):
-    return (x.findtext("name", "").strip() for x in root.iterfind("object"))
+def _names(collector, path, root):
+    """Of all objects of a file."""
+    collector.source = path
+    return [
+        collector.read(values.name, f"object[{i}].name", row.findtext("name"))
+        for i, row in enumerate(root.iterfind("object"))
+    ]
 
 
 def _box(row):
-    """`xywh` in pixels that count from 0."""
+    """`xywh` in pixels that count from 0, or what can't be read as numbers."""
     keys = ("xmin", "ymin", "xmax", "ymax")
     texts = [row.findtext(f"bndbox/{key}") for key in keys]
     try:
-        x0, y0, x1, y1 = (float(text) for text in texts)
-    except (TypeError, ValueError):
+        x0, y0, x1, y1 = values.four_numbers(texts)
+    except ValueError:
         return texts
     return x0 - 1, y0 - 1, x1 - x0 + 1, y1 - y0 + 1
-
-
-def _whole(text):
-    try:
-        return int(text)
-    except (TypeError, ValueError):
-        return text
