@@ -8,7 +8,7 @@ from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.command_line.run_folder import scales
 from keras_vtr.data import detection_dataset
-from keras_vtr.data import read_coco
+from keras_vtr.data.layouts import read_split
 from keras_vtr.json_text import json_text
 from keras_vtr.metrics import CocoAveragePrecision
 
@@ -18,13 +18,12 @@ def add_arguments(parser):
     parser.add_argument(
         "--folder", help="data folder; else that of the training"
     )
-    parser.add_argument("--split", default="val", help="NAME.json and NAME/")
+    parser.add_argument("--split", default="val", help="train, val or another")
 
 
 def run(run, folder, split):
     config, model = read_config(run), load_model(run)
-    folder = pathlib.Path(folder or config["folder"])
-    data = read_coco(folder / f"{split}.json", folder / split)
+    data = read_split(folder or config["folder"], split)
     if data.class_names != model.class_names:
         raise ValueError(
             "The data must have the categories that the model has learned, "

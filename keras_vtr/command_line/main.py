@@ -32,7 +32,8 @@ COMMANDS = {
 DESCRIPTION = """Trains, judges and exports detectors.
 
 A data folder holds annotations in COCO's format beside a folder of pictures of
-the same name: train.json and train/, val.json and val/. Look at it first, by
+the same name: train.json and train/, val.json and val/. What Roboflow and CVAT
+export as COCO, and Ultralytics' data.yaml, are read, too. Look at it first, by
 `keras-vtr inspect FOLDER`. Exit codes: 0 done; 1 failed, the reason is the last
 line; 2 wrong arguments.
 """

@@ -25,11 +25,13 @@ from keras_vtr.command_line.run_folder import write_config
 from keras_vtr.data import batch_paths
 from keras_vtr.data import check_dataset
 from keras_vtr.data import detection_dataset
-from keras_vtr.data import read_coco
 from keras_vtr.data.augmentation import CROP_RANGE
 from keras_vtr.data.augmentation import CROP_SHORT_SIDES
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
+from keras_vtr.data.inspection import NUM_QUERIES
+from keras_vtr.data.inspection import too_many_boxes
+from keras_vtr.data.layouts import read_split
 from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.models import build_detr
 from keras_vtr.optimizers import averaged_weights
@@ -48,7 +50,7 @@ RECIPE = (
 
 def add_arguments(parser):
     add = parser.add_argument
-    add("folder", help="train.json, train/, val.json and val/")
+    add("folder", help="of the data, as `keras-vtr --help` describes it")
     add("--output", required=True, help="folder of the run")
     add(
         "--model",
@@ -78,7 +80,8 @@ def add_arguments(parser):
         help="of what is computed; weights are float32",
     )
     add("--seed", type=int, default=0, help="of weights, order, augmentation")
-    add("--num-queries", type=int, default=25, help="objects, for 'small'")
+    most = f"objects of an image; default: {NUM_QUERIES}, or the checkpoint's"
+    add("--num-queries", type=int, help=most)
     sides = {"type": int, "help": "pixels, to choose from"}
     add("--short-sides", nargs="+", default=[*SHORT_SIDES], **sides)
     add("--crop-short-sides", nargs="+", default=[*CROP_SHORT_SIDES], **sides)
@@ -114,6 +117,7 @@ def run(folder, output, **options):
     batches, seen = _batches(train, val, checkpoint.num_steps, options)
     steps = max(1, len(train) // options["batch_size"])
     detr = _build(train.class_names, **options)
+    _check_queries(train, detr)
     compile_detr(detr, steps, **{name: options[name] for name in RECIPE})
     write_config(output, config)  # All options have been tried by now.
     num_queries = detr.output["logits"].shape[1]
@@ -130,16 +134,22 @@ def run(folder, output, **options):
 
 
 def _read(folder, invalid):
-    train, val = (
-        read_coco(folder / f"{split}.json", folder / split, invalid=invalid)
-        for split in ("train", "val")
-    )
+    train, val = (read_split(folder, x, invalid) for x in ("train", "val"))
     if train.class_names != val.class_names:
         raise ValueError(
-            "train.json and val.json must have the same categories. Received: "
-            f"{train.class_names} and {val.class_names}"
+            "Training and validation data must have the same categories. "
+            f"Received: {train.class_names} and {val.class_names}"
         )
     return train, val
+
+
+def _check_queries(train, detr):
+    crowded = too_many_boxes(train.records, detr.output["logits"].shape[1])
+    if crowded:
+        raise ValueError(
+            f"{crowded[0]}. Give --num-queries, or leave such images out; "
+            f"there are {len(crowded)}."
+        )
 
 
 def _watch(train, seen, output, options):
@@ -174,13 +184,15 @@ def _keep_best(detr, output):
 def _build(class_names, *, model, num_queries, **_):
     names = {"num_classes": len(class_names), "class_names": class_names}
     if model != "small":
+        if num_queries is not None:
+            names["num_queries"] = num_queries
         return from_pretrained(model, padding="exact", **names)
     return build_detr(
         **names,
         backbone=build_convolution_stem(),
         padding="published",
         queries="anchors",
-        num_queries=num_queries,
+        num_queries=NUM_QUERIES if num_queries is None else num_queries,
         hidden_dim=96,
         num_heads=4,
         mlp_dim=192,

@@ -4,21 +4,26 @@
     python -m keras_vtr.data.inspect train.json train --output report
 
 FOLDER holds annotations in COCO's format beside pictures in a folder of that
-name, such as train.json and train/. For each it prints the classes, the sizes
-of the boxes and every problem, and writes train.json with all of it,
-train_boxes.png, as annotated, and train_augmented.png, as in training. The
-exit code is 0 without problems, 1 with some, 2 if nothing could be read.
+name, such as train.json and train/; or what Roboflow, CVAT or Ultralytics
+(data.yaml) export. For each split it prints the classes, the sizes of the boxes
+and every problem, and writes train.json with all of it, train_boxes.png, as
+annotated, and train_augmented.png, as in training. The exit code is 0 without
+problems, 1 with some or a split that can't be read, 2 if none can.
 """
 
 import argparse
+import functools
 import pathlib
 import sys
 
 import keras
+import tensorflow as tf
 
 from keras_vtr.data.coco import read_coco
 from keras_vtr.data.detection_dataset import detection_dataset
+from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.data.inspection import inspect_records
+from keras_vtr.data.layouts import find_splits
 from keras_vtr.data.records import AnnotationError
 from keras_vtr.json_text import json_text
 from keras_vtr.visualization import draw_boxes
@@ -38,52 +43,56 @@ def main(arguments=None):
         "--num-images", type=int, default=12, help="how many to draw"
     )
     parser.add_argument(
-        "--max-objects", type=int, default=100, help="queries of the detector"
+        "--num-queries",
+        type=int,
+        default=NUM_QUERIES,
+        help="of the detector: 100 for DETR's checkpoints, default %(default)s",
     )
     options = parser.parse_args(arguments)
+    if min(options.num_images, options.num_queries) < 1:
+        parser.error("--num-images and --num-queries must be 1 or more")
     output = pathlib.Path(options.output)
     try:
-        places = _places(options.annotations, options.images)
-        problems = [
-            problem
-            for name, place in places.items()
-            for problem in _inspect(name, place, output, options)
-        ]
+        splits = _splits(options.annotations, options.images)
+        found = [_problems(*x, output, options) for x in splits.items()]
     except (AnnotationError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    return 1 if problems else 0
+    if all(problems is None for problems in found):
+        return 2
+    return 0 if all(problems == [] for problems in found) else 1
 
 
-def _places(annotations, images):
-    """By name, each JSON file and its folder of pictures."""
+def _splits(annotations, images):
+    """By name, how each set of pictures is read."""
+    if images is None:
+        return find_splits(annotations)
     path = pathlib.Path(annotations)
-    if images is not None:
-        return {path.stem: (path, pathlib.Path(images))}
-    places = {
-        x.stem: (x, x.with_suffix(""))
-        for x in sorted(path.glob("*.json"))
-        if x.with_suffix("").is_dir()
-    }
-    if not places:
-        raise AnnotationError(
-            f"{path} holds no annotations NAME.json beside a folder NAME of "
-            "pictures. Name both: annotations.json pictures/"
-        )
-    return places
+    return {path.stem: functools.partial(read_coco, path, images)}
 
 
-def _inspect(name, place, output, options):
-    data = read_coco(*place, invalid="drop")
-    if not data.records:
-        raise AnnotationError(f"{place[0]} lists no image that is there.")
-    report = inspect_records(data, max_objects=options.max_objects)
+def _problems(name, read, output, options):
+    """Shows one split; returns its problems, or None if it can't be read."""
+    try:
+        data = read(invalid="drop")
+    except (AnnotationError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return None
+    report = inspect_records(data, max_objects=options.num_queries)
     output.mkdir(parents=True, exist_ok=True)
     (output / f"{name}.json").write_text(json_text(report))
     _print(name, report)
+    # Broken pictures have been named, and are many at times.
+    broken = set(report["broken"])
+    data.records = [x for x in data.records if x["path"] not in broken]
     for kind, training in (("boxes", False), ("augmented", True)):
         path = output / f"{name}_{kind}.png"
-        _draw(data, training, options.num_images).save(path)
+        try:
+            picture = _draw(data, training, options.num_images)
+        except (ValueError, tf.errors.OpError) as error:
+            print(f"  {path} can't be drawn: {str(error).splitlines()[0]}")
+            continue
+        picture.save(path)
         print(f"  {path}")
     return report["problems"]
 
@@ -114,7 +123,6 @@ def _draw(data, training, num_images):
         longest_side=480,
         crop_short_sides=(240, 320),
         crop_range=(160, 320),
-        broken="skip",
     )
     pictures = []
     for inputs, y_true in batches.take(num_images):

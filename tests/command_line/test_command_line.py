@@ -199,7 +199,10 @@ def test_a_wrong_file_of_options_ends_with_2(text, message, tmp_path, capsys):
 def test_errors_end_with_1_and_one_line(tmp_path, capsys):
     for arguments, message in (
         (["evaluate", str(tmp_path)], "is not the --output of"),
-        (["train", str(tmp_path), "--output", str(tmp_path)], "train.json can"),
+        (
+            ["train", str(tmp_path), "--output", str(tmp_path)],
+            "annotations in one",
+        ),
     ):
         assert main(arguments) == 1
         errors = capsys.readouterr().err
@@ -249,3 +252,13 @@ def test_an_error_ends_with_its_reason(
     monkeypatch.setattr("keras_vtr.command_line.evaluate.run", fail)
     assert main([command, "folder"]) == code
     assert capsys.readouterr().err.splitlines() == [last]
+
+
+def test_a_training_does_not_begin_with_fewer_queries_than_boxes(
+    folder, tmp_path, capsys
+):
+    arguments = training(folder, tmp_path)[3:]
+    assert main([*arguments, "--num-queries", "1"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "boxes, more than 1 queries. Give --num-queries" in last
+    assert not (tmp_path / "config.yaml").exists()

@@ -69,7 +69,29 @@ def test_what_cannot_be_read_ends_with_2(tmp_path, capsys):
     assert main([str(annotations), str(images)]) == 2
     assert "can't be read" in capsys.readouterr().err
     assert main([str(images)]) == 2
-    assert "holds no annotations NAME.json" in capsys.readouterr().err
+    assert "must hold annotations in one layout" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stopped:
         main(["--unknown"])
     assert stopped.value.code == 2
+
+
+def test_pictures_that_are_all_broken_and_splits_that_cannot_be_read(
+    tmp_path, capsys
+):
+    for name in ("a", "b", "c"):
+        _, images = write(tmp_path, content())
+        images.rename(tmp_path / name)
+        (tmp_path / "data.json").rename(tmp_path / f"{name}.json")
+    for path in (tmp_path / "a").iterdir():
+        Image.new("RGB", (50, 70)).save(path)
+    (tmp_path / "b.json").write_text("{")
+    report = tmp_path / "report"
+    arguments = [str(tmp_path), "--num-queries", "1", "--num-images", "1"]
+    assert main([*arguments, "--output", str(report)]) == 1
+    printed, errors = capsys.readouterr()
+    assert "a_boxes.png can't be drawn" in printed and "b: " in errors
+    assert "0.png: 2 boxes, more than 1 queries" in printed
+    assert sorted(x.name for x in report.glob("*.json")) == ["a.json", "c.json"]
+    assert (report / "c_boxes.png").exists()
+    with pytest.raises(SystemExit):
+        main([*arguments, "--num-queries", "0"])
