@@ -32,6 +32,19 @@ class StrictModel(keras.Model):
     # No `__init__` and no `compile`: a model that has its own is not reloaded
     # (Keras 3.15).
 
+    # Before they begin: on JAX an error within them costs the weights.
+    def fit(self, x=None, *args, **kwargs):
+        self._check_data(x)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        self._check_data(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        self._check_data(x)
+        return super().predict(x, *args, **kwargs)
+
     def __call__(self, inputs, *args, **kwargs):  # symbolic inputs as well
         self._check_inputs(inputs)
         return super().__call__(inputs, *args, **kwargs)
@@ -39,6 +52,17 @@ class StrictModel(keras.Model):
     def call(self, inputs, training=None, mask=None, **kwargs):  # JAX, in `fit`
         self._check_inputs(inputs)
         return super().call(inputs, training=training, mask=mask, **kwargs)
+
+    def _check_data(self, x):
+        """Looks at arrays, and at what a `tf.data.Dataset` says it holds."""
+        if hasattr(x, "element_spec"):
+            x = x.element_spec
+            x = x[0] if isinstance(x, tuple) else x
+        is_list = isinstance(x, (list, tuple)) and all(
+            hasattr(one, "shape") for one in x
+        )
+        if isinstance(x, dict) or is_list:
+            self._check_inputs(x)
 
     def _check_inputs(self, inputs):
         names = [x.name for x in self.inputs]

@@ -55,10 +55,12 @@ class DetectionModel(NamedModel):
 
     @own_errors()
     def fit(self, *args, **kwargs):
+        self._check_compiled()
         return super().fit(*args, **kwargs)
 
     @own_errors()
     def evaluate(self, *args, **kwargs):
+        self._check_compiled()
         return super().evaluate(*args, **kwargs)
 
     @own_errors()
@@ -80,7 +82,7 @@ class DetectionModel(NamedModel):
                 "normalized by the number of boxes. Received: "
                 f"sample_weight={sample_weight!r}"
             )
-        self._check_compiled()
+        self._check_compiled()  # by `train_on_batch`
         terms = self.loss.terms(y, y_pred)
         # Each replica has its share of the terms, and Keras will average them.
         strategy = getattr(self, "distribute_strategy", None)
@@ -94,11 +96,13 @@ class DetectionModel(NamedModel):
 
     def _check_compiled(self):
         """Refuses arguments of `compile` that would have no effect."""
+        if not self.compiled:
+            return
         # Private in Keras 3.15; `get_compile_config` would serialize it all.
         config = self._compile_config.config
         weights = {
             key: value
-            for key, value in vars(self.loss).items()
+            for key, value in getattr(self.loss, "__dict__", {}).items()
             if key.endswith("_weight")
         }
         for name, remedy in (
