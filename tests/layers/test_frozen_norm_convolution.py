@@ -25,15 +25,14 @@ def convolve(images, kernel, strides, dilation):
     return output
 
 
-@pytest.mark.parametrize("dilation", [1, 2])
-@pytest.mark.parametrize("strides", [1, 2])
-@pytest.mark.parametrize("side", [1, 3, 7])
 @pytest.mark.parametrize("sides", [(8, 8), (7, 10)])
+@pytest.mark.parametrize(
+    ("side", "strides", "dilation"),
+    [(1, 1, 1), (1, 2, 1), (3, 2, 1), (3, 1, 2), (7, 2, 1)],
+)
 def test_it_is_a_convolution_then_a_batch_norm(
-    sides, side, strides, dilation, rng
+    side, strides, dilation, sides, rng
 ):
-    if strides > 1 and dilation > 1:
-        pytest.skip("no backbone has both")
     images = rng.normal(size=(2, *sides, 3)).astype("float32")
     layer = FrozenNormConv2D(5, side, strides, dilation, epsilon=0.01)
     layer(images)

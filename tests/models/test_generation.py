@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import keras
@@ -11,6 +12,7 @@ from tests.layer_checks import to_numpy
 VOCABULARY, START, END = 7, 1, 5
 
 
+@functools.cache  # no test changes it
 def transformer(normalize_first=True, seed=0, **change):
     model = build_transformer(
         VOCABULARY,
@@ -238,7 +240,7 @@ def test_it_is_saved_and_its_weights_are_the_transformers(
 def test_mixed_precision_writes_too(rng):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = transformer()
+        model = transformer.__wrapped__()  # of this policy
         writer = generator(model, num_beams=2)
         found = writer.predict({"source": sources(rng)}, verbose=0)
     finally:

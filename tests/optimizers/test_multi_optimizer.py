@@ -240,7 +240,8 @@ def test_each_variable_has_one_optimizer_and_each_pattern_a_variable():
         ({"optimizers": []}, "at least one pair"),
         ({"optimizers": [("", "sgd")]}, "pairs .pattern, Keras optimizer."),
         (
-            {"optimizers": [("", SGD(clipnorm=1.0))]},
+            # A norm of 0 was given as well.
+            {"optimizers": [("", SGD(clipnorm=0.0))]},
             r"\['clipnorm'\] must be given to `MultiOptimizer`",
         ),
         (

@@ -1,3 +1,4 @@
+import functools
 import json
 
 import keras
@@ -195,6 +196,11 @@ def test_only_a_detector_can_be_exported(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+@functools.cache
+def shared_detr(shape, padding):
+    return tiny_detr(image_shape=shape, padding=padding)
+
+
 @pytest.mark.parametrize(
     ("shape", "padding", "options", "message"),
     [
@@ -220,7 +226,7 @@ def test_only_a_detector_can_be_exported(tmp_path):
 def test_what_does_not_fit_is_refused(
     tmp_path, shape, padding, options, message
 ):
-    model = tiny_detr(image_shape=shape, padding=padding)
+    model = shared_detr(shape, padding)
     with pytest.raises(ValueError, match=message):
         export_detector(model, tmp_path / "model", **options)
     assert not list(tmp_path.glob("model/*"))

@@ -81,19 +81,17 @@ def test_it_trains(rng):
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"steps_per_epoch": 0},
-        {"epochs": 0},
-        {"learning_rate": 0.0},
-        {"clip_norm": -1.0},
-    ],
-)
-def test_numbers_out_of_range_are_refused(wrong):
-    ((name, value),) = wrong.items()
-    with pytest.raises(ValueError, match=f"Received: {name}={value}"):
-        compile_detr(tiny_detr(), **{"steps_per_epoch": 1, **wrong})
+def test_numbers_out_of_range_are_refused():
+    detr = tiny_detr()
+    for name, value in (
+        ("steps_per_epoch", 0),
+        ("epochs", 0),
+        ("learning_rate", 0.0),
+        ("backbone_learning_rate", -1.0),
+        ("clip_norm", -1.0),
+    ):
+        with pytest.raises(ValueError, match=f"Received: {name}={value}"):
+            compile_detr(detr, **{"steps_per_epoch": 1, name: value})
 
 
 def test_a_model_without_backbone_is_refused():
