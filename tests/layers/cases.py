@@ -227,6 +227,12 @@ case(
     **FIXED,
 )
 
+case(
+    layers.ClassHead,
+    {"units": 3, "class_names": ("a", None)},
+    {"inputs": (2, 5, 7)},
+    (2, 5, 3),
+)
 for pooling, width in (("class_token", 12), ("class_token_and_mean", 24)):
     case(
         layers.TokenPooling,

@@ -4,17 +4,6 @@ import pytest
 
 from keras_vtr.layers import ClassHead
 from keras_vtr.layers.class_head import class_names_of
-from tests.layer_checks import check_layer
-
-
-def test_passes_the_layer_check(tmp_path):
-    check_layer(
-        ClassHead,
-        {"units": 3, "class_names": ("a", None)},
-        {"inputs": (2, 5, 7)},
-        (2, 5, 3),
-        tmp_path=tmp_path,
-    )
 
 
 def test_it_is_a_dense_layer(rng):
