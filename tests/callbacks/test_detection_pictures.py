@@ -15,7 +15,11 @@ from tests.tiny_models import tiny_detr
 
 def compiled(**options):
     model = tiny_detr(**options)
-    model.compile(keras.optimizers.SGD(0.5, use_ema=True), HungarianLoss())
+    model.compile(
+        keras.optimizers.SGD(0.5, use_ema=True),
+        HungarianLoss(),
+        run_eagerly=True,  # a few steps take less time than a graph
+    )
     return model
 
 

@@ -144,6 +144,7 @@ def test_a_run_goes_on_with_it_or_without(guarded, tmp_path):
         np.testing.assert_array_equal(np.array(a), np.array(b))
 
 
+@pytest.mark.slow
 def test_a_detector_survives_a_poisoned_batch(rng):
     backbone = keras.Sequential(
         [keras.Input(IMAGE_SHAPE), keras.layers.Conv2D(8, 4, 4)]

@@ -47,6 +47,7 @@ def test_a_group_never_sees_another_one(rng):
     assert abs(other[0] - outputs[0]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_the_training_model_trains_the_detector(rng):
     detr, model = pair()
     images, y_true = batch(rng)

@@ -97,6 +97,7 @@ def test_a_model_is_saved_reloaded_and_fitted_on(rng, tmp_path):
 
 
 @pytest.mark.parametrize("num_targets", [0, 1])
+@pytest.mark.slow
 def test_batches_without_objects_can_be_trained_on(rng, num_targets):
     images, _ = batch(rng)
     y_true = {
@@ -112,6 +113,7 @@ def test_batches_without_objects_can_be_trained_on(rng, num_targets):
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="concerns tf.data"
 )
+@pytest.mark.slow
 def test_a_pipeline_may_pad_each_batch_to_its_own_length(rng):
     import tensorflow as tf
 

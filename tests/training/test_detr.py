@@ -48,6 +48,7 @@ def test_averages_and_gathered_gradients_are_the_optimizer_s():
     assert detr.optimizer.gradient_accumulation_steps == 4
 
 
+@pytest.mark.slow
 def test_the_rate_falls_after_the_epoch_whatever_is_gathered(rng):
     images, y_true = batch(rng, num_images=2)
     model, _ = compile_detr(
