@@ -25,6 +25,7 @@ from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.data.inspection import inspect_records
 from keras_vtr.data.layouts import find_splits
 from keras_vtr.data.records import AnnotationError
+from keras_vtr.host_errors import own_errors
 from keras_vtr.json_text import json_text
 from keras_vtr.visualization import draw_boxes
 from keras_vtr.visualization import draw_grid
@@ -88,7 +89,8 @@ def _problems(name, read, output, options):
     for kind, training in (("boxes", False), ("augmented", True)):
         path = output / f"{name}_{kind}.png"
         try:
-            picture = _draw(data, training, options.num_images)
+            with own_errors():
+                picture = _draw(data, training, options.num_images)
         except (ValueError, tf.errors.OpError) as error:
             print(f"  {path} can't be drawn: {str(error).splitlines()[0]}")
             continue
