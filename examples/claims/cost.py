@@ -2,7 +2,7 @@
 
     python examples/claims/cost.py
 
-Took 6 minutes on one busy core; `--short` 1 minute. One layer of 64 channels, 8
+Took 6 minutes on one busy core; `--short` less. One layer of 64 channels, 8
 heads, on one square image: each pixel attends to all pixels; to those near it
 (Ramachandran et al. 2019); patches of 8 x 8 pixels attend to all patches
 (Dosovitskiy et al. 2020), with the cutting and embedding counted in; and a

@@ -2,7 +2,7 @@
 
     python examples/claims/detr_parts.py
 
-Took 65 minutes on one busy core; `--short` 2 minutes, for numbers that mean
+Took 65 minutes on one busy core; `--short` less, for numbers that mean
 nothing. Carion et al. 2020, tables 3 and 4 and section 4.2, took parts away
 and lost AP: 2.3 points without feed-forward layers, 7.8 without spatial
 encodings, 0.7 without the L1 loss and 4.8 without the GIoU loss. What this

@@ -2,7 +2,7 @@
 
     python examples/claims/positions.py --short
 
-runs its first and last variant with a hundredth of the budget, in 1 minute.
+runs its first and last variant with a hundredth of the budget.
 Expect a table whose numbers mean nothing: it only shows that the program runs.
 """
 

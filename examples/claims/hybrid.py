@@ -2,7 +2,7 @@
 
     python examples/claims/hybrid.py
 
-Took 15 minutes on one busy core; `--short` 2 minutes, for numbers that mean
+Took 15 minutes on one busy core; `--short` less, for numbers that mean
 nothing. Dosovitskiy et al. 2020, section 4.4, figure 5 and table 6: at four
 budgets of pre-training hybrids were better by 4.2, 1.4, 0.3 and 0.0 points.
 Here a budget is training compute in GFLOPs, the same for both, so that the

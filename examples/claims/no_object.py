@@ -2,7 +2,7 @@
 
     python examples/claims/no_object.py
 
-Took 110 minutes on one busy core; `--short` 2 minutes, for numbers that mean
+Took 110 minutes on one busy core; `--short` less, for numbers that mean
 nothing. In DETR every query without a partner is to answer "no object", with
 a weight of 0.1 since there are many (Carion et al. 2020, section 3.1). A scene
 here has one to five digits, 2.9 on average. "found" is how many detections of

@@ -2,7 +2,7 @@
 
     python examples/claims/no_suppression.py
 
-Took 30 minutes on one busy core; `--short` 1 minute, for numbers that mean
+Took 30 minutes on one busy core; `--short` less, for numbers that mean
 nothing. Carion et al. 2020, figure 4: suppression helps the first decoder
 layer, which can't compare its answers, and no longer the last. An anchor head
 on the same backbone lives by it. What this gives stands in README.md.

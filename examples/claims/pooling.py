@@ -2,7 +2,7 @@
 
     python examples/claims/pooling.py
 
-Took 15 minutes on one busy core; `--short` 2 minutes, for numbers that mean
+Took 15 minutes on one busy core; `--short` less, for numbers that mean
 nothing. Dosovitskiy et al. 2020, appendix D.3 and figure 9: mean pooling
 seemed much worse, until it got a smaller learning rate than the class token.
 What this gives stands in README.md.

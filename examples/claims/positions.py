@@ -2,7 +2,7 @@
 
     python examples/claims/positions.py
 
-Took 20 minutes on one busy core; `--short` 1 minute, for numbers that mean
+Took 20 minutes on one busy core; `--short` less, for numbers that mean
 nothing. Dosovitskiy et al. 2020, appendix D.4 and table 8: 0.614 without
 positions, 0.642 with learned ones in raster order, 0.640 with two-dimensional
 or relative ones. What this gives stands in README.md.
