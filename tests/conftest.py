@@ -1,6 +1,22 @@
+import gc
+
 import keras
 import numpy as np
 import pytest
+
+from tests import eager
+
+
+@pytest.hookimpl(tryfirst=True)  # before fixtures
+def pytest_runtest_setup(item):
+    eager.is_eager = item.get_closest_marker("compiled") is None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected():
+    """Ends each file's models; thousands of graphs together take a minute."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

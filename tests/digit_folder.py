@@ -8,17 +8,17 @@ import yaml
 from keras_vtr.data import digit_scenes
 
 SMALL = {
-    "batch_size": 4,
+    "batch_size": 8,
     "epochs": 2,
     "learning_rate": 0.001,
     "backbone_learning_rate": 0.001,
-    "num_queries": 10,
+    "num_queries": 16,  # as many as a batch is padded to
     "short_sides": [48, 64],
     "longest_side": 64,
     "crop_short_sides": [64],
     "crop_range": [48, 64],
     "no_flips": True,
-    "save_every": 2,
+    "save_every": 1,
     # Else threads sum the gradients of convolutions in any order.
     "deterministic": True,
 }

@@ -35,7 +35,7 @@ WRONG = (
     b"cat",
     7,
     None,
-    {"cat", "dog"},
+    pytest.param({"cat", "dog"}, id="a set"),
     [0, 1],
     [b"cat", b"dog"],
     ["cat", ""],

@@ -14,6 +14,8 @@ from keras_vtr.models import DetectionModel
 from tests.annotation_files import content
 from tests.annotation_files import write
 
+pytestmark = pytest.mark.compiled
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -2,7 +2,7 @@
 
     python examples/claims/positions.py --short
 
-runs its first and last variant with a hundredth of the budget.
+runs its first and last variant with a five-hundredth of the budget.
 Expect a table whose numbers mean nothing: it only shows that the program runs.
 """
 
@@ -46,7 +46,7 @@ def run(script, variants, measure, *, steps, values, drawn=1, x=None, log=""):
     arguments = parser.parse_args()
     seeds, folder = arguments.seeds, RESULTS
     if arguments.short:
-        seeds, steps = [0], max(1, steps // 100)
+        seeds, steps = [0], max(1, steps // 500)
         variants = dict(list(variants.items())[:: len(variants) - 1])
         folder = pathlib.Path(tempfile.mkdtemp())
     path, rows = folder / pathlib.Path(script).stem, []

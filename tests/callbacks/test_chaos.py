@@ -42,7 +42,7 @@ def assert_same_weights(one, other):
 @pytest.mark.parametrize(
     "num_kills",
     [
-        pytest.param(4, marks=pytest.mark.slow),
+        pytest.param(2, marks=pytest.mark.slow),
         pytest.param(20, marks=pytest.mark.long),
     ],
 )

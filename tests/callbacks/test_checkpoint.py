@@ -18,6 +18,8 @@ from tests.callbacks.run import EPOCHS
 from tests.callbacks.run import STEPS
 from tests.callbacks.run import train
 
+pytestmark = pytest.mark.compiled
+
 
 class Stop(keras.callbacks.Callback):
     """Ends a run after a number of steps, as an error does."""

@@ -9,6 +9,7 @@ from keras_vtr.callbacks import CheckpointError
 from keras_vtr.callbacks import NonFiniteError
 from keras_vtr.callbacks import SkipNonFinite
 
+pytestmark = pytest.mark.compiled
 STEPS = 10
 
 

@@ -177,6 +177,8 @@ import keras, numpy as np
 import tensorflow as tf
 from keras_vtr.callbacks import SkipNonFinite
 
+pytestmark = pytest.mark.compiled
+
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2

@@ -24,14 +24,11 @@ from tests.digit_folder import SMALL
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def command(*arguments):
-    return [sys.executable, "-m", "keras_vtr", *map(str, arguments)]
-
-
 def training(folder, output):
-    return command(
-        "train", folder, "--output", output, "--config", folder / "small.yaml"
-    )
+    """A run of six steps, which are not worth compiling them."""
+    command = [sys.executable, "-m", "tests.eager", "keras_vtr", "train"]
+    command += [folder, "--output", output, "--config", folder / "small.yaml"]
+    return [str(x) for x in command]
 
 
 def stop_at(number, signal_number, run, output):
@@ -54,8 +51,8 @@ def test_from_a_folder_to_a_savedmodel_with_a_kill_on_the_way(
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(training(folder, whole), cwd=ROOT, check=True)
     run = training(folder, killed)
-    assert stop_at(2, signal.SIGKILL, run, killed) == -signal.SIGKILL
-    assert stop_at(8, signal.SIGTERM, run, killed) == 0
+    assert stop_at(1, signal.SIGKILL, run, killed) == -signal.SIGKILL
+    assert stop_at(4, signal.SIGTERM, run, killed) == 0
     assert not (killed / "model.keras").exists()
     assert main(["evaluate", str(killed)]) == 1
     subprocess.run(run, cwd=ROOT, check=True)
@@ -126,7 +123,7 @@ def check_predict(folder, run, tmp_path):
     arguments += ["--score-threshold", "0", good]
     assert main(arguments) == 0
     (found,) = json.loads((output / "detections.json").read_text()).values()
-    assert len(found) == 10 and found[0]["name"].startswith("a ")
+    assert len(found) == SMALL["num_queries"] and found[0]["name"].startswith("a ")
     assert main([*arguments, str(tmp_path / "bad.png")]) == 1
 
 

@@ -23,11 +23,14 @@ CLAIMS = (
 )
 PROGRAMS = {
     "build_by_hand": (),
-    "train_detr": ("--steps", 30, "--output", "."),
-    "finetune_detr": ("scratch", "--scenes", 64, "--epochs", 1),
+    "train_detr": ("--steps", 10, "--output", "."),
     "train_vit": ("--epochs", 1),
     "translate_numbers": ("--epochs", 1),
     "read_digits": ("--epochs", 1),
+}
+# A few steps each, which are not worth compiling them.
+OF_FEW_STEPS = {
+    "finetune_detr": ("scratch", "--scenes", 64, "--epochs", 1),
     **{f"claims/{name}": ("--short",) for name in CLAIMS},
 }
 # Run by the last two tests, and parts of the claims.
@@ -61,7 +64,7 @@ def test_every_program_is_run():
         for pattern in ("*.py", "claims/*.py")
         for path in EXAMPLES.glob(pattern)
     }
-    assert found == PROGRAMS.keys() | OTHERS
+    assert found == PROGRAMS.keys() | OF_FEW_STEPS.keys() | OTHERS
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -69,15 +72,21 @@ def test_a_program_runs(name, tmp_path):
     assert run(tmp_path, EXAMPLES / f"{name}.py", *PROGRAMS[name])
 
 
+@pytest.mark.parametrize("name", OF_FEW_STEPS)
+def test_a_program_of_few_steps_runs(name, tmp_path):
+    program = EXAMPLES / f"{name}.py"
+    assert run(tmp_path, "-m", "tests.eager", program, *OF_FEW_STEPS[name])
+
+
 def test_a_checkpoint_is_fine_tuned(tmp_path):
     golden_weights.write_tiny_vit(tmp_path)
-    program = EXAMPLES / "finetune_vit.py"
-    assert run(tmp_path, program, tmp_path, "--epochs", 1)
+    program = ("-m", "tests.eager", EXAMPLES / "finetune_vit.py")
+    assert run(tmp_path, *program, tmp_path, "--epochs", 1)
 
 
 def test_from_scenes_to_a_model_that_can_be_served(tmp_path):
     """The README's chapter on training."""
-    run(tmp_path, EXAMPLES / "write_scenes.py", "scenes", "--scenes", 64)
+    run(tmp_path, EXAMPLES / "write_scenes.py", "scenes", "--scenes", 16)
     for command in (
         "inspect scenes --output report",
         f"train scenes --output run --config {EXAMPLES}/digits.yaml --epochs 1",

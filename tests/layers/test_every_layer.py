@@ -5,6 +5,8 @@ from keras_vtr import layers
 from tests.layer_checks import check_layer
 from tests.layers.cases import CASES
 
+pytestmark = pytest.mark.compiled
+
 
 @pytest.mark.parametrize(
     "case", CASES, ids=[layer_class.__name__ for layer_class, *_ in CASES]

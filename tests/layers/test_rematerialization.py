@@ -11,6 +11,8 @@ from keras_vtr.losses import HungarianLoss
 from tests.tiny_models import batch
 from tests.tiny_models import tiny_detr
 
+pytestmark = pytest.mark.compiled
+
 BLOCKS = ["block_0", "block_1"]
 DROPPED = {"dropout": 0.3, "attention_dropout": 0.3, "stochastic_depth": 0.3}
 

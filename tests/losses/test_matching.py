@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import keras
@@ -12,19 +13,22 @@ from tests.numpy_boxes import restate
 COMPILED = pytest.mark.parametrize("compiled", [False, True])
 
 
+@functools.cache  # a function compiles each shape once
+def compiled_assign():
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(assign)
+    import tensorflow as tf
+
+    return tf.function(assign, jit_compile=True)
+
+
 def solve(cost, is_target=None, compiled=False):
     cost = np.asarray(cost, "float32")
     if is_target is None:
         is_target = np.ones(cost.shape[:2], bool)
-    function = assign
-    if compiled and keras.backend.backend() == "jax":
-        import jax
-
-        function = jax.jit(assign)
-    elif compiled:
-        import tensorflow as tf
-
-        function = tf.function(assign, jit_compile=True)
+    function = compiled_assign() if compiled else assign
     return keras.ops.convert_to_numpy(function(cost, is_target))
 
 
@@ -108,8 +112,13 @@ def test_the_total_cost_is_the_least(
     check_optimal(cost, is_target, solve(cost, is_target, compiled))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(0, marks=pytest.mark.slow),
+        *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 5)),
+    ],
+)
 def test_a_hundred_thousand_random_problems_are_solved_optimally(seed):
     rng = np.random.default_rng(seed)
     solved = 0
@@ -131,11 +140,13 @@ def test_a_hundred_thousand_random_problems_are_solved_optimally(seed):
     assert solved >= 20_000, solved
 
 
-@pytest.mark.parametrize("num_targets", range(1, 7))
-def test_no_other_assignment_is_cheaper(rng, num_targets):
-    for num_queries in range(num_targets, 7):
-        cost = rng.normal(size=(3, num_targets, num_queries)).astype("float32")
-        assignment = solve(cost)
+@pytest.mark.parametrize("num_queries", [3, 6])
+def test_no_other_assignment_is_cheaper(rng, num_queries):
+    shape = (num_queries, 3, num_queries, num_queries)
+    costs = rng.normal(size=shape).astype("float32")
+    for num_targets, cost in enumerate(costs, start=1):
+        is_target = np.arange(num_queries) < num_targets
+        assignment = solve(cost, np.tile(is_target, (3, 1)))
         rows = np.arange(num_targets)
         for p in range(3):
             cheapest = min(
@@ -144,7 +155,7 @@ def test_no_other_assignment_is_cheaper(rng, num_targets):
                     range(num_queries), num_targets
                 )
             )
-            ours = cost[p, rows, assignment[p]].astype("float64").sum()
+            ours = cost[p, rows, assignment[p, rows]].astype("float64").sum()
             np.testing.assert_allclose(ours, cheapest, rtol=1e-5, atol=1e-6)
 
 

@@ -45,6 +45,7 @@ def test_terms_start_anew_each_epoch(rng):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.compiled
 def test_fit_learns_and_xla_compiles_it(rng, jit_compile):
     model = compiled(tiny_detr(), jit_compile=jit_compile)
     images, y_true = batch(rng)
@@ -78,6 +79,7 @@ def test_fit_works_where_keras_sees_an_accelerator(rng, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_a_model_is_saved_reloaded_and_fitted_on(rng, tmp_path):
     images, y_true = batch(rng)
     model = compiled(tiny_detr())
@@ -114,6 +116,7 @@ def test_batches_without_objects_can_be_trained_on(rng, num_targets):
     keras.backend.backend() != "tensorflow", reason="concerns tf.data"
 )
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_a_pipeline_may_pad_each_batch_to_its_own_length(rng):
     import tensorflow as tf
 

@@ -143,6 +143,7 @@ def test_logits_are_float32_in_mixed_precision(rng):
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_it_learns_to_repeat_and_is_saved(tmp_path, rng):
     model = tiny(hidden_dim=32, mlp_dim=64, num_layers=1, normalize_first=True)
     words = rng.integers(2, VOCABULARY, size=(512, 5))
@@ -210,6 +211,7 @@ def test_tokens_out_of_range_are_named_before_work_starts(
         np.testing.assert_array_equal(new, old)
 
 
+@pytest.mark.compiled
 def test_tokens_for_validation_are_checked_before_the_first_epoch(rng):
     model = tiny()
     model.compile("sgd", SequenceCrossentropy())

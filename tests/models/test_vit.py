@@ -196,6 +196,7 @@ def test_a_hybrid_takes_the_pixels_of_the_feature_map(rng):
 
 
 @pytest.mark.slow
+@pytest.mark.compiled
 def test_one_batch_can_be_learned_by_heart(rng):
     vit = build_vit(
         3, **TINY, stochastic_depth=0.1, layer_scale=0.1, dropout=0.1

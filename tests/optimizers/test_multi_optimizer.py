@@ -8,6 +8,8 @@ import keras_vtr
 from keras_vtr.optimizers import MultiOptimizer
 from keras_vtr.optimizers import layerwise_decay
 
+pytestmark = pytest.mark.compiled
+
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "addons.npz"
 SGD = keras.optimizers.SGD
 Adam = keras.optimizers.Adam
