@@ -44,11 +44,16 @@ print(json.dumps({"logs": logs, "weights": weights}))
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="concerns tf.distribute"
 )
-@pytest.mark.parametrize("optimizer", ["plain", "clipped"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        pytest.param("clipped", marks=pytest.mark.slow),
+        pytest.param("plain", marks=pytest.mark.long),
+    ],
+)
 def test_two_replicas_equal_one_device(optimizer):
     # One strategy per process.
     answers = []

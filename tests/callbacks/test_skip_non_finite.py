@@ -16,6 +16,8 @@ from tests.tiny_models import IMAGE_SHAPE
 from tests.tiny_models import batch
 from tests.tiny_models import tiny_detr
 
+pytestmark = pytest.mark.compiled
+
 fits_twice = pytest.mark.skipif(
     keras.backend.backend() == "jax",
     reason="Keras 3.15.1 on JAX forgets the averages of `use_ema` after `fit`",
@@ -176,8 +178,6 @@ REPLICAS = """
 import keras, numpy as np
 import tensorflow as tf
 from keras_vtr.callbacks import SkipNonFinite
-
-pytestmark = pytest.mark.compiled
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(

@@ -70,7 +70,7 @@ def test_from_a_folder_to_a_savedmodel_with_a_kill_on_the_way(
     assert main(["evaluate", str(killed)]) == 0
     assert "AP50" in json.loads((killed / "evaluation.json").read_text())
     with Image.open(killed / "evaluation.png") as picture:
-        assert picture.size == (4 * 256 + 12, 2 * 256 + 4)
+        assert picture.size == (8 * 256 + 28, 2 * 256 + 4)
     check_predict(folder, killed, tmp_path)
     check_broken_picture(folder, killed, tmp_path, capsys)
     models = tmp_path / "models"
@@ -78,8 +78,13 @@ def test_from_a_folder_to_a_savedmodel_with_a_kill_on_the_way(
     assert (models / "1" / "saved_model.pb").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "precision",
+    [
+        pytest.param("mixed_float16", marks=pytest.mark.slow),
+        pytest.param("mixed_bfloat16", marks=pytest.mark.long),
+    ],
+)
 def test_averages_are_what_is_left(precision, folder, tmp_path):
     run = tmp_path / "run"
     command = training(folder, run)
@@ -123,7 +128,8 @@ def check_predict(folder, run, tmp_path):
     arguments += ["--score-threshold", "0", good]
     assert main(arguments) == 0
     (found,) = json.loads((output / "detections.json").read_text()).values()
-    assert len(found) == SMALL["num_queries"] and found[0]["name"].startswith("a ")
+    assert len(found) == SMALL["num_queries"]
+    assert found[0]["name"].startswith("a ")
     assert main([*arguments, str(tmp_path / "bad.png")]) == 1
 
 

@@ -52,7 +52,11 @@ def run(folder, *command):
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(EXAMPLES.parent),
+            "XLA_FLAGS": "",  # those of users, not of tests
+        },
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout

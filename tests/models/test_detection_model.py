@@ -78,8 +78,6 @@ def test_fit_works_where_keras_sees_an_accelerator(rng, monkeypatch):
     assert np.isfinite(history.history["loss"]).all()
 
 
-@pytest.mark.slow
-@pytest.mark.compiled
 def test_a_model_is_saved_reloaded_and_fitted_on(rng, tmp_path):
     images, y_true = batch(rng)
     model = compiled(tiny_detr())

@@ -42,8 +42,18 @@ def test_a_runtime_answers_as_the_saved_model(
     assert config["class_names"] == [x or "" for x in NAMES]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["anchors", "vit"])
+@pytest.mark.parametrize(
+    ("format", "model"),
+    [
+        # Each format and each model once, and the others.
+        pytest.param("onnx", "anchors", marks=pytest.mark.slow),
+        pytest.param("openvino", "vit", marks=pytest.mark.slow),
+        pytest.param("litert", "anchors", marks=pytest.mark.slow),
+        pytest.param("onnx", "vit", marks=pytest.mark.long),
+        pytest.param("openvino", "anchors", marks=pytest.mark.long),
+        pytest.param("litert", "vit", marks=pytest.mark.long),
+    ],
+)
 def test_other_models_can_be_exported(format, model, tmp_path):
     if model == "vit":
         path = export_classifier(
@@ -70,6 +80,7 @@ def test_int8_is_smaller_and_answers_nearly_alike(tmp_path, rng):
     expected = asked(whole, "onnx", images)
     answer = asked(small, "onnx", images)
     error = np.abs(answer["scores"] - expected["scores"])
+    # Without `reduce_range` 0.22 on a processor without VNNI, with it 0.02.
     assert 0 < error.max() < 0.1
 
 
