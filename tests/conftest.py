@@ -15,7 +15,8 @@ from tests import eager
 
 @pytest.hookimpl(tryfirst=True)  # before fixtures
 def pytest_runtest_setup(item):
-    eager.is_eager = item.get_closest_marker("compiled") is None
+    is_compiled = item.get_closest_marker("compiled") is not None
+    eager.is_eager = eager.CAN_BE_EAGER and not is_compiled
 
 
 @pytest.fixture(scope="module", autouse=True)

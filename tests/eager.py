@@ -4,8 +4,9 @@
     python -m tests.eager FILE.py OPTIONS ...
 
 What they give is the same; to trace and compile one step of a detector takes
-longer than ten of its steps, so tests of a few steps run so. Those marked
-`compiled` run as users do.
+longer than a few of its steps, so tests of a few steps run so. Those marked
+`compiled` run as users do, and so does JAX, which compiles each operation even
+line by line.
 """
 
 import pathlib
@@ -14,7 +15,7 @@ import sys
 
 import keras
 
-is_eager = True
+is_eager = CAN_BE_EAGER = keras.backend.backend() != "jax"
 
 # `compile`, which loading a model calls as well, can't change it.
 keras.Model.run_eagerly = property(

@@ -18,7 +18,6 @@ def compiled(**options):
     model.compile(
         keras.optimizers.SGD(0.5, use_ema=True),
         HungarianLoss(),
-        run_eagerly=True,  # a few steps take less time than a graph
     )
     return model
 

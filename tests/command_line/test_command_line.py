@@ -24,11 +24,15 @@ from tests.digit_folder import SMALL
 ROOT = pathlib.Path(__file__).parents[2]
 
 
+def arguments_of_training(folder, output):
+    config = folder / "small.yaml"
+    return ["train", str(folder), "--output", str(output), f"--config={config}"]
+
+
 def training(folder, output):
     """A run of six steps, which are not worth compiling them."""
-    command = [sys.executable, "-m", "tests.eager", "keras_vtr", "train"]
-    command += [folder, "--output", output, "--config", folder / "small.yaml"]
-    return [str(x) for x in command]
+    command = [sys.executable, "-m", "tests.eager", "keras_vtr"]
+    return command + arguments_of_training(folder, output)
 
 
 def stop_at(number, signal_number, run, output):
@@ -136,7 +140,7 @@ def check_predict(folder, run, tmp_path):
 def test_other_options_are_refused_before_anything_is_done(
     folder, tmp_path, capsys
 ):
-    arguments = training(folder, tmp_path)[3:]
+    arguments = arguments_of_training(folder, tmp_path)
     config = {"folder": str(folder.resolve()), **SMALL}
     config |= {"model": "small", "seed": 5, "skip_broken": False}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
@@ -167,7 +171,7 @@ def test_a_run_does_not_begin_with_an_option_out_of_range(
 
 
 def test_the_command_line_counts_more_than_the_file(folder, tmp_path):
-    arguments = training(folder, tmp_path)[3:]
+    arguments = arguments_of_training(folder, tmp_path)
     options = parse([*arguments, "--epochs", "7"])
     assert options["epochs"] == 7 and options["batch_size"] == 4
     assert options["seed"] == 0 and options["crop_range"] == [48, 64]
@@ -260,7 +264,7 @@ def test_an_error_ends_with_its_reason(
 def test_a_training_does_not_begin_with_fewer_queries_than_boxes(
     folder, tmp_path, capsys
 ):
-    arguments = training(folder, tmp_path)[3:]
+    arguments = arguments_of_training(folder, tmp_path)
     assert main([*arguments, "--num-queries", "1"]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert "boxes, more than 1 queries. Give --num-queries" in last

@@ -12,13 +12,6 @@ SIZE = (24, 32)
 SERVE = pathlib.Path(__file__).parents[2] / "examples" / "serve"
 
 
-def pytest_collection_modifyitems(items):
-    """One process exports the detector, and runs all that asks it."""
-    for item in items:
-        if "detector" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("detector"))
-
-
 @pytest.fixture(scope="session")
 def detector(tmp_path_factory):
     """A detector of fixed size, and its published version."""

@@ -15,7 +15,6 @@ def moved(batches, **options):
     model.compile(
         MultiOptimizer([("", keras.optimizers.SGD(0.01))], **options),
         loss=HungarianLoss(),
-        run_eagerly=True,  # a step takes less time than a graph
     )
     for images, y_true in batches:
         model.train_on_batch(images, y_true)
