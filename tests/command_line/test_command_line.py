@@ -173,7 +173,8 @@ def test_a_run_does_not_begin_with_an_option_out_of_range(
 def test_the_command_line_counts_more_than_the_file(folder, tmp_path):
     arguments = arguments_of_training(folder, tmp_path)
     options = parse([*arguments, "--epochs", "7"])
-    assert options["epochs"] == 7 and options["batch_size"] == 4
+    assert options["epochs"] == 7
+    assert options["batch_size"] == SMALL["batch_size"]
     assert options["seed"] == 0 and options["crop_range"] == [48, 64]
 
 
