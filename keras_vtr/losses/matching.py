@@ -58,8 +58,8 @@ def assign(cost, is_target):
     operations only, so XLA compiles it within a training step.
 
     Args:
-        cost: (P, M, Q) float: P problems, M targets, Q queries, M <= Q. Any
-            finite values. NaN and infinity count as the largest finite cost,
+        cost: (P, M, Q) float: P problems, M targets, Q queries. Any finite
+            values. NaN and infinity count as the largest finite cost,
             so the answer stays one-to-one, but it means nothing there.
         is_target: (P, M) bool, False for padding.
 
@@ -67,9 +67,10 @@ def assign(cost, is_target):
         (P, M) int32, the query of each target, -1 for padding.
 
     Raises:
-        ValueError: If there are more targets than queries, or the shapes
-            don't fit. Where a graph leaves the numbers open, M is not
-            compared, and targets beyond Q are left out.
+        ValueError: If a problem has more targets than queries, or the shapes
+            don't fit. Within a graph padding counts as well, since nobody
+            knows there where it is; where the graph leaves the numbers open,
+            M is not compared, and targets beyond Q are left out.
 
     Example:
 
@@ -90,9 +91,21 @@ def _check_shapes(cost, is_target):
             f"is_target.shape={tuple(is_target.shape)}"
         )
     num_targets, num_queries = cost.shape[1:]
-    if None not in (num_targets, num_queries) and num_targets > num_queries:
+    if None in (num_targets, num_queries) or num_targets <= num_queries:
+        return
+    num_targets, counted = _most_targets(is_target)
+    if num_targets > num_queries:
         raise ValueError(
-            "There must be at least as many queries as targets, padding "
-            f"included. Received: {num_targets} targets, {num_queries} "
-            "queries. Raise `num_queries` or pad the targets to fewer."
+            f"There must be at least as many queries as targets{counted}. "
+            f"Received: {num_targets} targets, {num_queries} queries. Raise "
+            "`num_queries` or pad the targets to fewer."
         )
+
+
+def _most_targets(is_target):
+    """M without padding where values are known; and how it was counted."""
+    try:
+        is_target = ops.convert_to_numpy(is_target)
+    except (AttributeError, NotImplementedError, TypeError):  # within a graph
+        return is_target.shape[1], ", padding included"
+    return int(is_target.sum(axis=1).max(initial=0)), ""

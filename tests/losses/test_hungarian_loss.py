@@ -241,7 +241,7 @@ def test_configuration_round_trip():
 
 
 def test_more_targets_than_queries_are_refused(rng):
-    y_true = random_targets(rng, num_targets=Q + 1)
+    y_true = random_targets(rng, num_targets=Q + 1, share=1.0)
     with pytest.raises(ValueError, match="12 targets, 11 queries"):
         value(y_true, random_predictions(rng))
 

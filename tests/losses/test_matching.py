@@ -220,6 +220,14 @@ def test_the_scale_of_the_costs_does_not_matter(rng, scale):
     check_optimal(cost, is_target, solve(cost, is_target))
 
 
+def test_padding_may_outnumber_the_queries_but_not_within_a_graph():
+    cost = np.random.default_rng(0).random((2, 5, 3)).astype("float32")
+    is_target = np.array([[True, False, True, False, True], [False] * 5])
+    check_optimal(cost, is_target, solve(cost, is_target))
+    with pytest.raises(ValueError, match=r"padding included.*5 targets, 3"):
+        solve(cost, is_target, compiled=True)
+
+
 def test_more_targets_than_queries_are_refused():
     with pytest.raises(ValueError, match="Received: 4 targets, 3 queries"):
         assign(np.ones((2, 4, 3)), np.ones((2, 4), bool))
