@@ -150,7 +150,10 @@ def cost_of(cost, assignment, is_target):
     return np.where(is_target[:, None], chosen, 0.0).sum(axis=-1)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed",
+    [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2, 3))],
+)
 def test_250_random_batches_have_their_loss_and_gradients(seed):
     rng = np.random.default_rng(seed)
     num_empty = 0
