@@ -39,7 +39,8 @@ def quantize(path, images):
             op_types_to_quantize=["Conv", "MatMul"],
             per_channel=True,
             # Weights of seven bits: a processor without VNNI adds products of
-            # eight bits in pairs, and what 16 bits can't hold is cut off
-            # (ONNX Runtime 1.27 warns of it; scores were wrong by 0.2).
+            # eight bits in pairs, and what 16 bits can't hold is cut off (the
+            # docstring of `reduce_range` in ONNX Runtime 1.32). Scores were
+            # wrong by 0.22, now by 0.02: tests/serving/test_runtimes.py.
             reduce_range=True,
         )

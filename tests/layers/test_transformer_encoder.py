@@ -95,7 +95,7 @@ def test_a_batch_of_two_equals_two_batches_of_one(rng):
     together = to_numpy(layer(tokens))
     for i in range(2):
         alone = to_numpy(layer(tokens[i : i + 1]))
-        # Products of other sizes are summed in another order.
+        # Products of other sizes may be summed in another order.
         np.testing.assert_allclose(together[i], alone[0], atol=1e-5)
 
 
