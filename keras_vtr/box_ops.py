@@ -148,7 +148,15 @@ def decode_detections(
         ),
         axis=-1,
     )  # (B, Q); NaN fails every comparison
-    is_found = keras.ops.logical_and(scores >= score_threshold, is_box)
+    # The softmax of a row with NaN has other numbers in it on some processors
+    # (TensorFlow 2.21 with AVX-512), so the logits are asked.
+    is_score = keras.ops.logical_and(
+        keras.ops.all(logits <= LARGEST, axis=-1),
+        keras.ops.any(logits >= -LARGEST, axis=-1),
+    )
+    is_found = keras.ops.logical_and(
+        scores >= score_threshold, keras.ops.logical_and(is_score, is_box)
+    )
     scores = keras.ops.where(is_found, scores, -1.0)
     num_queries = logits.shape[1]
     best = min(max_detections or num_queries, num_queries)

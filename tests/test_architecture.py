@@ -255,7 +255,9 @@ def test_examples_in_docstrings_run(package, name):
 def test_every_example_states_its_command_time_and_numbers():
     examples = ROOT / "examples"
     folders = (".", "claims", "distributed")
-    for path in (x for name in folders for x in examples.glob(f"{name}/*.py")):
+    found = {name: sorted(examples.glob(f"{name}/*.py")) for name in folders}
+    assert all(found.values()), found
+    for path in (x for paths in found.values() for x in paths):
         text = path.read_text()
         assert text.count("\n") <= 120, path
         if "__main__" not in text:  # a part of others

@@ -94,22 +94,34 @@ def test_a_wrong_structure_is_refused(y_true, message):
         check_targets(y_true)
 
 
-@hypothesis.given(
-    hypothesis.extra.numpy.arrays(
-        "float32", (1, 2, 4), elements=st.floats(width=32)
-    ),
-    hypothesis.extra.numpy.arrays("int32", (1, 2)),
-)
-@hypothesis.settings(deadline=None)
-def test_any_numbers_pass_or_are_refused_in_words(boxes, labels):
-    try:
-        check_targets({"boxes": boxes, "labels": labels}, 3, 2)
-    except ValueError as error:
-        assert "Received: " in str(error)
-        return
-    real = boxes[labels >= 0]
-    assert np.isfinite(real).all() and (real[:, 2:] > 0).all()
-    assert ((labels >= -1) & (labels < 3)).all()
+def test_any_numbers_pass_or_are_refused_in_words():
+    outcomes = set()
+
+    @hypothesis.given(
+        hypothesis.extra.numpy.arrays(
+            "float32",
+            (1, 2, 4),
+            elements=st.floats(0.25, 0.5, width=32) | st.floats(width=32),
+        ),
+        hypothesis.extra.numpy.arrays(
+            "int32", (1, 2), elements=st.integers(-3, 4)
+        ),
+    )
+    @hypothesis.settings(deadline=None)
+    def check(boxes, labels):
+        try:
+            check_targets({"boxes": boxes, "labels": labels}, 3, 2)
+        except ValueError as error:
+            assert "Received: " in str(error)
+            outcomes.add("refused")
+            return
+        outcomes.add("passed")
+        real = boxes[labels >= 0]
+        assert np.isfinite(real).all() and (real[:, 2:] > 0).all()
+        assert ((labels >= -1) & (labels < 3)).all()
+
+    check()
+    assert outcomes == {"passed", "refused"}
 
 
 def test_a_data_set_is_checked_on_its_way():

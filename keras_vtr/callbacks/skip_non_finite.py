@@ -89,8 +89,9 @@ class SkipNonFinite(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         counts = keras.ops.convert_to_numpy(optimizer.counts).tolist()
         counts = dict(zip(COUNTS, counts, strict=True))
-        self._keep_metrics_finite()
-        if counts["skipped"] == self._counted:
+        is_skipped = counts["skipped"] != self._counted
+        self._keep_means(is_skipped)
+        if not is_skipped:
             return
         self.num_skipped += counts["skipped"] - self._counted
         self._counted = counts["skipped"]
@@ -121,11 +122,16 @@ class SkipNonFinite(keras.callbacks.Callback):
                     "a checkpoint",
                 )
 
-    def _keep_metrics_finite(self):
-        """A mean that NaN went into stands as before the step."""
+    def _keep_means(self, is_skipped):
+        """After a step that is skipped means stand as before.
+
+        Its loss may be finite: a compiled `relu` gives 0 for NaN on some
+        processors (TensorFlow 2.21 with AVX-512).
+        """
         for metric in self.model.metrics:
             values = [keras.ops.convert_to_numpy(x) for x in metric.variables]
-            if all(np.isfinite(value).all() for value in values):
+            is_finite = all(np.isfinite(value).all() for value in values)
+            if is_finite and not is_skipped:
                 self._means[metric] = values
             elif metric in self._means:
                 for x, value in zip(
