@@ -3,7 +3,7 @@ import os
 from unittest import mock
 
 # XLA's programs run a few times here: to improve them takes longer than they
-# do. The programs under examples/ are compiled as users' are.
+# do.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras

@@ -9,6 +9,11 @@ import pathlib
 import subprocess
 import sys
 
+if __name__ == "__main__":
+    # Importing them fails from here on. TensorFlow 2.21 imports both where
+    # they are installed, which takes as long as the rest of it.
+    sys.modules["keras"] = sys.modules["jax"] = None
+
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework.tensor_pb2 import TensorProto
@@ -64,7 +69,6 @@ def check_export(folder, signatures, requests, workplace):
 
 
 def main():
-    sys.modules["keras"] = None  # importing it fails from here on
     folder, path = map(pathlib.Path, sys.argv[1:])
     expected = np.load(path)
     signatures = tf.saved_model.load(folder).signatures

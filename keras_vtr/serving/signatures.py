@@ -24,38 +24,46 @@ def make_module(model, preparation, answer, raw, class_names, config):
     module.config = tf.saved_model.Asset(str(config))
     names = None if class_names is None else tf.constant(class_names)
 
+    # Traced once for all signatures.
+    inputs = _inputs(model)
+    spec = inputs if isinstance(model.input, dict) else inputs["images"]
+    call_model = tf.function(
+        lambda inputs: model(inputs, training=False),
+        input_signature=[spec],
+        autograph=False,
+    )
+
     def respond(inputs, image_shape, ok, num_rows):
-        outputs = answer(model(inputs, training=False), image_shape)
+        outputs = answer(call_model(inputs), image_shape)
         outputs = {key: _blank(key, x, ok) for key, x in outputs.items()}
         if names is not None and "labels" in outputs:
             outputs["label_names"] = _name(outputs["labels"], names)
         return _first({**outputs, "ok": tf.cast(ok, "int32")}, num_rows)
 
-    @tf.function
+    @tf.function(autograph=False)
     def from_bytes(image_bytes):
         batch = preparation.read_bytes(_not_empty(image_bytes))
         return respond(*batch, tf.shape(image_bytes)[0])
 
-    @tf.function
+    @tf.function(autograph=False)
     def from_images(images):
         batch = preparation.read_images(_not_empty(images))
         return respond(*batch, tf.shape(images)[0])
 
-    @tf.function
+    @tf.function(autograph=False)
     def from_inputs(**inputs):
         num_rows = tf.shape(inputs["images"])[0]
         inputs = {key: _not_empty(x) for key, x in inputs.items()}
         inputs = inputs if len(inputs) > 1 else inputs["images"]
-        return _first(raw(model(inputs, training=False)), num_rows)
+        return _first(raw(call_model(inputs)), num_rows)
 
-    module.functions = [from_bytes, from_images, from_inputs]
     strings = tf.TensorSpec((None,), tf.string, "image_bytes")
     images = (None, None, None, preparation.image_shape[2])
     images = tf.TensorSpec(images, tf.uint8, "images")
     return module, {
         "serving_default": from_bytes.get_concrete_function(strings),
         "images": from_images.get_concrete_function(images),
-        "raw": from_inputs.get_concrete_function(**_inputs(model)),
+        "raw": from_inputs.get_concrete_function(**inputs),
     }
 
 

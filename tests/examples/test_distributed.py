@@ -63,8 +63,12 @@ def weights(output):
 
 
 def assert_equal(one, other):
+    """Up to rounding: a step of AdamW, 1e-3, divides a gradient by its size.
+
+    Where a gradient is next to nothing, the order of a sum is seen.
+    """
     for a, b in zip(weights(one), weights(other), strict=True):
-        np.testing.assert_allclose(a, b, atol=5e-6)
+        np.testing.assert_allclose(a, b, atol=5e-5)
 
 
 def kill_and_go_on(program, folder, output):
@@ -88,15 +92,21 @@ def kill_and_go_on(program, folder, output):
 def test_workers_of_tensorflow_equal_one_and_go_on_when_killed(
     folder, tmp_path
 ):
-    one, two, killed = (tmp_path / x for x in ("one", "two", "killed"))
-    alone = end(start("mirrored", folder, one, "--devices", 1))
-    (losses,) = alone
+    one, killed = tmp_path / "one", tmp_path / "killed"
+    (losses,) = end(start("mirrored", folder, one, "--devices", 1))
     assert len(losses) == EPOCHS
-    assert end(start("mirrored", folder, two, "--devices", 2)) == alone
-    assert_equal(one, two)
     again = kill_and_go_on("multi_worker", folder, killed)
     assert again == [losses[1:], losses[1:]]
     assert_equal(one, killed)
+
+
+@pytest.mark.long
+def test_two_devices_equal_one(folder, tmp_path):
+    # In CI two replicas with uneven halves do, tests/test_replicas.py.
+    one, two = tmp_path / "one", tmp_path / "two"
+    alone = end(start("mirrored", folder, one, "--devices", 1))
+    assert end(start("mirrored", folder, two, "--devices", 2)) == alone
+    assert_equal(one, two)
 
 
 @pytest.mark.slow

@@ -52,11 +52,7 @@ def run(folder, *command):
         cwd=folder,
         capture_output=True,
         text=True,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(EXAMPLES.parent),
-            "XLA_FLAGS": "",  # those of users, not of tests
-        },
+        env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout
