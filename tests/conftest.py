@@ -4,13 +4,25 @@ from unittest import mock
 
 # XLA's programs run a few times here: to improve them takes longer than they
 # do.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true",
+)
 
 import keras
 import numpy as np
 import pytest
 
 from tests import eager
+
+
+def pytest_collection_modifyitems(config, items):
+    if keras.backend.backend() != "jax":
+        return
+    once = [x for x in items if x.get_closest_marker("any_backend")]
+    config.hook.pytest_deselected(items=once)
+    items[:] = [x for x in items if x not in once]
 
 
 @pytest.hookimpl(tryfirst=True)  # before fixtures
@@ -21,10 +33,19 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture(scope="module", autouse=True)
 def seeded_and_collected():
-    """Thousands of graphs take a minute to be collected; a file's do not."""
+    """Thousands of graphs take a minute to be collected; a file's do not.
+
+    What is left then, modules above all, is not looked at again.
+    """
     keras.utils.set_random_seed(7)
     yield
     gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish():
+    # Hypothesis, which may be imported yet, looks for who refers to what.
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -114,6 +114,7 @@ def damaged(data, place):
     return data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("kind", ["cut", "turned"])
 def test_a_damaged_checkpoint_is_passed_over(kind, whole, tmp_path):
     source = tmp_path / "source"
@@ -197,6 +198,7 @@ def test_a_deleted_folder_is_made_again(whole, tmp_path):
     assert Checkpoint(folder).num_steps == STEPS * EPOCHS
 
 
+@pytest.mark.any_backend
 def test_two_processes_do_not_share_a_folder(tmp_path):
     first = Checkpoint(tmp_path)
     program = (
@@ -254,6 +256,7 @@ def test_after_an_error_sigterm_is_what_it_was(tmp_path):
         signal.signal(signal.SIGTERM, before)
 
 
+@pytest.mark.any_backend
 def test_the_sums_are_those_of_sha256sum(tmp_path):
     train(tmp_path, epochs=1)
     (path,) = tmp_path.glob("step-*")

@@ -66,6 +66,7 @@ def test_it_is_dense_attention_under_the_mask_of_the_window(kernel_size, rng):
     assert ((abs(sums - 1) < 1e-5) | (sums == 0)).all()
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("strides", [1, 2, 5])
 @pytest.mark.parametrize("kernel_size", [3, 5])

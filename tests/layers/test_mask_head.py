@@ -52,6 +52,7 @@ def test_a_map_is_the_softmax_of_scaled_products(rng):
 # single channels.
 
 
+@pytest.mark.any_backend
 def test_each_query_is_drawn_by_itself():
     inputs = make_inputs(SHAPES)
     head = MaskHead(8)

@@ -18,6 +18,7 @@ def inputs(images, y_true):
     return {"images": images, **y_true}
 
 
+@pytest.mark.any_backend
 def test_queries_never_see_the_truth(rng):
     detr, model = pair()
     images, y_true = batch(rng)

@@ -19,6 +19,7 @@ TERMS = (
 )
 
 
+@pytest.mark.any_backend
 def test_fit_shows_the_terms_of_the_last_layer(rng):
     model = compiled(tiny_detr())
     images, y_true = batch(rng)

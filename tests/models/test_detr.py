@@ -102,6 +102,7 @@ def test_a_stage_can_be_cut_out_and_wired_anew(rng):
     assert tuple(memory(pixels(rng, 2, 32, 48, 3)).shape) == (2, 24, 12)
 
 
+@pytest.mark.any_backend
 def test_the_paper_s_transformer_has_its_parameters():
     # facebookresearch/detr at its defaults: 6 + 6 layers of width 256, 100
     # queries, 91 classes and "no object". Counted from the shapes: attention
@@ -183,6 +184,7 @@ def resnet(padding, dilation=False):
     )
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("masks", [False, True])
 @pytest.mark.parametrize("dilation", [False, True])
 def test_an_image_has_the_same_detections_whatever_it_is_padded_to(
@@ -274,6 +276,7 @@ def test_an_unknown_backbone_is_refused():
         color_detr(backbone="resnet18")
 
 
+@pytest.mark.any_backend
 def test_the_mask_head_draws_as_fine_as_the_finest_map(rng):
     detr = color_detr(
         image_shape=(None, None, 3),

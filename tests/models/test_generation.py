@@ -143,6 +143,7 @@ def best_of_all(model, source, length, alpha):
     return max(ended, key=lambda answer: answer[1])
 
 
+@pytest.mark.any_backend
 def test_enough_beams_find_the_best_of_all_answers(rng):
     model, source = transformer(), sources(rng, batch=3)
     writer = generator(model, 3, num_beams=VOCABULARY**2)
@@ -150,6 +151,7 @@ def test_enough_beams_find_the_best_of_all_answers(rng):
     check(found, [best_of_all(model, row, 3, 0.6) for row in source])
 
 
+@pytest.mark.any_backend
 def test_a_longer_penalty_wants_longer_answers(rng):
     model, source = transformer(), sources(rng, batch=16)
     lengths = []
@@ -160,6 +162,7 @@ def test_a_longer_penalty_wants_longer_answers(rng):
     assert lengths[0] < lengths[1]
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("num_beams", [1, 3])
 def test_a_source_is_answered_alike_alone_and_in_a_batch(num_beams, rng):
     writer = generator(transformer(), num_beams=num_beams)
@@ -212,6 +215,7 @@ def test_nothing_is_dropped_while_it_writes(num_beams, rng):
     )
 
 
+@pytest.mark.any_backend
 def test_it_writes_from_images(rng):
     images = keras.Input((6, 6, 1))
     x = keras.layers.Conv2D(12, 3, 3)(images)

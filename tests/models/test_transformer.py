@@ -180,6 +180,7 @@ def test_wrong_arguments_are_refused(arguments, message):
         build_transformer(**{"vocabulary_size": 5, **arguments})
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -45,6 +45,7 @@ COUNTS = [
 ]
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("size", "patch_size", "side", "arguments", "count"), COUNTS
 )
@@ -86,6 +87,7 @@ def test_hybrids_have_the_papers_parameters(size, patch_size, num_units, count):
     assert vit.count_params() == count
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_every_position_and_pooling_works_at_any_size(position, pooling, rng):
@@ -183,6 +185,7 @@ def test_a_distilled_model_answers_with_the_mean_of_two_heads(rng):
     )
 
 
+@pytest.mark.any_backend
 def test_a_hybrid_takes_the_pixels_of_the_feature_map(rng):
     resnet = build_bit_resnet((None, None, 3), (1, 1), width=32)
     vit = build_vit(

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.optimizers import MultiOptimizer
@@ -38,6 +39,7 @@ def test_accumulated_steps_are_the_mean_of_their_gradients(rng):
         np.testing.assert_allclose(both, (a + b) / 2, atol=1e-6)
 
 
+@pytest.mark.any_backend
 def test_nothing_moves_before_the_last_of_them(rng):
     for change in moved([batch(rng)], gradient_accumulation_steps=2):
         assert not change.any()
