@@ -132,6 +132,8 @@ def test_a_broken_image_can_be_skipped_and_is_counted(data, fault, tmp_path):
     assert len(batches) == 6  # and full: others took its place
     for inputs, _ in batches:
         assert (inputs["images"].max(axis=(1, 2, 3)) > 1).all()
+    if fault != "gone":  # what follows is the same for all
+        return
     with pytest.warns(RuntimeWarning, match="1. broken"):
         assert_same(
             taken(data, 2, broken="skip", batch_size=3, first_batch=4),

@@ -94,5 +94,5 @@ def test_from_scenes_to_a_model_that_can_be_served(tmp_path):
         "predict run scenes/val/0.png --output found",
         "export run models",
     ):
-        run(tmp_path, "-m", "keras_vtr", *command.split())
+        run(tmp_path, "-m", "tests.eager", "keras_vtr", *command.split())
     assert (tmp_path / "models" / "1" / "saved_model.pb").exists()

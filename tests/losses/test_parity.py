@@ -152,12 +152,12 @@ def cost_of(cost, assignment, is_target):
 
 @pytest.mark.parametrize(
     "seed",
-    [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2, 3))],
+    [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 8))],
 )
-def test_250_random_batches_have_their_loss_and_gradients(seed):
+def test_125_random_batches_have_their_loss_and_gradients(seed):
     rng = np.random.default_rng(seed)
     num_empty = 0
-    for _ in range(250):
+    for _ in range(125):
         y_true, logits, boxes = random_batch(rng)
         num_empty += not (y_true["labels"] >= 0).any()
         expected, total, gradients, pairs = theirs(y_true, logits, boxes)
@@ -178,7 +178,7 @@ def test_250_random_batches_have_their_loss_and_gradients(seed):
                 found * where, gradient * where, atol=tolerance
             )
         assert_same_assignments(y_true, logits, boxes, pairs)
-    assert num_empty > 5
+    assert num_empty > 2
 
 
 def at_kinks(y_true, boxes):

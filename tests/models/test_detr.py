@@ -185,8 +185,7 @@ def resnet(padding, dilation=False):
 
 
 @pytest.mark.any_backend
-@pytest.mark.parametrize("masks", [False, True])
-@pytest.mark.parametrize("dilation", [False, True])
+@pytest.mark.parametrize(("dilation", "masks"), [(False, True), (True, False)])
 def test_an_image_has_the_same_detections_whatever_it_is_padded_to(
     dilation, masks, rng
 ):
