@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests import eager
+from tests import traced_once  # noqa: F401
 
 
 def pytest_collection_modifyitems(config, items):

@@ -63,12 +63,14 @@ def weights(output):
 
 
 def assert_equal(one, other):
-    """Up to rounding: a step of AdamW, 1e-3, divides a gradient by its size.
+    """AdamW divides a gradient by its size: a step is 1e-3 whatever that is.
 
-    Where a gradient is next to nothing, the order of a sum is seen.
+    So where a gradient is next to nothing a few weights tell in which order
+    sums were taken; by far the most are equal.
     """
-    for a, b in zip(weights(one), weights(other), strict=True):
-        np.testing.assert_allclose(a, b, atol=5e-5)
+    pairs = zip(weights(one), weights(other), strict=True)
+    distances = np.concatenate([np.ravel(abs(a - b)) for a, b in pairs])
+    assert distances.max() < 5e-4 and distances.mean() < 1e-6
 
 
 def kill_and_go_on(program, folder, output):

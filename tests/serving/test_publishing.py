@@ -199,16 +199,9 @@ def test_a_full_disk_ends_an_export_without_a_trace(tmp_path):
     assert not list(folder.iterdir())
 
 
-@pytest.mark.parametrize(
-    "num_kills",
-    [
-        pytest.param(1, marks=pytest.mark.slow),
-        pytest.param(8, marks=pytest.mark.long),
-    ],
-)
-def test_an_export_that_is_killed_shows_nothing_and_the_next_one_works(
-    num_kills, tmp_path
-):
+@pytest.mark.long
+def test_exports_that_are_killed_show_nothing_and_the_next_one_works(tmp_path):
+    num_kills = 8
     random.seed(7)
     folder = tmp_path / "model"
     for _ in range(num_kills):

@@ -45,10 +45,10 @@ def test_a_runtime_answers_as_the_saved_model(
 @pytest.mark.parametrize(
     ("format", "model"),
     [
-        # Each format and each model once, and the others.
-        pytest.param("onnx", "anchors", marks=pytest.mark.slow),
+        # Each model once, and the others.
         pytest.param("openvino", "vit", marks=pytest.mark.slow),
         pytest.param("litert", "anchors", marks=pytest.mark.slow),
+        pytest.param("onnx", "anchors", marks=pytest.mark.long),
         pytest.param("onnx", "vit", marks=pytest.mark.long),
         pytest.param("openvino", "anchors", marks=pytest.mark.long),
         pytest.param("litert", "vit", marks=pytest.mark.long),
