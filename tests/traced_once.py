@@ -3,7 +3,8 @@
 Keras traces a layer's `call` to learn the shapes of its outputs, which takes
 half of the time of building a DETR. They follow from the layer's class and
 configuration and from the shapes and types of its inputs, so a second layer
-like the first is answered from memory. What is refused is traced each time.
+like the first is answered from memory. What is refused is traced each time,
+and so is a layer with parts that their first call builds.
 """
 
 import keras
@@ -25,7 +26,8 @@ def _known_output_spec(layer, *args, **kwargs):
         repr(config),
         repr(keras.tree.map_structure(_shape_and_type, (args, kwargs))),
     )
-    if key not in KNOWN:
+    waits = any(not x.built for x in layer._flatten_layers(include_self=False))
+    if waits or key not in KNOWN:
         KNOWN[key] = compute_output_spec(layer, *args, **kwargs)
     return keras.tree.map_structure(_fresh, KNOWN[key])
 

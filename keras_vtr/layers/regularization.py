@@ -44,6 +44,7 @@ class StochasticDepth(keras.layers.Layer):
         self.seed = seed
         if rate > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True  # There is nothing to build.
 
     def call(self, branch, training=False):
         if not training or self.rate == 0:
