@@ -288,6 +288,7 @@ def test_the_mask_head_draws_as_fine_as_the_finest_map(rng):
     assert tuple(masks.shape) == (2, 5, 12, 18)
 
 
+@pytest.mark.any_backend
 def test_class_names_are_saved_with_the_model(tmp_path):
     names = ("cat", None, "dog", "a", "b", "c", "d")
     detr = color_detr(class_names=list(names))

@@ -226,6 +226,7 @@ def test_it_writes_from_images(rng):
     check(found, [beam(model, row, 6, 3, 0.6) for row in source])
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("num_beams", [1, 3])
 def test_it_is_saved_and_its_weights_are_the_transformers(
     num_beams, rng, tmp_path

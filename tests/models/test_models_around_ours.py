@@ -18,6 +18,9 @@ from tests.tiny_models import color_detr
 from tests.tiny_models import tiny_detr
 from tests.tiny_models import tiny_vit
 
+# Of Keras's graphs, which every backend runs.
+pytestmark = pytest.mark.any_backend
+
 NAMES = ("a", None, "c")
 
 

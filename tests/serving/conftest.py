@@ -1,5 +1,6 @@
 import pathlib
 
+import filelock
 import keras
 import pytest
 import tensorflow as tf
@@ -13,12 +14,20 @@ SERVE = pathlib.Path(__file__).parents[2] / "examples" / "serve"
 
 
 @pytest.fixture(scope="session")
-def detector(tmp_path_factory):
-    """A detector of fixed size, and its published version."""
+def detector(tmp_path_factory, worker_id):
+    """A detector of fixed size, and its published version.
+
+    The seed gives each process the same weights: the first one exports them.
+    """
     keras.utils.set_random_seed(7)
     model = tiny_detr(image_shape=(*SIZE, 3), class_names=NAMES)
-    folder = tmp_path_factory.mktemp("models") / "detr"
-    return model, export_detector(model, folder, warmup_batch_sizes=(1, 2))
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent  # which all processes of the run share
+    with filelock.FileLock(folder / "detr.lock"):
+        if not (folder / "detr" / "1").exists():
+            export_detector(model, folder / "detr", warmup_batch_sizes=(1, 2))
+    return model, folder / "detr" / "1"
 
 
 @pytest.fixture(scope="session")
