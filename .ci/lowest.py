@@ -1,4 +1,4 @@
-"""Prints the lowest versions that setup.cfg promises, as pip's constraints."""
+"""Prints the lowest versions that setup.cfg promises, one a line."""
 
 import configparser
 import pathlib
