@@ -78,7 +78,12 @@ def train(method, seed, num_steps):
     optimizer = keras.optimizers.AdamW(
         learning_rate, weight_decay=1e-4, beta_2=0.98, global_clipnorm=1.0
     )
-    model.compile(optimizer, keras_vtr.losses.HungarianLoss(label_weight=2.0))
+    model.compile(
+        optimizer,
+        keras_vtr.losses.HungarianLoss(
+            keras_vtr.losses.detr_terms(label_weight=2.0)
+        ),
+    )
     watch = Watch(detr)
     start = time.time()
     model.fit(

@@ -62,13 +62,13 @@ def main():
 
     @tf.function(autograph=False)
     def match_and_loss():
-        return loss.total(loss.terms(y_true, outputs))
+        return loss.total(loss.term_values(y_true, outputs))
 
     @tf.function(autograph=False)
     def forward_and_backward():
         with tf.GradientTape() as tape:
             y_pred = model(images, training=True)
-            value = loss.total(loss.terms(y_true, y_pred))
+            value = loss.total(loss.term_values(y_true, y_pred))
         return tape.gradient(value, model.trainable_variables)
 
     parts = {

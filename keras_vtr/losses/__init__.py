@@ -1,7 +1,27 @@
 """Predictions against ground truth."""
 
 from keras_vtr.losses import matching
+from keras_vtr.losses.detr_terms import BoxTerm
+from keras_vtr.losses.detr_terms import CardinalityError
+from keras_vtr.losses.detr_terms import ClassError
+from keras_vtr.losses.detr_terms import GIoUTerm
+from keras_vtr.losses.detr_terms import LabelTerm
+from keras_vtr.losses.detr_terms import detr_terms
 from keras_vtr.losses.hungarian_loss import HungarianLoss
+from keras_vtr.losses.pairs import Pairs
 from keras_vtr.losses.sequence_crossentropy import SequenceCrossentropy
+from keras_vtr.losses.terms import Term
 
-__all__ = ["HungarianLoss", "SequenceCrossentropy", "matching"]
+__all__ = [
+    "BoxTerm",
+    "CardinalityError",
+    "ClassError",
+    "GIoUTerm",
+    "HungarianLoss",
+    "LabelTerm",
+    "Pairs",
+    "SequenceCrossentropy",
+    "Term",
+    "detr_terms",
+    "matching",
+]

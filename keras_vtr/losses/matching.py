@@ -5,48 +5,39 @@ exactly one query, such that the sum of the costs is the least possible
 (Carion et al. 2020, section 3.1, equation 1).
 """
 
-import keras
 from keras import ops
 
-from keras_vtr.box_ops import generalized_iou
+from keras_vtr.losses.pairs import Lazy
+from keras_vtr.losses.pairs import Pairs
 from keras_vtr.losses.shortest_augmenting_path import solve
+from keras_vtr.losses.terms import check_shape
 
 
-def pairwise_cost(y_true, y_pred, label_weight, box_weight, giou_weight):
+def pairwise_cost(terms, y_true, y_pred):
     """What it would cost to give each target to each query.
 
-    Carion et al. 2020, section 3.1 and appendix A.2: `-label_weight *
-    probability of the target's class + box_weight * L1 - giou_weight * GIoU`.
+    Carion et al. 2020, section 3.1 and appendix A.2: a weighted sum.
 
     Args:
+        terms: Of `HungarianLoss`, those with a `cost_weight`.
         y_true: Dict with `"labels"` (B, M) and `"boxes"` (B, M, 4),
             `rel_center_xywh`.
         y_pred: Dict with `"logits"` (B, L, Q, K + 1) and `"boxes"`
             (B, L, Q, 4), of L decoder layers.
-        label_weight, box_weight, giou_weight: Weights of the three parts.
 
     Returns:
         (B, L, M, Q) float32. Rows of padding targets mean nothing.
     """
-    probabilities = ops.softmax(y_pred["logits"], axis=-1)
-    labels = y_true["labels"][:, None, None, :]  # (B, 1, 1, M)
-    labels = ops.where(labels < 0, 0, labels)
-    probability = ops.take_along_axis(probabilities, labels, axis=-1)
-    probability = ops.transpose(probability, (0, 1, 3, 2))  # (B, L, M, Q)
-    true_boxes = y_true["boxes"][:, None, :, None]  # (B, 1, M, 1, 4)
-    pred_boxes = y_pred["boxes"][:, :, None]  # (B, L, 1, Q, 4)
-    distance = ops.sum(ops.abs(true_boxes - pred_boxes), axis=-1)
-    giou = generalized_iou(corners(true_boxes), corners(pred_boxes))
-    return (
-        box_weight * distance - label_weight * probability - giou_weight * giou
-    )
-
-
-def corners(boxes):
-    """Center, width and height to `xyxy`, in the same unit."""
-    return keras.utils.bounding_boxes.convert_format(
-        boxes, source="center_xywh", target="xyxy"
-    )
+    num_images, num_targets = y_true["labels"].shape
+    _, num_layers, num_queries, _ = y_pred["logits"].shape
+    shape = (num_images, num_layers, num_targets, num_queries)
+    total = 0.0
+    for term in terms:
+        if term.cost_weight:
+            cost = term.cost(y_true, y_pred)
+            check_shape(term, "cost", cost, shape)
+            total = total + term.cost_weight * cost
+    return total
 
 
 def assign(cost, is_target):
@@ -81,6 +72,55 @@ def assign(cost, is_target):
     """
     _check_shapes(cost, is_target)
     return solve(ops.stop_gradient(cost), is_target)
+
+
+def match(terms, y_true, y_pred, num_images, num_targets):
+    """The `Pairs` of the optimal assignment, in each layer by itself.
+
+    Args:
+        terms: As for `pairwise_cost`.
+        y_true: Likewise.
+        y_pred: Likewise.
+        num_images: How many there are, over all replicas.
+        num_targets: How many targets, likewise.
+    """
+    is_target = y_true["labels"] >= 0  # (B, M)
+    cost = pairwise_cost(terms, y_true, y_pred)  # (B, L, M, Q)
+    batch_size, num_layers, most_targets, num_queries = ops.shape(cost)
+    num_problems = batch_size * num_layers
+    assignment = assign(
+        ops.reshape(cost, (num_problems, most_targets, num_queries)),
+        ops.repeat(is_target, num_layers, axis=0),
+    )  # (B * L, M)
+    assignment = ops.reshape(
+        assignment, (batch_size, num_layers, most_targets, 1)
+    )
+    queries = ops.arange(num_queries, dtype="int32")
+    answers = ops.equal(assignment, queries)  # (B, L, M, Q)
+    matched = ops.any(answers, axis=2)
+    target = ops.arange(most_targets, dtype="int32")[:, None]
+    target = ops.sum(target * ops.cast(answers, "int32"), axis=2)  # (B, L, Q)
+
+    def of_queries(key):
+        values = y_true[key]  # (B, M, ...)
+        rest = (None,) * (len(values.shape) - 2)
+        # One more target, because there may be none to gather from.
+        edges = ((0, 0), (0, 1), *[(0, 0)] * len(rest))
+        values = ops.pad(values, edges)[:, None]
+        values = ops.take_along_axis(values, target[(..., *rest)], axis=2)
+        return ops.where(matched[(..., *rest)], values, ops.zeros_like(values))
+
+    num_all = num_images * ops.cast(num_queries, "float32")
+    return Pairs(
+        y_true=Lazy(of_queries),
+        y_pred=y_pred,
+        matched=matched,
+        idle=ops.logical_not(matched),
+        num_targets=ops.sum(ops.cast(is_target, "float32"), axis=1),
+        num_images=num_images,
+        num_pairs=num_targets,
+        num_idle=num_all - num_targets,
+    )
 
 
 def _check_shapes(cost, is_target):

@@ -17,9 +17,10 @@ class DetectionModel(NamedModel):
 
     Keras hands a `Loss` one output of a dict-output model at a time, but
     matching needs a query's class and its box together. This class hands the
-    whole dict to `loss.terms` and `loss.total`, such as those of
-    `keras_vtr.losses.HungarianLoss`, and shows the last decoder layer's terms
-    in the progress bar of `fit`. All else is `NamedModel`.
+    whole dict to `loss.term_values` and `loss.total`, as
+    `keras_vtr.losses.HungarianLoss` has them, and shows the last decoder
+    layer's values of `loss.term_names` in the progress bar of `fit`. All else
+    is `NamedModel`.
 
     Args:
         inputs: The model's inputs, as for `keras.Model`.
@@ -45,14 +46,6 @@ class DetectionModel(NamedModel):
     # No `__init__` and no `compile`: a model that has its own is not reloaded
     # (Keras 3.15).
 
-    term_names = (
-        "label_loss",
-        "box_loss",
-        "giou_loss",
-        "class_error",
-        "cardinality_error",
-    )
-
     @own_errors()
     def fit(self, *args, **kwargs):
         self._check_compiled()
@@ -70,11 +63,12 @@ class DetectionModel(NamedModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        if not hasattr(self.loss, "terms"):
+        if not hasattr(self.loss, "term_values"):
             raise ValueError(
                 "A DetectionModel must be compiled with a loss that has "
-                "`terms` and `total`, such as keras_vtr.losses.HungarianLoss()"
-                f". Received: loss={self.loss!r}"
+                "`term_values`, `term_names` and `total`, such as "
+                "keras_vtr.losses.HungarianLoss(). Received: "
+                f"loss={self.loss!r}"
             )
         if sample_weight is not None:
             raise ValueError(
@@ -83,13 +77,13 @@ class DetectionModel(NamedModel):
                 f"sample_weight={sample_weight!r}"
             )
         self._check_compiled()  # by `train_on_batch`
-        terms = self.loss.terms(y, y_pred)
+        values = self.loss.term_values(y, y_pred)
         # Each replica has its share of the terms, and Keras will average them.
         strategy = getattr(self, "distribute_strategy", None)
         replicas = strategy.num_replicas_in_sync if strategy else 1
         for tracker in self._term_trackers:
-            tracker.update_state(terms[tracker.name][-1] * replicas)
-        loss = self.loss.total(terms)
+            tracker.update_state(values[tracker.name][-1] * replicas)
+        loss = self.loss.total(values)
         for penalty in self.losses:  # of regularizers
             loss += self._aggregate_additional_loss(penalty)
         return loss
@@ -100,11 +94,8 @@ class DetectionModel(NamedModel):
             return
         # Private in Keras 3.15; `get_compile_config` would serialize it all.
         config = self._compile_config.config
-        weights = {
-            key: value
-            for key, value in getattr(self.loss, "__dict__", {}).items()
-            if key.endswith("_weight")
-        }
+        terms = getattr(self.loss, "terms", ())
+        weights = {term.name: term.weight for term in terms}
         for name, remedy in (
             ("loss_weights", f"The loss has weights of its own: {weights}"),
             ("metrics", METRICS),
@@ -144,11 +135,12 @@ class DetectionModel(NamedModel):
 
     @property
     def _term_trackers(self):
+        names = getattr(self.loss, "term_names", ()) if self.compiled else ()
         # Through `vars`, because a built layer takes no new sub-objects.
-        trackers = vars(self).get("_terms")
-        if trackers is None:
+        trackers = vars(self).get("_terms", [])
+        if [tracker.name for tracker in trackers] != list(names):
             strategy = getattr(self, "_distribute_strategy", None)
             with strategy.scope() if strategy else contextlib.nullcontext():
-                trackers = [keras.metrics.Mean(x) for x in self.term_names]
+                trackers = [keras.metrics.Mean(x) for x in names]
             vars(self)["_terms"] = trackers
         return trackers

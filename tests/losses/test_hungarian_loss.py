@@ -1,8 +1,13 @@
 import keras
 import numpy as np
 import pytest
+from scipy import optimize
 
+from keras_vtr.losses import BoxTerm
 from keras_vtr.losses import HungarianLoss
+from keras_vtr.losses import LabelTerm
+from keras_vtr.losses import Term
+from keras_vtr.losses import detr_terms
 from tests.gradients import gradient
 from tests.gradients import trained
 from tests.layer_checks import to_numpy
@@ -41,16 +46,16 @@ def random_predictions(rng, num_images=B):
     }
 
 
-def value(y_true, y_pred, **config):
-    return float(trained(HungarianLoss(**config))(y_true, y_pred))
+def value(y_true, y_pred, terms=None):
+    return float(trained(HungarianLoss(terms))(y_true, y_pred))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
 def test_terms_equal_the_numpy_restatement_of_detr(rng, share):
     y_true = random_targets(rng, share=share)
     y_pred = random_predictions(rng)
-    loss = HungarianLoss(**WEIGHTS)
-    terms = trained(loss.terms)(y_true, y_pred)
+    loss = HungarianLoss(detr_terms(**WEIGHTS))
+    terms = trained(loss.term_values)(y_true, y_pred)
     layers = [
         (y_pred["auxiliary_logits"][:, 0], y_pred["auxiliary_boxes"][:, 0]),
         (y_pred["logits"], y_pred["boxes"]),
@@ -83,7 +88,7 @@ def test_a_perfect_prediction_costs_nothing(rng):
                 boxes[b, query] = y_true["boxes"][b, m]
     y_pred = {"logits": logits, "boxes": boxes}
     assert abs(value(y_true, y_pred)) < 1e-5
-    terms = trained(HungarianLoss().terms)(y_true, y_pred)
+    terms = trained(HungarianLoss().term_values)(y_true, y_pred)
     assert float(terms["class_error"][-1]) == 0.0
     assert float(terms["cardinality_error"][-1]) == 0.0
 
@@ -141,7 +146,7 @@ def test_a_batch_without_objects_has_exactly_no_box_loss(rng, num_targets):
     y_true = random_targets(rng, num_targets=num_targets, share=0.0)
     y_pred = random_predictions(rng)
     loss = HungarianLoss()
-    terms = trained(loss.terms)(y_true, y_pred)
+    terms = trained(loss.term_values)(y_true, y_pred)
     assert (to_numpy(terms["box_loss"]) == 0).all()
     assert (to_numpy(terms["giou_loss"]) == 0).all()
     assert (to_numpy(terms["label_loss"]) > 0).all()
@@ -211,9 +216,9 @@ def test_labels_survive_the_cast_of_loss_call(rng):
 def test_half_precision_predictions_are_judged_in_float32(rng):
     y_true, y_pred = random_targets(rng), random_predictions(rng)
     half = {key: x.astype("float16") for key, x in y_pred.items()}
-    terms = trained(HungarianLoss().terms)(y_true, half)
+    terms = trained(HungarianLoss().term_values)(y_true, half)
     exact = {key: x.astype("float32") for key, x in half.items()}
-    expected = trained(HungarianLoss().terms)(y_true, exact)
+    expected = trained(HungarianLoss().term_values)(y_true, exact)
     for name, term in terms.items():
         assert keras.backend.standardize_dtype(term.dtype) == "float32"
         np.testing.assert_array_equal(to_numpy(term), to_numpy(expected[name]))
@@ -222,8 +227,8 @@ def test_half_precision_predictions_are_judged_in_float32(rng):
 def test_without_auxiliary_outputs_there_is_one_layer(rng):
     y_true, y_pred = random_targets(rng), random_predictions(rng)
     last = {key: y_pred[key] for key in ("logits", "boxes")}
-    terms = trained(HungarianLoss().terms)(y_true, last)
-    every = trained(HungarianLoss().terms)(y_true, y_pred)
+    terms = trained(HungarianLoss().term_values)(y_true, last)
+    every = trained(HungarianLoss().term_values)(y_true, y_pred)
     for name in terms:
         assert tuple(terms[name].shape) == (1,)
         np.testing.assert_allclose(
@@ -235,14 +240,19 @@ def test_as_many_targets_as_queries_are_matched(rng):
     y_true = random_targets(rng, num_targets=Q, share=1.0)
     y_pred = random_predictions(rng)
     y_pred["logits"][..., -1] = -90.0
-    terms = trained(HungarianLoss().terms)(y_true, y_pred)
+    terms = trained(HungarianLoss().term_values)(y_true, y_pred)
     assert float(terms["cardinality_error"][-1]) == 0.0
 
 
 def test_configuration_round_trip():
-    loss = HungarianLoss(**WEIGHTS, name="mine")
-    again = HungarianLoss.from_config(loss.get_config())
-    assert again.get_config() == {**WEIGHTS, "name": "mine", "dtype": "float32"}
+    loss = HungarianLoss(detr_terms(**WEIGHTS), name="mine")
+    config = keras.saving.serialize_keras_object(loss)
+    again = keras.saving.deserialize_keras_object(config)
+    assert again.get_config() == loss.get_config()
+    assert [x.get_config() for x in again.terms] == [
+        x.get_config() for x in detr_terms(**WEIGHTS)
+    ]
+    assert again.name == "mine" and again.terms[0].no_object_weight == 0.2
 
 
 def test_more_targets_than_queries_are_refused(rng):
@@ -285,5 +295,121 @@ def test_targets_of_a_wrong_shape_are_refused(rng):
     ],
 )
 def test_weights_must_be_in_range(name, weight):
-    with pytest.raises(ValueError, match=f"Received: {name}={weight}"):
-        HungarianLoss(**{name: weight})
+    name_shown = name if name.startswith("no_") else "weight"
+    with pytest.raises(ValueError, match=f"Received: {name_shown}={weight}"):
+        detr_terms(**{name: weight})
+
+
+class Aspect(Term):
+    """Distance of the logarithms of width by height."""
+
+    def distance(self, y_true, y_pred):
+        ratios = (
+            x["boxes"][..., 2] / x["boxes"][..., 3] for x in (y_true, y_pred)
+        )
+        one, other = (keras.ops.log(keras.ops.maximum(x, 1e-6)) for x in ratios)
+        return keras.ops.abs(one - other)
+
+
+class Angle(Term):
+    """Of a target and an output that the package knows nothing of."""
+
+    def distance(self, y_true, y_pred):
+        return keras.ops.abs(y_true["angles"] - y_pred["angles"])
+
+
+def test_a_term_of_ones_own_is_matched_weighed_and_summed(rng):
+    """By an assignment that differs from that of the others alone."""
+    y_true, y_pred = random_targets(rng, share=1.0), random_predictions(rng)
+    y_pred = {key: y_pred[key] for key in ("logits", "boxes")}
+    terms = [LabelTerm(0.0), BoxTerm(0.0), Aspect("aspect_loss", 3.0)]
+    loss = HungarianLoss(terms)
+    found = trained(loss.term_values)(y_true, y_pred)
+    expected = 0.0
+    for true, predicted in zip(y_true["boxes"], y_pred["boxes"], strict=True):
+        one, other = (np.log(x[:, 2] / x[:, 3]) for x in (true, predicted))
+        cost = abs(one[:, None] - other)
+        expected += cost[optimize.linear_sum_assignment(cost)].sum()
+    expected /= B * M
+    np.testing.assert_allclose(found["aspect_loss"][0], expected, rtol=1e-5)
+    total = float(loss.total(found))
+    np.testing.assert_allclose(total, 3.0 * expected, rtol=1e-5)
+
+
+def test_terms_read_targets_and_outputs_of_ones_own(rng):
+    y_true, y_pred = random_targets(rng), random_predictions(rng)
+    y_true["angles"] = rng.uniform(size=(B, M)).astype("float32")
+    y_pred["angles"] = rng.uniform(size=(B, Q)).astype("float32")
+    auxiliary = rng.uniform(size=(B, L - 1, Q)).astype("float32")
+    angle = Angle("angle_loss", cost_weight=0.0)
+    loss = HungarianLoss([*detr_terms(), angle])
+    with pytest.raises(ValueError, match=r"with the keys .'auxiliary_angles'"):
+        loss(y_true, y_pred)
+    y_pred["auxiliary_angles"] = auxiliary
+    found = trained(loss.term_values)(y_true, y_pred)
+    plain = trained(HungarianLoss().term_values)(y_true, y_pred)
+    for name, values in plain.items():
+        np.testing.assert_array_equal(to_numpy(found[name]), to_numpy(values))
+    # Targets that stand elsewhere, among padding, are the same ones.
+    order = rng.permutation(M)
+    other = {key: values[:, order] for key, values in y_true.items()}
+    other = trained(loss.term_values)(other, y_pred)["angle_loss"]
+    np.testing.assert_array_equal(
+        to_numpy(found["angle_loss"]), to_numpy(other)
+    )
+    assert (to_numpy(other) > 0).all()
+    del y_true["angles"]
+    with pytest.raises(ValueError, match=r"`y_true` must be a dict.*'angles'"):
+        loss(y_true, y_pred)
+
+
+def test_a_term_may_weigh_otherwise_in_the_matching(rng):
+    y_true, y_pred = random_targets(rng), random_predictions(rng)
+    by_boxes = HungarianLoss([LabelTerm(2.0, cost_weight=0.0), BoxTerm(0.5)])
+    twice = HungarianLoss([LabelTerm(2.0, cost_weight=0.0), BoxTerm(0.5, 1.0)])
+    one = trained(by_boxes.term_values)(y_true, y_pred)
+    other = trained(twice.term_values)(y_true, y_pred)
+    for name in one:  # twice the cost has the same least assignment
+        np.testing.assert_array_equal(
+            to_numpy(one[name]), to_numpy(other[name])
+        )
+    only_labels = HungarianLoss([LabelTerm(2.0), BoxTerm(0.5, cost_weight=0.0)])
+    other = trained(only_labels.term_values)(y_true, y_pred)
+    assert (to_numpy(other["box_loss"]) > to_numpy(one["box_loss"])).all()
+
+
+class Shapeless(Term):
+    def distance(self, y_true, y_pred):
+        return keras.ops.abs(y_true["boxes"] - y_pred["boxes"])
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        (5.0, "must be a list of keras_vtr.losses.Term objects.*terms=5.0"),
+        ({"box": BoxTerm()}, "must be a list of keras_vtr.losses.Term"),
+        ([BoxTerm], "must be a list of keras_vtr.losses.Term objects"),
+        ([], "At least one term must have a `cost_weight`"),
+        ([BoxTerm(cost_weight=0.0)], "At least one term must have"),
+        ([BoxTerm(), BoxTerm()], "different names.*'box_loss', 'box_loss'"),
+        ([Term("mine")], "'mine' must have a `distance`.*Received: Term"),
+    ],
+)
+def test_what_are_no_terms_is_refused_at_once(terms, message):
+    with pytest.raises(ValueError, match=message):
+        HungarianLoss(terms)
+
+
+@pytest.mark.parametrize("name", [None, "", 3, "loss"])
+def test_a_term_has_a_name(name):
+    with pytest.raises(ValueError, match="`name` must be a text"):
+        Aspect(name)
+
+
+@pytest.mark.parametrize("cost_weight", [None, 0.0])
+def test_a_term_of_a_wrong_shape_is_named(rng, cost_weight):
+    term = Shapeless("mine", cost_weight=cost_weight)
+    with pytest.raises(
+        ValueError, match=r"`(cost|distance)` of the term 'mine'"
+    ):
+        value(random_targets(rng), random_predictions(rng), [BoxTerm(), term])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
+from keras_vtr.losses import detr_terms
 from keras_vtr.losses.matching import assign
 from keras_vtr.losses.matching import pairwise_cost
 from tests.numpy_boxes import restate
@@ -261,11 +262,9 @@ def test_the_cost_is_that_of_detr(rng):
     boxes = rng.uniform(0.2, 0.6, size=(2, 1, 5, 4)).astype("float32")
     cost = keras.ops.convert_to_numpy(
         pairwise_cost(
+            detr_terms(label_weight=1.5),
             {"labels": labels, "boxes": true_boxes},
             {"logits": np.log(probabilities), "boxes": boxes},
-            label_weight=1.5,
-            box_weight=5.0,
-            giou_weight=2.0,
         )
     )
     assert cost.shape == (2, 1, 3, 5)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_vtr.losses import HungarianLoss
+from keras_vtr.losses import detr_terms
 from keras_vtr.losses.matching import assign
 from keras_vtr.losses.matching import pairwise_cost
 from keras_vtr.models import decode_detections
@@ -71,7 +72,7 @@ def ours(y_true, logits, boxes):
     logits, boxes = tf.constant(logits), tf.constant(boxes)
     with tf.GradientTape() as tape:
         tape.watch([logits, boxes])
-        terms = loss.terms(
+        terms = loss.term_values(
             y_true,
             {
                 "logits": logits[:, -1],
@@ -89,7 +90,9 @@ def ours(y_true, logits, boxes):
 def our_assignment(y_true, logits, boxes):
     """(B, L, M), by cost and matcher."""
     y_pred = {"logits": logits, "boxes": boxes}
-    cost = keras.ops.convert_to_numpy(pairwise_cost(y_true, y_pred, 1, 5, 2))
+    cost = keras.ops.convert_to_numpy(
+        pairwise_cost(detr_terms(), y_true, y_pred)
+    )
     is_target = np.repeat(y_true["labels"] >= 0, NUM_LAYERS, axis=0)
     problems = cost.reshape(len(is_target), *cost.shape[2:])
     found = assign(problems, is_target)

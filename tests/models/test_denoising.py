@@ -77,10 +77,10 @@ def test_the_loss_of_denoising_is_the_distance_to_the_known_targets(rng):
         "logits": rng.normal(size=(2, 5, 4)).astype("float32"),
         "boxes": rng.uniform(0.3, 0.6, size=(2, 5, 4)).astype("float32"),
     }
-    plain = HungarianLoss().terms(y_true, outputs)
+    plain = HungarianLoss().term_values(y_true, outputs)
     outputs |= {"denoising_logits": logits, "denoising_boxes": predicted}
     loss = HungarianLoss()
-    terms = loss.terms(y_true, outputs)
+    terms = loss.term_values(y_true, outputs)
     labels, boxes = (
         np.tile(y_true["labels"], 2),
         np.tile(y_true["boxes"], (2, 1)),

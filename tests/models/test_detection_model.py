@@ -26,7 +26,7 @@ def test_fit_shows_the_terms_of_the_last_layer(rng):
     logs = model.evaluate(images, y_true, return_dict=True, verbose=0)
     assert set(logs) == {"loss", *TERMS}
     y_pred = model(images)
-    terms = HungarianLoss().terms(y_true, y_pred)
+    terms = HungarianLoss().term_values(y_true, y_pred)
     for name in TERMS:
         np.testing.assert_allclose(
             logs[name], to_numpy(terms[name])[-1], rtol=1e-4

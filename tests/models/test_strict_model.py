@@ -79,8 +79,8 @@ def test_a_model_is_still_strict_when_it_was_saved_or_cloned(vit, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"loss_weights": 0.5}, "weights of its own: .*'giou_weight': 2.0"),
-        ({"loss_weights": {"logits": 0.0}}, "box_weight.*Received: loss_weig"),
+        ({"loss_weights": 0.5}, "weights of its own: .*'giou_loss': 2.0"),
+        ({"loss_weights": {"logits": 0.0}}, "box_loss.*Received: loss_weig"),
         ({"metrics": ["mse"]}, "`metrics` must not.*CocoAveragePrecision"),
         ({"weighted_metrics": {"boxes": "mse"}}, "`weighted_metrics` must not"),
     ],

@@ -1,0 +1,213 @@
+"""The parts of DETR's loss, each a small class."""
+
+import keras
+from keras import ops
+
+from keras_vtr.box_ops import generalized_iou
+from keras_vtr.losses.terms import Term
+from keras_vtr.losses.terms import each_with_each
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class LabelTerm(Term):
+    """Cross-entropy of the classes; every query counts.
+
+    Carion et al. 2020 (DETR), section 3.1, equations 1 and 2: the cost is the
+    negative probability of the target's class; the loss is a mean over all
+    queries, those without a target weighing `no_object_weight`.
+
+    Args:
+        weight: Its weight in the loss.
+        no_object_weight: Weight of a query without a target, in (0, 1]. They
+            are the many; at 1 they would drown the few.
+        cost_weight: Its weight in the matching's cost. Default: `weight`.
+        name: Its name in the progress bar.
+
+    Raises:
+        ValueError: If a weight is out of its range.
+    """
+
+    def __init__(
+        self,
+        weight=1.0,
+        no_object_weight=0.1,
+        cost_weight=None,
+        name="label_loss",
+    ):
+        super().__init__(name, weight, cost_weight)
+        if not 0 < no_object_weight <= 1:
+            raise ValueError(
+                "`no_object_weight` must be in (0, 1]. Received: "
+                f"no_object_weight={no_object_weight}"
+            )
+        self.no_object_weight = no_object_weight
+
+    def cost(self, y_true, y_pred):
+        probabilities = ops.softmax(y_pred["logits"], axis=-1)
+        labels = y_true["labels"][:, None, None, :]  # (B, 1, 1, M)
+        labels = ops.where(labels < 0, 0, labels)
+        probability = ops.take_along_axis(probabilities, labels, axis=-1)
+        return -ops.transpose(probability, (0, 1, 3, 2))  # (B, L, M, Q)
+
+    def sums(self, pairs):
+        logits = pairs.y_pred["logits"]
+        labels = pairs.y_true["labels"]
+        labels = ops.where(pairs.matched, labels, logits.shape[-1] - 1)
+        log_probability = ops.take_along_axis(
+            ops.log_softmax(logits, axis=-1), labels[..., None], axis=-1
+        )[..., 0]
+        log_probability = ops.maximum(log_probability, -1e30)
+        weight = ops.zeros_like(log_probability)
+        weight = ops.where(pairs.idle, self.no_object_weight, weight)
+        weight = ops.where(pairs.matched, ops.ones_like(weight), weight)
+        return -ops.sum(weight * log_probability, axis=(0, 2))
+
+    def normalizer(self, pairs):
+        return pairs.num_pairs + self.no_object_weight * pairs.num_idle
+
+    def get_config(self):
+        config = {"no_object_weight": self.no_object_weight}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class BoxTerm(Term):
+    """L1 distance of the relative boxes, summed over the four numbers.
+
+    Carion et al. 2020 (DETR), section 3.1, "bounding box loss".
+
+    Args:
+        weight: Its weight in the loss.
+        cost_weight: Its weight in the matching's cost. Default: `weight`.
+        name: Its name in the progress bar.
+
+    Raises:
+        ValueError: If a weight is below 0.
+    """
+
+    def __init__(self, weight=5.0, cost_weight=None, name="box_loss"):
+        super().__init__(name, weight, cost_weight)
+
+    def distance(self, y_true, y_pred):
+        return ops.sum(ops.abs(y_pred["boxes"] - y_true["boxes"]), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class GIoUTerm(Term):
+    """1 - generalized IoU of the boxes; its negative is the cost.
+
+    Rezatofighi et al. 2019, algorithm 1; Carion et al. 2020 (DETR), section
+    3.1, "bounding box loss".
+
+    Args:
+        weight: Its weight in the loss.
+        cost_weight: Its weight in the matching's cost. Default: `weight`.
+        name: Its name in the progress bar.
+
+    Raises:
+        ValueError: If a weight is below 0.
+    """
+
+    def __init__(self, weight=2.0, cost_weight=None, name="giou_loss"):
+        super().__init__(name, weight, cost_weight)
+
+    def distance(self, y_true, y_pred):
+        return 1.0 - _generalized_iou(y_true, y_pred)
+
+    def cost(self, y_true, y_pred):
+        return -_generalized_iou(*each_with_each(y_true, y_pred))
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class ClassError(Term):
+    """Percentage of matched queries whose class is wrong; only looked at.
+
+    Args:
+        name: Its name in the progress bar.
+    """
+
+    def __init__(self, name="class_error"):
+        super().__init__(name, weight=0.0)
+
+    def distance(self, y_true, y_pred):
+        predicted = ops.argmax(y_pred["logits"], axis=-1)
+        labels = ops.cast(y_true["labels"], predicted.dtype)
+        return ops.cast(ops.not_equal(predicted, labels), "float32")
+
+    def normalizer(self, pairs):
+        return pairs.num_pairs / 100
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class CardinalityError(Term):
+    """By how many the number of detected objects is off; only looked at.
+
+    Carion et al. 2020 (DETR) show it in their logs: the mean over the images.
+
+    Args:
+        name: Its name in the progress bar.
+    """
+
+    def __init__(self, name="cardinality_error"):
+        super().__init__(name, weight=0.0)
+
+    def sums(self, pairs):
+        logits = pairs.y_pred["logits"]
+        is_object = ops.argmax(logits, axis=-1) != logits.shape[-1] - 1
+        num_objects = ops.sum(ops.cast(is_object, "float32"), axis=2)
+        error = ops.abs(num_objects - pairs.num_targets[:, None])
+        return ops.sum(error, axis=0)
+
+    def normalizer(self, pairs):
+        return pairs.num_images
+
+    def get_config(self):
+        return {"name": self.name}
+
+
+def detr_terms(
+    label_weight=1.0, box_weight=5.0, giou_weight=2.0, no_object_weight=0.1
+):
+    """The terms of DETR's loss, and what its logs show.
+
+    Carion et al. 2020 (DETR), section 3.1 and appendix A.4.
+
+    Args:
+        label_weight: Weight of the class in the matching and in the loss.
+        box_weight: Weight of the L1 distance in both.
+        giou_weight: Weight of the generalized IoU in both.
+        no_object_weight: Weight of a query without a target in `label_loss`.
+
+    Returns:
+        A list for `HungarianLoss`.
+
+    Raises:
+        ValueError: If a weight is out of its range.
+
+    Example:
+
+    >>> terms = keras_vtr.losses.detr_terms(label_weight=2.0)
+    >>> print(terms[0].name, terms[0].weight)
+    label_loss 2.0
+    """
+    return [
+        LabelTerm(label_weight, no_object_weight),
+        BoxTerm(box_weight),
+        GIoUTerm(giou_weight),
+        ClassError(),
+        CardinalityError(),
+    ]
+
+
+def _generalized_iou(y_true, y_pred):
+    return generalized_iou(corners(y_pred["boxes"]), corners(y_true["boxes"]))
+
+
+def corners(boxes):
+    """Center, width and height to `xyxy`, in the same unit."""
+    return keras.utils.bounding_boxes.convert_format(
+        boxes, source="center_xywh", target="xyxy"
+    )

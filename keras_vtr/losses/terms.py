@@ -1,0 +1,123 @@
+"""What a part of a detector's loss is."""
+
+import keras
+from keras import ops
+
+from keras_vtr.losses.pairs import Lazy
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class Term:
+    """One part of `HungarianLoss`: how far a query is from a target.
+
+    A term of your own is a subclass with a `distance`, which serves the
+    matching and the loss alike:
+
+    >>> @keras.saving.register_keras_serializable(package="mine")
+    ... class AreaTerm(keras_vtr.losses.Term):
+    ...     def distance(self, y_true, y_pred):
+    ...         area, other = (
+    ...             keras.ops.prod(y["boxes"][..., 2:], axis=-1)
+    ...             for y in (y_true, y_pred)
+    ...         )
+    ...         return keras.ops.abs(area - other)
+    >>> terms = [AreaTerm("area_loss", weight=3.0)]
+    >>> terms += keras_vtr.losses.detr_terms(label_weight=2.0)
+    >>> loss = keras_vtr.losses.HungarianLoss(terms)
+    >>> print(loss.term_names[:3])
+    ['area_loss', 'label_loss', 'box_loss']
+
+    What can be written cheaper for each pair of a target and a query overrides
+    `cost`; what is no mean over the pairs overrides `sums` and `normalizer`.
+
+    Args:
+        name: Its name in the progress bar.
+        weight: Its weight in the loss. A term of weight 0 is only looked at.
+        cost_weight: Its weight in the matching's cost. Default: `weight`.
+
+    Raises:
+        ValueError: If the name is no text or "loss", or a weight is below 0.
+    """
+
+    def __init__(self, name, weight=1.0, cost_weight=None):
+        if not isinstance(name, str) or name in ("", "loss"):
+            raise ValueError(
+                "`name` must be a text, and not 'loss', which is their sum. "
+                f"Received: name={name!r}"
+            )
+        for key, value in (("weight", weight), ("cost_weight", cost_weight)):
+            if value is not None and not value >= 0:
+                raise ValueError(
+                    f"`{key}` of {name!r} must be 0 or above. "
+                    f"Received: {key}={value}"
+                )
+        self.name = name
+        self.weight = weight
+        self.cost_weight = weight if cost_weight is None else cost_weight
+
+    def distance(self, y_true, y_pred):
+        """How far predictions are from targets.
+
+        Args:
+            y_true: Dict of targets by the keys of the loss's `y_true`,
+                (B, 1, M, 1, ...) in the matching, (B, L, Q, ...) in the loss.
+            y_pred: Dict of predictions by the keys of the loss's `y_pred`,
+                (B, L, 1, Q, ...) in the matching, (B, L, Q, ...) in the loss.
+
+        Returns:
+            Float32, (B, L, M, Q) and (B, L, Q).
+        """
+        raise NotImplementedError
+
+    def cost(self, y_true, y_pred):
+        """What it would cost to give a target to a query: the distance.
+
+        Args:
+            y_true: Dict of targets, (B, M, ...) each.
+            y_pred: Dict of predictions, (B, L, Q, ...) each.
+
+        Returns:
+            (B, L, M, Q) float32. Rows of padding targets mean nothing.
+        """
+        return self.distance(*each_with_each(y_true, y_pred))
+
+    def sums(self, pairs):
+        """(L,), the sum of each decoder layer over its `Pairs`."""
+        distance = self.distance(pairs.y_true, pairs.y_pred)
+        check_shape(self, "distance", distance, pairs.matched.shape)
+        return ops.sum(ops.where(pairs.matched, distance, 0.0), axis=(0, 2))
+
+    def normalizer(self, pairs):
+        """A scalar that divides the sums."""
+        return pairs.num_pairs
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "weight": self.weight,
+            "cost_weight": self.cost_weight,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def each_with_each(y_true, y_pred):
+    """Targets (B, 1, M, 1, ...) and predictions (B, L, 1, Q, ...)."""
+    targets = Lazy(lambda key: y_true[key][:, None, :, None])
+    return targets, Lazy(lambda key: y_pred[key][:, :, None])
+
+
+def check_shape(term, method, values, shape):
+    """Refuses what a term of a user's own must not answer."""
+    found = tuple(values.shape)
+    if len(found) != len(shape) or any(
+        None not in pair and pair[0] != pair[1]
+        for pair in zip(found, shape, strict=True)
+    ):
+        raise ValueError(
+            f"`{method}` of the term {term.name!r} must return the shape "
+            f"{tuple(shape)}: a number for each pair of a query and a target. "
+            f"Received: {found}"
+        )
