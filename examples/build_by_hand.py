@@ -19,9 +19,10 @@ def build_vit():
     x = layers.PatchEmbedding(hidden_dim=96, patch_size=8)(x)  # (B, 64, 96)
     x = layers.ClassToken()(x)  # (B, 65, 96)
     x = layers.PositionEmbedding()(x)
-    for _ in range(4):  # or TransformerEncoder(num_layers=4, ...)
-        x = layers.TransformerEncoderBlock(num_heads=4, mlp_dim=192)(x)
-    x = keras.layers.LayerNormalization()(x)
+    block = layers.TransformerEncoderBlock(
+        layers.MultiHeadAttention(num_heads=4), layers.FeedForward(mlp_dim=192)
+    )
+    x = layers.TransformerEncoder(block, num_layers=4)(x)  # four copies
     class_token = x[:, 0]  # (B, 96)
     logits = keras.layers.Dense(10)(class_token)
     return keras.Model(images, logits, name="tiny_vit")
@@ -38,12 +39,15 @@ def build_detr():
     # to queries and keys of each attention, never to values.
     positions = layers.SinePositionEncoding2D()(x)  # (B, 64, 96)
     tokens = keras.layers.Reshape((64, 96))(x)
-    encoder = layers.TransformerEncoder(num_layers=2, num_heads=4, mlp_dim=192)
+    parts = layers.MultiHeadAttention(num_heads=4), layers.FeedForward(192)
+    block = layers.TransformerEncoderBlock(*parts)
+    encoder = layers.TransformerEncoder(block, num_layers=2)
     memory = encoder(tokens, positions=positions)
 
     # Ten object slots, decoded at once.
     queries = layers.ObjectQueries(10)(memory)  # (B, 10, 96)
-    decoder = layers.TransformerDecoder(num_layers=3, num_heads=4, mlp_dim=192)
+    block = layers.TransformerDecoderBlock(*parts)
+    decoder = layers.TransformerDecoder(block, num_layers=3)
     answers = decoder(
         keras.ops.zeros_like(queries),
         memory,

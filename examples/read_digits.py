@@ -3,10 +3,8 @@
     pip install -e ".[examples]" && python examples/read_digits.py
 
 Takes 3 minutes on two cores. Expect 0.93 of 1,000 strips of one to five digits
-by other writers to be read without a mistake. Where the decoder looked while it
-wrote each digit is drawn to read_digits.png. It writes one digit after the
-other, since a string has an order and an end. DETR (train_detr.py) answers for
-all objects at once: a set has no order, so its queries needn't wait.
+by other writers to be right; read_digits.png shows where the decoder looked. A
+string has an end, so it is written digit by digit; DETR answers all at once.
 """
 
 import argparse
@@ -15,6 +13,7 @@ import keras
 import numpy as np
 
 import keras_vtr
+from keras_vtr import layers
 
 WIDTH, MOST = 80, 5  # pixels of a strip, digits in it
 START, END = 11, 12  # digit d is token d + 1; 0 is padding
@@ -52,14 +51,15 @@ def build():
     stem = keras_vtr.backbones.build_convolution_stem(
         (16, WIDTH, 1), filters=(64, 96)
     )  # (B, 4, 20, 96); its first norm takes pixels as they are
-    positions = keras_vtr.layers.SinePositionEncoding2D()(stem.output)
+    positions = layers.SinePositionEncoding2D()(stem.output)
     tokens = keras.layers.Reshape((80, 96))(stem.output) + positions
-    blocks = {"num_layers": 1, "num_heads": 4, "mlp_dim": 192}
-    memory = keras_vtr.layers.TransformerEncoder(**blocks)(tokens)
+    parts = layers.MultiHeadAttention(num_heads=4), layers.FeedForward(192)
+    block = layers.TransformerEncoderBlock(*parts)
+    memory = layers.TransformerEncoder(block, num_layers=1)(tokens)
+    sizes = {"hidden_dim": 96, "num_layers": 1, "num_heads": 4, "mlp_dim": 192}
     return keras_vtr.models.build_transformer(
         END + 1,
-        hidden_dim=96,
-        **blocks,
+        **sizes,
         dropout=0.1,
         normalize_first=True,
         encoder=keras.Model(stem.input, memory, name="encoder"),

@@ -22,7 +22,7 @@ def check_layer(
 
     Args:
         layer_class: The class.
-        config: Its constructor's arguments.
+        config: Its constructor's arguments; functions make layers.
         shapes: Dict of call argument to shape with the batch axis; lengths are
             best pairwise different primes. Names that end in "_mask" get
             booleans. A list of shapes makes a list of inputs.
@@ -37,7 +37,7 @@ def check_layer(
         tmp_path: Where to save the model.
     """
     inputs = make_inputs(shapes)
-    layer = layer_class(**config)
+    layer = layer_class(**made(config))
     outputs = as_list(layer(**inputs))
     assert [tuple(x.shape) for x in outputs] == as_list(output_shape)
     _check_config(layer_class, config, layer)
@@ -47,7 +47,7 @@ def check_layer(
         batch_size = None if batch_is_free else shape[0]
         assert tuple(output.shape) == (batch_size, *shape[1:])
     _check_precision(layer, config, inputs, output_dtype)
-    layer = layer_class(**config)
+    layer = layer_class(**made(config))
     arguments = symbolic(shapes, with_length=not lengths_are_free)
     outputs = as_list(layer(**arguments))
     for output, shape in zip(outputs, as_list(output_shape), strict=True):
@@ -60,6 +60,11 @@ def check_layer(
         outputs = [x for x in outputs if x.dtype != "bool"]
         _check_fit(keras.Model(arguments, outputs), inputs, without_gradient)
     _check_saving(model, inputs, tmp_path)
+
+
+def made(config):
+    """The config with the layers that its functions make."""
+    return {key: x() if callable(x) else x for key, x in config.items()}
 
 
 def make_inputs(shapes, seed=3):
@@ -115,7 +120,7 @@ def symbolic(shapes, with_length=True):
 
 
 def _check_config(layer_class, config, built):
-    fresh = layer_class(**config)
+    fresh = layer_class(**made(config))
     assert fresh.get_config().keys() == built.get_config().keys()
     for layer in (fresh, built):
         saved = layer.get_config()
@@ -134,8 +139,22 @@ def _check_config(layer_class, config, built):
         if base.__module__.startswith("keras.") and "__init__" in vars(base):
             inherited |= set(inspect.signature(base.__init__).parameters)
     assert set(fresh.get_config()) - inherited == set(arguments) - inherited
-    for name, value in config.items():
-        assert getattr(built, name) == value
+    for name, value in made(config).items():
+        found = getattr(built, name)
+        if isinstance(value, keras.layers.Layer):
+            found, value = (_nameless(x.get_config()) for x in (found, value))
+        assert found == value
+
+
+def _nameless(config):
+    """Without names, which are counted on, in parts of parts as well."""
+    if not isinstance(config, dict):
+        return config
+    return {
+        key: _nameless(value)
+        for key, value in config.items()
+        if key not in ("name", "dtype")
+    }
 
 
 def _check_precision(exact, config, inputs, output_dtype):
@@ -143,7 +162,7 @@ def _check_precision(exact, config, inputs, output_dtype):
     expected = [to_numpy(x) for x in as_list(exact(**inputs))]
     dtypes = as_list(output_dtype) * (1 if output_dtype else len(expected))
     for policy, tolerance in (("mixed_float16", 0.03), ("mixed_bfloat16", 0.2)):
-        layer = type(exact)(**config, dtype=policy)
+        layer = type(exact)(**made(config), dtype=policy)
         layer(**inputs)
         assert all(weight.dtype == "float32" for weight in layer.weights)
         set_weights(layer)

@@ -17,7 +17,7 @@ from keras_vtr import metrics
 from keras_vtr import models
 
 IMAGE_SHAPE = (64, 64, 1)
-BLOCKS = {"num_heads": 4, "mlp_dim": 192}
+PARTS = (layers.MultiHeadAttention(4), layers.FeedForward(192))
 NUM_HELD_OUT = 500
 
 
@@ -41,11 +41,14 @@ def build_detr(
     if spatial_encodings:
         positions = layers.SinePositionEncoding2D()(x)  # (B, 64, 96)
     tokens = keras.layers.Reshape((64, 96))(x)
-    encoder = layers.TransformerEncoder(1, **BLOCKS)
+    block = layers.TransformerEncoderBlock(*PARTS)
+    encoder = layers.TransformerEncoder(block, num_layers=1)
     memory = encoder(tokens, positions=positions)
     queries = layers.ObjectQueries(num_queries)(memory)  # (B, Q, 96)
     decoder = layers.TransformerDecoder(
-        num_decoder_layers, return_every_layer=True, **BLOCKS
+        layers.TransformerDecoderBlock(*PARTS),
+        num_decoder_layers,
+        return_every_layer=True,
     )
     answers = decoder(
         keras.ops.zeros_like(queries),
@@ -53,9 +56,8 @@ def build_detr(
         query_positions=queries,
         memory_positions=positions,
     )  # (B, L, Q, 96)
-    if not feed_forward:
-        for block in encoder.blocks + decoder.blocks:
-            silence(block.feed_forward)
+    for block in () if feed_forward else encoder.blocks + decoder.blocks:
+        silence(block.feed_forward_block.branch)
     hidden = keras.layers.Dense(96, "relu")(answers)
     hidden = keras.layers.Dense(96, "relu")(hidden)
     logits = keras.layers.Dense(11)(answers)  # ten digits, "no object"
@@ -69,11 +71,11 @@ def build_detr(
     return models.DetectionModel(images, outputs)
 
 
-def silence(block):
-    """Makes a pre-norm block hand on what it gets: `x + 0`."""
-    for weight in block.output_projection.weights:
+def silence(feed_forward):
+    """Makes a pre-norm block hand on its input: `x + 0`."""
+    for weight in feed_forward.output_projection.weights:
         weight.assign(keras.ops.zeros_like(weight))
-    block.trainable = False
+    feed_forward.trainable = False
 
 
 def train(model, loss, seed, steps):
@@ -93,8 +95,8 @@ def train(model, loss, seed, steps):
     model.fit(scenes, steps_per_epoch=steps, shuffle=False, verbose=0)
 
 
-def hungarian_loss(**weights):
-    return losses.HungarianLoss(**{"label_weight": 2.0, **weights})
+def hungarian_loss(label_weight=2.0, **weights):
+    return losses.HungarianLoss(losses.detr_terms(label_weight, **weights))
 
 
 def average_precision(model, decode):

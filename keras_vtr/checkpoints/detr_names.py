@@ -164,7 +164,7 @@ def _transformer(shapes, prefix, names):
                     name = names["cross_attention"]
                     name = "self_attn" if part == "self_attention" else name
                     weights |= _attention(
-                        shapes, f"{ours}/attention", f"{theirs}.{name}"
+                        shapes, f"{ours}/layer", f"{theirs}.{name}"
                     )
         arguments["mlp_dim"] = inner
         norm = f"{stem}.{names[f'{stack}_norm']}"
@@ -184,7 +184,7 @@ def _feed_forward(shapes, ours, theirs, names, weights):
             names[part][0],
         )
         weights |= recipes.dense(
-            f"{ours}/{part}_projection", f"{theirs}.{name}"
+            f"{ours}/layer/{part}_projection", f"{theirs}.{name}"
         )
     return shapes[f"{theirs}.{name}.weight"][1]
 

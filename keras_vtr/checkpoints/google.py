@@ -91,7 +91,7 @@ def _encoder(shapes):
         weights |= _norm(f"{ours}/feed_forward/norm", f"{theirs}/LayerNorm_2")
         for j, part in enumerate(("inner", "output")):
             weights |= _dense(
-                f"{ours}/feed_forward/{part}_projection",
+                f"{ours}/feed_forward/layer/{part}_projection",
                 f"{theirs}/MlpBlock_3/Dense_{j}",
             )
         for part, name in (
@@ -100,7 +100,7 @@ def _encoder(shapes):
             ("value", "value"),
             ("output", "out"),
         ):
-            projection = f"{ours}/self_attention/attention/{part}_projection"
+            projection = f"{ours}/self_attention/layer/{part}_projection"
             weights |= _dense(
                 projection, f"{theirs}/{attention}/{name}", part == "output"
             )

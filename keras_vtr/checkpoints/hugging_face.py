@@ -179,13 +179,13 @@ def _encoder(shapes, prefix, kind):
         ours, theirs = f"encoder/block_{i}", f"{stem}.{i}"
         for our_name, name in names.items():
             weights |= recipes.dense(
-                f"{ours}/self_attention/attention/{our_name}",
+                f"{ours}/self_attention/layer/{our_name}",
                 f"{theirs}.{name}",
             )
-        projection = f"{ours}/feed_forward/inner_projection"
+        projection = f"{ours}/feed_forward/layer/inner_projection"
         weights |= _joined_dense(projection, theirs, inner)
         weights |= recipes.dense(
-            f"{ours}/feed_forward/output_projection", f"{theirs}.{output}"
+            f"{ours}/feed_forward/layer/output_projection", f"{theirs}.{output}"
         )
         for j, (part, name) in enumerate(zip(parts, NORMS[kind], strict=True)):
             weights |= recipes.norm(f"{ours}/{part}/norm", f"{theirs}.{name}")

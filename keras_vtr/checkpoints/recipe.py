@@ -64,12 +64,9 @@ class Recipe:
         """
         wrong = []
         for layer in model.layers:
-            for key in ("num_heads", "activation", "layer_norm_epsilon"):
-                if (
-                    layer.name in ("encoder", "decoder")
-                    and key in self.arguments
-                ):
-                    value, found = self.arguments[key], getattr(layer, key)
+            if layer.name in ("encoder", "decoder"):
+                for key, found in _block_settings(layer.block).items():
+                    value = self.arguments.get(key)
                     if value is not None and value != found:
                         wrong.append(f"{key}={value!r}, not {found!r}")
             if layer.name == "normalize_pixels" and self.knows_pixels:
@@ -88,6 +85,14 @@ class Recipe:
             return []
         names = ("pixel_mean", "pixel_deviation")
         return [f"{name}={self.arguments[name]}" for name in names]
+
+
+def _block_settings(block):
+    return {
+        "num_heads": block.attention.num_heads,
+        "activation": block.feed_forward.activation,
+        "layer_norm_epsilon": block.norm.epsilon,
+    }
 
 
 def dense(ours, theirs):

@@ -123,7 +123,7 @@ def _encoder(shapes, settings):
 
 
 def _block(shapes, ours, theirs, arguments):
-    attention = f"{ours}/self_attention/attention"
+    attention = f"{ours}/self_attention/layer"
     weights = recipes.norm(f"{ours}/self_attention/norm", f"{theirs}.norm1")
     weights |= recipes.norm(f"{ours}/feed_forward/norm", f"{theirs}.norm2")
     for part, name in enumerate(("query", "key", "value")):
@@ -136,7 +136,7 @@ def _block(shapes, ours, theirs, arguments):
     for part, names in (("inner", INNER), ("output", OUTPUT)):
         name = _first(shapes, names, theirs + ".mlp.{}.weight")
         weights |= recipes.dense(
-            f"{ours}/feed_forward/{part}_projection",
+            f"{ours}/feed_forward/layer/{part}_projection",
             name.removesuffix(".weight"),
         )
     if arguments["normalize_query_key"]:

@@ -5,12 +5,11 @@ from keras_vtr.layers.anchor_decoder import AnchorDecoder
 from keras_vtr.layers.anchor_queries import AnchorQueries
 from keras_vtr.layers.anchor_queries import BoxEncoding
 from keras_vtr.layers.attention import MultiHeadAttention
-from keras_vtr.layers.attention_block import MultiHeadAttentionBlock
 from keras_vtr.layers.attention_map import MultiHeadAttentionMap
 from keras_vtr.layers.class_head import ClassHead
 from keras_vtr.layers.class_token import ClassToken
 from keras_vtr.layers.denoising_queries import DenoisingQueries
-from keras_vtr.layers.feed_forward import FeedForwardBlock
+from keras_vtr.layers.feed_forward import FeedForward
 from keras_vtr.layers.frozen_norm_convolution import FrozenNormConv2D
 from keras_vtr.layers.local_attention import LocalAttention2D
 from keras_vtr.layers.mask_head import MaskHead
@@ -25,10 +24,14 @@ from keras_vtr.layers.position_embedding import PositionEmbedding2D
 from keras_vtr.layers.position_encoding import PixelCenters
 from keras_vtr.layers.position_encoding import SinePositionEncoding1D
 from keras_vtr.layers.position_encoding import SinePositionEncoding2D
+from keras_vtr.layers.position_rules import AddedPositions
+from keras_vtr.layers.position_rules import PositionRule as PositionRule
+from keras_vtr.layers.position_rules import RotaryPositions2D
 from keras_vtr.layers.real_tokens import RealTokens
 from keras_vtr.layers.regularization import LayerScale
 from keras_vtr.layers.regularization import StochasticDepth
 from keras_vtr.layers.relative_position_bias import RelativePositionBias
+from keras_vtr.layers.residual import Residual
 from keras_vtr.layers.standardized_convolution import StandardizedConv2D
 from keras_vtr.layers.transformer_decoder import TransformerDecoder
 from keras_vtr.layers.transformer_decoder import TransformerDecoderBlock
@@ -43,10 +46,12 @@ __all__ = [
     "SinePositionEncoding1D",
     "SinePositionEncoding2D",
     "RelativePositionBias",
+    "AddedPositions",
+    "RotaryPositions2D",
     "MultiHeadAttention",
-    "MultiHeadAttentionBlock",
     "LocalAttention2D",
-    "FeedForwardBlock",
+    "FeedForward",
+    "Residual",
     "LayerScale",
     "StochasticDepth",
     "TransformerEncoderBlock",

@@ -6,8 +6,8 @@ from keras import ops
 
 from keras_vtr.layers.anchor_queries import BoxEncoding
 from keras_vtr.layers.arguments import check_positive_int
-from keras_vtr.layers.transformer_base import TransformerStack
-from keras_vtr.layers.transformer_decoder import TransformerDecoderBlock
+from keras_vtr.layers.blocks import Stack
+from keras_vtr.layers.blocks import given
 
 # Boxes smaller than this are looked at as if they had this size, and logits of
 # coordinates are taken no closer than this to 0 and 1.
@@ -77,7 +77,7 @@ class AnchorAttentionBias(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class AnchorDecoder(TransformerStack):
+class AnchorDecoder(Stack):
     """A decoder whose queries are boxes, which each of its layers moves.
 
     Liu et al. 2022 (DAB-DETR), section 4.3: the blocks are those of
@@ -87,28 +87,19 @@ class AnchorDecoder(TransformerStack):
     coordinates. Gradients don't flow from one layer's box into the next.
 
     Args:
-        num_layers: L, how many blocks.
-        num_heads: H. Must divide the width D of the queries.
-        mlp_dim: Width of the feed-forward blocks' inner layer.
-        dropout: Fraction dropped in training after each sub-layer.
-        attention_dropout: Fraction of attention weights dropped in training.
-        activation: As in `FeedForwardBlock`.
-        normalize_first: True for pre-norm, False for post-norm.
-        layer_norm_epsilon: Added to the variance in the layer norms.
-        normalize_query_key: Whether queries and keys are normalized, as in
-            `MultiHeadAttention`.
-        layer_scale: Optional start of a `LayerScale` on each branch.
-        stochastic_depth: Probability that training drops a branch of the last
-            block; it grows linearly from the first one on.
-        normalize_output: Whether a layer norm follows each returned answer.
-            Default: `normalize_first`.
+        block: A `TransformerDecoderBlock`, or a layer of your own that takes
+            what that takes and has `num_heads`. Each layer of the decoder is
+            a copy of it, as in `TransformerDecoder`.
+        num_layers: L, how many.
+        norm: The norm of each returned answer. Default: the block's if the
+            block has `normalize_first`; none for other blocks.
 
     Call arguments:
         queries: (B, Q, D), what is known of the objects; zeros if nothing.
         anchors: (B, Q, 4), `rel_center_xywh`, from `AnchorQueries`.
         memory: (B, N, ...), the encoder's output.
         centers: (B, N, 2), of the memory's pixels, from `PixelCenters`.
-        memory_positions: Optional, as `memory`, added to the keys of cross
+        memory_positions: Optional, as `memory`, for the keys of cross
             attention, in each layer.
         padding_mask: Optional (B, N) bool, True = real, for `memory`.
         query_mask: Optional (B, Q, Q) or (1, Q, Q) bool, True where a query
@@ -122,20 +113,33 @@ class AnchorDecoder(TransformerStack):
         `return_attention_scores` the weights (B, L, H, Q, N).
 
     Raises:
-        ValueError: If an argument is out of its range or a shape doesn't fit.
+        ValueError: If a part is no layer or has weights, a number is out of
+            its range, or a shape doesn't fit.
 
     Example:
 
     >>> queries, memory = keras.ops.zeros((2, 5, 8)), keras.ops.ones((2, 7, 8))
     >>> anchors, centers = keras.ops.ones((2, 5, 4)), keras.ops.ones((2, 7, 2))
-    >>> decoder = keras_vtr.layers.AnchorDecoder(3, 2, mlp_dim=32)
+    >>> block = keras_vtr.layers.TransformerDecoderBlock(
+    ...     keras_vtr.layers.MultiHeadAttention(num_heads=2),
+    ...     keras_vtr.layers.FeedForward(mlp_dim=32),
+    ... )
+    >>> decoder = keras_vtr.layers.AnchorDecoder(block, num_layers=3)
     >>> answers, boxes = decoder(queries, anchors, memory, centers)
     >>> print(tuple(answers.shape), tuple(boxes.shape))
     (2, 3, 5, 8) (2, 3, 5, 4)
     """
 
+    def __init__(self, block, num_layers, *, norm=None, **kwargs):
+        super().__init__(block, num_layers, norm=norm, **kwargs)
+        if not hasattr(block, "num_heads"):
+            raise ValueError(
+                "`block` must have `num_heads`, since each head looks at its "
+                f"own part of a box. Received: block={block!r}"
+            )
+
     def build(self, queries_shape, anchors_shape, memory_shape, centers_shape):
-        self._build_stack(TransformerDecoderBlock, queries_shape, memory_shape)
+        self._build_stack(queries_shape, memory_shape)
         hidden_dim = queries_shape[-1]
         self.encoding = BoxEncoding(
             hidden_dim, name="box_encoding", dtype=self.dtype_policy
@@ -144,7 +148,7 @@ class AnchorDecoder(TransformerStack):
         self.biases = []
         for i in range(self.num_layers):
             bias = AnchorAttentionBias(
-                self.num_heads,
+                self.block.num_heads,
                 name=f"attention_bias_{i}",
                 dtype=self.dtype_policy,
             )
@@ -172,17 +176,20 @@ class AnchorDecoder(TransformerStack):
     ):
         answers, boxes, every_score = [], [], []
         anchors = ops.cast(anchors, "float32")
+        options = given(
+            memory_positions=memory_positions,
+            padding_mask=padding_mask,
+            query_mask=query_mask,
+            return_attention_scores=return_attention_scores,
+        )
         for block, bias in zip(self.blocks, self.biases, strict=True):
-            queries, scores = block(
+            queries, scores = self._answers(
+                block,
                 queries,
                 memory,
                 query_positions=self.encoding(anchors),
-                memory_positions=memory_positions,
-                padding_mask=padding_mask,
-                query_mask=query_mask,
                 attention_bias=bias(anchors, centers),
-                return_attention_scores=True,
-                training=training,
+                **options,
             )
             answer = self._normalize(queries)
             moved = answer
@@ -215,7 +222,7 @@ class AnchorDecoder(TransformerStack):
         ]
         if kwargs.get("return_attention_scores"):
             lead, pixels = answers[:2], memory.shape[1]
-            shape = (*lead, self.num_heads, answers[2], pixels)
+            shape = (*lead, self.block.num_heads, answers[2], pixels)
             outputs.append(keras.KerasTensor(shape, self.compute_dtype))
         return tuple(outputs)
 

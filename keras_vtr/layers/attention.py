@@ -1,12 +1,19 @@
 import keras
+from keras import ops
 
 from keras_vtr.layers.arguments import check_fraction
-from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
 from keras_vtr.layers.masking import combine_masks
 from keras_vtr.layers.masking import masked_softmax
+from keras_vtr.layers.parts import build_part
+from keras_vtr.layers.parts import copy_of
+from keras_vtr.layers.parts import deserialized
+from keras_vtr.layers.parts import serialized
+from keras_vtr.layers.parts import set_part
+from keras_vtr.layers.position_rules import AddedPositions
+from keras_vtr.layers.position_rules import PositionRule
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -20,8 +27,8 @@ class MultiHeadAttention(keras.layers.Layer):
     pixels contain.
 
     Positions are an argument, as DETR needs them (Carion et al. 2020,
-    appendix A.3): they are added to what makes queries and keys, never to
-    what makes values. Differences from `keras.layers.MultiHeadAttention`: a
+    appendix A.3): they meet queries and keys, never values, by a rule that is
+    handed in. Differences from `keras.layers.MultiHeadAttention`: a
     query that may attend to nothing gets zeros before the output projection,
     on every path; the softmax is computed in float32 under every dtype
     policy; masks say what is *real*.
@@ -30,18 +37,21 @@ class MultiHeadAttention(keras.layers.Layer):
         num_heads: H. Must divide the width D of the queries; each head works
             with `key_dim = D / H` channels.
         attention_dropout: Fraction of attention weights dropped in training.
-        normalize_query_key: If True, a layer norm over each head's queries
-            and one over its keys keep the logits small in large models
-            (Dehghani et al. 2023, section 2).
-        layer_norm_epsilon: Added to the variance in these layer norms.
+        query_key_norm: Optional norm, such as
+            `keras.layers.LayerNormalization(epsilon=1e-6)`: one over each
+            head's queries and one over its keys keep the logits small in
+            large models (Dehghani et al. 2023, section 2).
+        position_rule: How positions meet queries and keys: a `PositionRule`.
+            Default: `AddedPositions()`; another one is `RotaryPositions2D()`.
 
     Call arguments:
         query: (B, T, D), the tokens that ask.
         key: (B, S, ...), the tokens that are asked. Default: `query`, which
             is self attention.
         value: (B, S, ...), what is gathered. Default: `key`.
-        query_positions: Optional (B, T, D), added to `query`.
-        key_positions: Optional, as `key`, added to it. Default in self
+        query_positions: Optional positions of the queries, as the rule reads
+            them: (B, T, D), added to `query`, by default.
+        key_positions: Optional, of the keys, likewise. Default in self
             attention: `query_positions`.
         padding_mask: Optional (B, S) bool, True = real: which keys may be
             attended to.
@@ -58,7 +68,8 @@ class MultiHeadAttention(keras.layers.Layer):
         (B, H, T, S), after softmax and dropout.
 
     Raises:
-        ValueError: If `num_heads` doesn't divide D or a shape doesn't fit.
+        ValueError: If `num_heads` doesn't divide D, a shape doesn't fit, or a
+            norm or rule is none.
 
     Example:
 
@@ -72,19 +83,20 @@ class MultiHeadAttention(keras.layers.Layer):
     def __init__(
         self,
         num_heads,
+        *,
         attention_dropout=0.0,
-        normalize_query_key=False,
-        layer_norm_epsilon=1e-6,
+        query_key_norm=None,
+        position_rule=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         check_positive_int("num_heads", num_heads)
         check_fraction("attention_dropout", attention_dropout)
-        check_positive("layer_norm_epsilon", layer_norm_epsilon)
         self.num_heads = num_heads
         self.attention_dropout = attention_dropout
-        self.normalize_query_key = normalize_query_key
-        self.layer_norm_epsilon = layer_norm_epsilon
+        set_part(self, "query_key_norm", query_key_norm, may_lack=True)
+        rule = AddedPositions() if position_rule is None else position_rule
+        set_part(self, "position_rule", rule, PositionRule)
 
     def build(self, query_shape, key_shape=None, value_shape=None):
         check_rank("query", query_shape, ("B", "T", "D"))
@@ -111,10 +123,10 @@ class MultiHeadAttention(keras.layers.Layer):
         self.key_projection = projection("key_projection", key_shape)
         self.value_projection = projection("value_projection", value_shape)
         self.output_projection = projection("output_projection", query_shape)
-        self.query_norm = self.key_norm = None
-        if self.normalize_query_key:
-            self.query_norm = self._build_norm("query_norm")
-            self.key_norm = self._build_norm("key_norm")
+        self.query_norm = self._build_norm("query_norm")
+        self.key_norm = self._build_norm("key_norm")
+        self.rule = copy_of(self.position_rule, "position_rule", self)
+        self.rule.build(query_shape)
         self.dropout = keras.layers.Dropout(
             self.attention_dropout, name="dropout", dtype=self.dtype_policy
         )
@@ -142,12 +154,13 @@ class MultiHeadAttention(keras.layers.Layer):
             query, key, padding_mask, attention_mask, use_causal_mask
         )
         attended, scores = self.attend(
-            _add_positions(query, query_positions),
+            query,
             keys,
             values,
             mask,
-            attention_bias,
-            training,
+            query_positions=query_positions,
+            attention_bias=attention_bias,
+            training=training,
         )
         return (attended, scores) if return_attention_scores else attended
 
@@ -157,10 +170,9 @@ class MultiHeadAttention(keras.layers.Layer):
         A decoder that writes one token after the other keeps them.
         """
         value = key if value is None else value
-        keys = self.key_projection(_add_positions(key, key_positions))
-        keys = self._split_heads(keys)
-        if self.normalize_query_key:
-            keys = self.key_norm(keys)
+        keys = self._heads(
+            key, key_positions, self.key_projection, self.key_norm
+        )
         return keys, self._split_heads(self.value_projection(value))
 
     def attend(
@@ -169,6 +181,8 @@ class MultiHeadAttention(keras.layers.Layer):
         keys,
         values,
         mask=None,
+        *,
+        query_positions=None,
         attention_bias=None,
         training=None,
     ):
@@ -177,23 +191,19 @@ class MultiHeadAttention(keras.layers.Layer):
         Returns:
             (B, T, D), and the weights (B, H, T, S).
         """
-        query = self._split_heads(self.query_projection(query))
-        if self.normalize_query_key:
-            query = self.query_norm(query)
+        query = self._heads(
+            query, query_positions, self.query_projection, self.query_norm
+        )
         # Scaled before the product, which can overflow float16 otherwise.
         query = query * self.key_dim**-0.5
-        logits = keras.ops.matmul(
-            query, keras.ops.transpose(keys, (0, 1, 3, 2))
-        )  # (B, H, T, S)
+        logits = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))
         if attention_bias is not None:
-            logits = keras.ops.cast(logits, "float32") + keras.ops.cast(
-                attention_bias, "float32"
-            )
-        scores = masked_softmax(logits, mask)
-        scores = self.dropout(
-            keras.ops.cast(scores, values.dtype), training=training
-        )
-        attended = self._join_heads(keras.ops.matmul(scores, values))
+            logits = ops.cast(logits, "float32")
+            logits = logits + ops.cast(attention_bias, "float32")
+        scores = masked_softmax(logits, mask)  # (B, H, T, S)
+        scores = ops.cast(scores, values.dtype)
+        scores = self.dropout(scores, training=training)
+        attended = self._join_heads(ops.matmul(scores, values))
         return self.output_projection(attended), scores  # (B, T, D)
 
     def get_config(self):
@@ -201,35 +211,38 @@ class MultiHeadAttention(keras.layers.Layer):
             **super().get_config(),
             "num_heads": self.num_heads,
             "attention_dropout": self.attention_dropout,
-            "normalize_query_key": self.normalize_query_key,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
+            **serialized(self, "query_key_norm", "position_rule"),
         }
 
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialized(config, "query_key_norm", "position_rule"))
+
     def _build_norm(self, name):
-        norm = keras.layers.LayerNormalization(
-            epsilon=self.layer_norm_epsilon,
-            name=name,
-            dtype=self.dtype_policy,
-        )
-        norm.build((None, None, None, self.key_dim))
+        if self.query_key_norm is None:
+            return None
+        norm = copy_of(self.query_key_norm, name, self)
+        build_part(norm, (None, None, None, self.key_dim))
         return norm
+
+    def _heads(self, tokens, positions, projection, norm):
+        """Queries or keys, (B, H, N, key_dim), that know where they are."""
+        if positions is not None:
+            tokens = self.rule.on_tokens(tokens, positions)
+        heads = self._split_heads(projection(tokens))
+        if norm is not None:
+            heads = norm(heads)
+        has_rule = positions is not None
+        return self.rule.on_heads(heads, positions) if has_rule else heads
 
     def _split_heads(self, tokens):
         """(B, N, D) -> (B, H, N, key_dim)."""
-        batch_size, length, _ = keras.ops.shape(tokens)
+        batch_size, length, _ = ops.shape(tokens)
         shape = (batch_size, length, self.num_heads, self.key_dim)
-        return keras.ops.transpose(
-            keras.ops.reshape(tokens, shape), (0, 2, 1, 3)
-        )
+        return ops.transpose(ops.reshape(tokens, shape), (0, 2, 1, 3))
 
     def _join_heads(self, heads):
         """(B, H, N, key_dim) -> (B, N, D)."""
-        batch_size, _, length, _ = keras.ops.shape(heads)
+        batch_size, _, length, _ = ops.shape(heads)
         shape = (batch_size, length, self.num_heads * self.key_dim)
-        return keras.ops.reshape(
-            keras.ops.transpose(heads, (0, 2, 1, 3)), shape
-        )
-
-
-def _add_positions(tokens, positions):
-    return tokens if positions is None else tokens + positions
+        return ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), shape)

@@ -24,7 +24,7 @@ def start_cache(decoder, memory, num_tokens):
     """
     cache = []
     for block in decoder.blocks:
-        attention = block.cross_attention.attention
+        attention = block.cross_attention_block.branch
         keys, values = attention.keys_and_values(memory)
         batch_size, num_heads, _, key_dim = ops.shape(keys)
         room = ops.zeros(
@@ -58,13 +58,24 @@ def decode_step(decoder, token, cache, place, padding_mask=None):
     for block, (keys, values, *of_memory) in zip(
         decoder.blocks, cache, strict=True
     ):
-        new_keys, new_values = block.self_attention.keys_and_values(token)
+        attention = block.self_attention_block
+        before = attention.before(token)
+        new_keys, new_values = attention.branch.keys_and_values(before)
         keys = ops.where(is_new, new_keys, keys)
         values = ops.where(is_new, new_values, values)
-        token = block.self_attention.attend(token, keys, values, is_known)
-        token = block.cross_attention.attend(token, *of_memory, padding_mask)
-        token = block.feed_forward(token, training=False)
+        token = _attend(attention, token, keys, values, is_known)
+        cross_attention = block.cross_attention_block
+        token = _attend(cross_attention, token, *of_memory, padding_mask)
+        token = block.feed_forward_block(token, training=False)
         new_cache.append((keys, values, *of_memory))
-    if decoder.norm is not None:
-        token = decoder.norm(token)
+    if decoder.output_norm is not None:
+        token = decoder.output_norm(token)
     return token, new_cache
+
+
+def _attend(block, token, keys, values, mask):
+    """A block's output for keys and values that are known already."""
+    attended, _ = block.branch.attend(
+        block.before(token), keys, values, mask, training=False
+    )
+    return block.add(token, attended, training=False)

@@ -2,9 +2,8 @@ import math
 
 import keras
 
-from keras_vtr.layers.arguments import check_choice
+from keras_vtr.layers.arguments import check_fraction
 from keras_vtr.layers.arguments import check_positive_int
-from keras_vtr.layers.residual_block import ResidualBlock
 
 
 def exact_gelu(x):
@@ -37,24 +36,21 @@ ACTIVATIONS = {
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class FeedForwardBlock(ResidualBlock):
-    """Two dense layers on each token alone, with norm, dropout and residual.
+class FeedForward(keras.layers.Layer):
+    """Two dense layers on each token alone.
 
     Vaswani et al. 2017, section 3.3, equation 2. Attention moves information
-    between tokens, this block works on it within each. To a reader who knows
+    between tokens, this layer works on it within each. To a reader who knows
     convolutions: two 1 x 1 convolutions, wide in the middle.
 
     Args:
         mlp_dim: Width of the inner layer, usually 4 D (ViT) or 8 D (DETR).
-        dropout: Fraction dropped in training after each of the two layers.
         activation: `"gelu"` (exact; ViT), `"gelu_tanh"` (its approximation),
-            `"relu"` (original, DETR) or `"swiglu"` (Shazeer 2020, equation 6;
-            the first matrix is twice as wide, since one half of what it makes
-            gates the other).
-        normalize_first: True for pre-norm, False for post-norm.
-        layer_norm_epsilon: Added to the variance in the layer norm.
-        layer_scale: Optional start of a `LayerScale` on the branch.
-        stochastic_depth: Probability that training drops the branch.
+            `"relu"` (original, DETR), `"swiglu"` (Shazeer 2020, equation 6;
+            the first matrix is twice as wide, since one half of its result
+            gates the other), or what else `keras.activations.get` takes: a
+            name, or a registered function.
+        dropout: Fraction dropped in training between the two layers.
 
     Call arguments:
         tokens: (B, N, D).
@@ -67,38 +63,21 @@ class FeedForwardBlock(ResidualBlock):
 
     Example:
 
-    >>> tokens = keras.ops.ones((2, 5, 8))
-    >>> block = keras_vtr.layers.FeedForwardBlock(mlp_dim=32)
-    >>> print(tuple(block(tokens).shape))
+    >>> layer = keras_vtr.layers.FeedForward(mlp_dim=32)
+    >>> print(tuple(layer(keras.ops.ones((2, 5, 8))).shape))
     (2, 5, 8)
     """
 
-    def __init__(
-        self,
-        mlp_dim,
-        dropout=0.0,
-        activation="gelu",
-        normalize_first=True,
-        layer_norm_epsilon=1e-6,
-        layer_scale=None,
-        stochastic_depth=0.0,
-        **kwargs,
-    ):
-        super().__init__(
-            dropout,
-            normalize_first,
-            layer_norm_epsilon,
-            layer_scale,
-            stochastic_depth,
-            **kwargs,
-        )
+    def __init__(self, mlp_dim, *, activation="gelu", dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
         check_positive_int("mlp_dim", mlp_dim)
-        check_choice("activation", activation, ACTIVATIONS)
+        check_fraction("dropout", dropout)
         self.mlp_dim = mlp_dim
         self.activation = activation
+        self.dropout = dropout
+        self._function = _function(activation)
 
     def build(self, tokens_shape):
-        self._build_residual(tokens_shape)
         inner_dim = self.mlp_dim * (2 if self.activation == "swiglu" else 1)
         self.inner_projection = keras.layers.Dense(
             inner_dim, name="inner_projection", dtype=self.dtype_policy
@@ -113,15 +92,30 @@ class FeedForwardBlock(ResidualBlock):
         )
 
     def call(self, tokens, training=None):
-        inner = self.inner_projection(self._before(tokens))
-        inner = ACTIVATIONS[self.activation](inner)  # (B, N, mlp_dim)
+        inner = self._function(self.inner_projection(tokens))
         inner = self.inner_dropout(inner, training=training)
-        inner = self.output_projection(inner)  # (B, N, D)
-        return self._add(tokens, inner, training)
+        return self.output_projection(inner)  # (B, N, D)
 
     def get_config(self):
+        activation = self.activation
+        if not isinstance(activation, str):
+            activation = keras.activations.serialize(activation)
         return {
             **super().get_config(),
             "mlp_dim": self.mlp_dim,
-            "activation": self.activation,
+            "activation": activation,
+            "dropout": self.dropout,
         }
+
+
+def _function(activation):
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    try:
+        return keras.activations.get(activation)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`activation` must be one of {sorted(ACTIVATIONS)}, or what "
+            "keras.activations.get takes. Received: "
+            f"activation={activation!r}"
+        ) from error

@@ -2,14 +2,18 @@ import keras
 
 from keras_vtr.layers.arguments import check_choice
 from keras_vtr.layers.arguments import check_count
-from keras_vtr.layers.arguments import check_positive
-from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
-from keras_vtr.layers.attention import MultiHeadAttention
-from keras_vtr.layers.feed_forward import FeedForwardBlock
+from keras_vtr.layers.parts import build_part
+from keras_vtr.layers.parts import copy_of
+from keras_vtr.layers.parts import default_norm
+from keras_vtr.layers.parts import deserialized
+from keras_vtr.layers.parts import serialized
+from keras_vtr.layers.parts import set_part
+from keras_vtr.layers.residual import Residual
 
 POOLINGS = ("class_token", "mean", "class_token_and_mean")
+PARTS = ("attention", "feed_forward", "norm")
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -77,10 +81,10 @@ class AttentionPooling(keras.layers.Layer):
     learned probe to the tokens, then a feed-forward block.
 
     Args:
-        num_heads: H. Must divide the width D of the tokens.
-        mlp_dim: Width of the feed-forward block's inner layer.
-        activation: As in `FeedForwardBlock`.
-        layer_norm_epsilon: Added to the variance in the layer norm.
+        attention: Such as `MultiHeadAttention(num_heads=8)`.
+        feed_forward: Such as `FeedForward(mlp_dim=3072)`, in a pre-norm
+            `Residual`.
+        norm: Its norm. Default: a layer norm with epsilon 1e-6.
 
     Call arguments:
         tokens: (B, N, D).
@@ -90,32 +94,24 @@ class AttentionPooling(keras.layers.Layer):
         (B, D).
 
     Raises:
-        ValueError: If an argument is out of its range or a shape doesn't fit.
+        ValueError: If a part is no layer or has weights, or a shape doesn't
+            fit.
 
     Example:
 
-    >>> tokens = keras.ops.ones((2, 7, 8))
-    >>> layer = keras_vtr.layers.AttentionPooling(num_heads=2, mlp_dim=32)
-    >>> print(tuple(layer(tokens).shape))
+    >>> layer = keras_vtr.layers.AttentionPooling(
+    ...     keras_vtr.layers.MultiHeadAttention(num_heads=2),
+    ...     keras_vtr.layers.FeedForward(mlp_dim=32),
+    ... )
+    >>> print(tuple(layer(keras.ops.ones((2, 7, 8))).shape))
     (2, 8)
     """
 
-    def __init__(
-        self,
-        num_heads,
-        mlp_dim,
-        activation="gelu",
-        layer_norm_epsilon=1e-6,
-        **kwargs,
-    ):
+    def __init__(self, attention, feed_forward, *, norm=None, **kwargs):
         super().__init__(**kwargs)
-        check_positive_int("num_heads", num_heads)
-        check_positive_int("mlp_dim", mlp_dim)
-        check_positive("layer_norm_epsilon", layer_norm_epsilon)
-        self.num_heads = num_heads
-        self.mlp_dim = mlp_dim
-        self.activation = activation
-        self.layer_norm_epsilon = layer_norm_epsilon
+        set_part(self, "attention", attention)
+        set_part(self, "feed_forward", feed_forward)
+        set_part(self, "norm", default_norm() if norm is None else norm)
 
     def build(self, tokens_shape, padding_mask_shape=None):
         check_rank("tokens", tokens_shape, ("B", "N", "D"))
@@ -124,34 +120,28 @@ class AttentionPooling(keras.layers.Layer):
         self.probe = self.add_weight(
             shape=probe_shape, initializer="glorot_uniform", name="probe"
         )
-        self.attention = MultiHeadAttention(
-            self.num_heads, name="attention", dtype=self.dtype_policy
-        )
-        self.attention.build(probe_shape, tokens_shape)
-        self.feed_forward = FeedForwardBlock(
-            self.mlp_dim,
-            activation=self.activation,
-            layer_norm_epsilon=self.layer_norm_epsilon,
+        self.probe_attention = copy_of(self.attention, "attention", self)
+        build_part(self.probe_attention, probe_shape, tokens_shape)
+        self.feed_forward_block = Residual(
+            self.feed_forward,
+            norm=self.norm,
             name="feed_forward",
             dtype=self.dtype_policy,
         )
-        self.feed_forward.build(probe_shape)
+        self.feed_forward_block.build(probe_shape)
 
     def call(self, tokens, padding_mask=None):
         shape = (keras.ops.shape(tokens)[0], 1, tokens.shape[-1])
         probe = keras.ops.cast(self.probe, tokens.dtype)
-        attended = self.attention(
-            keras.ops.broadcast_to(probe, shape),
-            tokens,
-            padding_mask=padding_mask,
+        options = {} if padding_mask is None else {"padding_mask": padding_mask}
+        attended = self.probe_attention(
+            keras.ops.broadcast_to(probe, shape), tokens, **options
         )
-        return self.feed_forward(attended)[:, 0]
+        return self.feed_forward_block(attended)[:, 0]
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "mlp_dim": self.mlp_dim,
-            "activation": self.activation,
-            "layer_norm_epsilon": self.layer_norm_epsilon,
-        }
+        return {**super().get_config(), **serialized(self, *PARTS)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialized(config, *PARTS))

@@ -1,11 +1,16 @@
 import keras
 
-from keras_vtr.layers.transformer_base import TransformerBase
-from keras_vtr.layers.transformer_base import TransformerStack
+from keras_vtr.layers.blocks import PARTS
+from keras_vtr.layers.blocks import Block
+from keras_vtr.layers.blocks import Stack
+from keras_vtr.layers.blocks import given
+from keras_vtr.layers.parts import deserialized
+from keras_vtr.layers.parts import serialized
+from keras_vtr.layers.parts import set_part
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class TransformerDecoderBlock(TransformerBase):
+class TransformerDecoderBlock(Block):
     """One layer of the decoder: self attention, cross attention, feed-forward.
 
     Vaswani et al. 2017, figure 1, right, and Carion et al. 2020 (DETR),
@@ -15,24 +20,22 @@ class TransformerDecoderBlock(TransformerBase):
     and `memory_positions`, and masks nothing.
 
     Args:
-        num_heads: H. Must divide the width D of the queries.
-        mlp_dim: Width of the feed-forward block's inner layer.
-        dropout: Fraction dropped in training after each sub-layer.
-        attention_dropout: Fraction of attention weights dropped in training.
-        activation: As in `FeedForwardBlock`.
+        attention: Such as `MultiHeadAttention(num_heads=8)`, for both
+            attentions.
+        feed_forward: Such as `FeedForward(mlp_dim=2048)`.
+        cross_attention: Optional, another one for the attention to `memory`.
+        norm: Default: a layer norm with epsilon 1e-6.
         normalize_first: True for pre-norm, False for post-norm.
-        layer_norm_epsilon: Added to the variance in the layer norms.
-        normalize_query_key: Whether queries and keys are normalized, as in
-            `MultiHeadAttention`.
+        dropout: Fraction dropped in training after each of the three.
         layer_scale: Optional start of a `LayerScale` on each branch.
         stochastic_depth: Probability that training drops a branch.
 
     Call arguments:
         queries: (B, Q, D).
         memory: (B, N, ...), the encoder's output.
-        query_positions: Optional (B, Q, D), added to the queries of both
-            attentions and to the keys of self attention.
-        memory_positions: Optional, as `memory`, added to the keys of cross
+        query_positions: Optional (B, Q, D), for the queries of both attentions
+            and the keys of self attention.
+        memory_positions: Optional, as `memory`, for the keys of cross
             attention.
         padding_mask: Optional (B, N) bool, True = real, for `memory`.
         query_mask: Optional (B, Q, Q) or (1, Q, Q) bool, True where a query
@@ -47,25 +50,41 @@ class TransformerDecoderBlock(TransformerBase):
         (B, Q, D), and with `return_attention_scores` (B, H, Q, N).
 
     Raises:
-        ValueError: If an argument is out of its range or a shape doesn't fit.
+        ValueError: If a part is no layer or has weights, a number is out of
+            its range, or a shape doesn't fit.
 
     Example:
 
     >>> queries, memory = keras.ops.ones((2, 5, 8)), keras.ops.ones((2, 7, 8))
-    >>> block = keras_vtr.layers.TransformerDecoderBlock(2, mlp_dim=32)
+    >>> block = keras_vtr.layers.TransformerDecoderBlock(
+    ...     keras_vtr.layers.MultiHeadAttention(num_heads=2),
+    ...     keras_vtr.layers.FeedForward(mlp_dim=32),
+    ... )
     >>> print(tuple(block(queries, memory).shape))
     (2, 5, 8)
     """
 
+    def __init__(
+        self, attention, feed_forward, *, cross_attention=None, **kwargs
+    ):
+        super().__init__(attention, feed_forward, **kwargs)
+        cross = attention if cross_attention is None else cross_attention
+        set_part(self, "cross_attention", cross)
+
+    @property
+    def num_heads(self):
+        """H, of the attention to `memory`."""
+        return self.cross_attention.num_heads
+
     def build(self, queries_shape, memory_shape):
-        self.self_attention = self._build_attention(
-            "self_attention", queries_shape
+        self.self_attention_block = self._surround(
+            self.attention, "self_attention", queries_shape
         )
-        self.cross_attention = self._build_attention(
-            "cross_attention", queries_shape, memory_shape
+        self.cross_attention_block = self._surround(
+            self.cross_attention, "cross_attention", queries_shape, memory_shape
         )
-        self.feed_forward = self._build_feed_forward(
-            "feed_forward", queries_shape
+        self.feed_forward_block = self._surround(
+            self.feed_forward, "feed_forward", queries_shape
         )
 
     def call(
@@ -81,29 +100,42 @@ class TransformerDecoderBlock(TransformerBase):
         return_attention_scores=False,
         training=None,
     ):
-        queries = self.self_attention(
+        queries = self.self_attention_block(
             queries,
-            query_positions=query_positions,
-            attention_mask=query_mask,
-            use_causal_mask=use_causal_mask,
             training=training,
+            **given(
+                query_positions=query_positions,
+                attention_mask=query_mask,
+                use_causal_mask=use_causal_mask,
+            ),
         )
-        queries, scores = self.cross_attention(
+        answers = self.cross_attention_block(
             queries,
             memory,
-            query_positions=query_positions,
-            memory_positions=memory_positions,
-            padding_mask=padding_mask,
-            attention_bias=attention_bias,
-            return_attention_scores=True,
             training=training,
+            **given(
+                query_positions=query_positions,
+                key_positions=memory_positions,
+                padding_mask=padding_mask,
+                attention_bias=attention_bias,
+                return_attention_scores=return_attention_scores,
+            ),
         )
-        queries = self.feed_forward(queries, training=training)
-        return (queries, scores) if return_attention_scores else queries
+        if not return_attention_scores:
+            return self.feed_forward_block(answers, training=training)
+        queries, scores = answers
+        return self.feed_forward_block(queries, training=training), scores
+
+    def get_config(self):
+        return {**super().get_config(), **serialized(self, "cross_attention")}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialized(config, *PARTS, "cross_attention"))
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class TransformerDecoder(TransformerStack):
+class TransformerDecoder(Stack):
     """Turns queries into answers read from the encoder's `memory`.
 
     Vaswani et al. 2017, figure 1, right; Carion et al. 2020 (DETR), section
@@ -112,29 +144,21 @@ class TransformerDecoder(TransformerStack):
     returned, each normalized by the same layer norm, if there is one.
 
     Args:
-        num_layers: L, how many blocks.
-        num_heads: H. Must divide the width D of the queries.
-        mlp_dim: Width of the feed-forward blocks' inner layer.
+        block: A `TransformerDecoderBlock`, or a layer of your own from queries
+            and memory to queries. Each layer of the decoder is a copy of it;
+            if it has `stochastic_depth`, that is the last copy's, and grows
+            linearly with depth (Huang et al. 2016, equation 4).
+        num_layers: L, how many.
+        norm: The norm of each returned output. Default: the block's if the
+            block has `normalize_first`; none for other blocks.
         return_every_layer: If True, return the outputs of all layers.
-        dropout: Fraction dropped in training after each sub-layer.
-        attention_dropout: Fraction of attention weights dropped in training.
-        activation: As in `FeedForwardBlock`.
-        normalize_first: True for pre-norm, False for post-norm.
-        layer_norm_epsilon: Added to the variance in the layer norms.
-        normalize_query_key: Whether queries and keys are normalized, as in
-            `MultiHeadAttention`.
-        layer_scale: Optional start of a `LayerScale` on each branch.
-        stochastic_depth: Probability that training drops a branch of the last
-            block; it grows linearly from the first one on.
-        normalize_output: Whether a layer norm follows each returned output.
-            Default: `normalize_first`.
 
     Call arguments:
         queries: (B, Q, D).
         memory: (B, N, ...), the encoder's output.
-        query_positions: Optional (B, Q, D), added to the queries of both
-            attentions and to the keys of self attention, in each layer.
-        memory_positions: Optional, as `memory`, added to the keys of cross
+        query_positions: Optional (B, Q, D), for the queries of both attentions
+            and the keys of self attention, in each layer.
+        memory_positions: Optional, as `memory`, for the keys of cross
             attention, in each layer.
         padding_mask: Optional (B, N) bool, True = real, for `memory`.
         query_mask: Optional (B, Q, Q) or (1, Q, Q) bool, True where a query
@@ -151,26 +175,37 @@ class TransformerDecoder(TransformerStack):
         (B, L, H, Q, N).
 
     Raises:
-        ValueError: If an argument is out of its range or a shape doesn't fit.
+        ValueError: If a part is no layer or has weights, a number is out of
+            its range, or a shape doesn't fit.
 
     Example:
 
     >>> queries, memory = keras.ops.ones((2, 5, 8)), keras.ops.ones((2, 7, 8))
+    >>> block = keras_vtr.layers.TransformerDecoderBlock(
+    ...     keras_vtr.layers.MultiHeadAttention(num_heads=2),
+    ...     keras_vtr.layers.FeedForward(mlp_dim=32),
+    ... )
     >>> decoder = keras_vtr.layers.TransformerDecoder(
-    ...     3, 2, mlp_dim=32, return_every_layer=True
+    ...     block, num_layers=3, return_every_layer=True
     ... )
     >>> print(tuple(decoder(queries, memory).shape))
     (2, 3, 5, 8)
     """
 
     def __init__(
-        self, num_layers, num_heads, mlp_dim, return_every_layer=False, **kwargs
+        self,
+        block,
+        num_layers,
+        *,
+        norm=None,
+        return_every_layer=False,
+        **kwargs,
     ):
-        super().__init__(num_layers, num_heads, mlp_dim, **kwargs)
+        super().__init__(block, num_layers, norm=norm, **kwargs)
         self.return_every_layer = return_every_layer
 
     def build(self, queries_shape, memory_shape):
-        self._build_stack(TransformerDecoderBlock, queries_shape, memory_shape)
+        self._build_stack(queries_shape, memory_shape)
 
     def call(
         self,
@@ -185,20 +220,18 @@ class TransformerDecoder(TransformerStack):
         return_attention_scores=False,
         training=None,
     ):
+        options = given(
+            query_positions=query_positions,
+            memory_positions=memory_positions,
+            padding_mask=padding_mask,
+            query_mask=query_mask,
+            attention_bias=attention_bias,
+            use_causal_mask=use_causal_mask,
+            return_attention_scores=return_attention_scores,
+        )
         outputs, every_score = [], []
         for block in self.blocks:
-            queries, scores = block(
-                queries,
-                memory,
-                query_positions=query_positions,
-                memory_positions=memory_positions,
-                padding_mask=padding_mask,
-                query_mask=query_mask,
-                attention_bias=attention_bias,
-                use_causal_mask=use_causal_mask,
-                return_attention_scores=True,
-                training=training,
-            )
+            queries, scores = self._answers(block, queries, memory, **options)
             outputs.append(queries)
             every_score.append(scores)
         if self.return_every_layer:

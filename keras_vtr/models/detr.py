@@ -6,7 +6,10 @@ from keras_vtr.layers import ObjectQueries
 from keras_vtr.layers import PixelCenters
 from keras_vtr.layers import SinePositionEncoding2D
 from keras_vtr.layers import TransformerDecoder
+from keras_vtr.layers import TransformerDecoderBlock
 from keras_vtr.layers import TransformerEncoder
+from keras_vtr.layers import TransformerEncoderBlock
+from keras_vtr.models.block_arguments import block_arguments
 from keras_vtr.models.detection_model import DetectionModel
 from keras_vtr.models.detr_features import PADDINGS
 from keras_vtr.models.detr_features import read_features
@@ -23,6 +26,11 @@ from keras_vtr.models.named_model import with_names
 #   "resnet101"       60,464,672                  60,242,272
 #   "resnet50_dc5"    41,524,768                  41,302,368
 #   "resnet101_dc5"   60,464,672                  60,242,272
+BLOCKS = {
+    "activation": "relu",
+    "layer_norm_epsilon": 1e-5,
+    "normalize_first": False,
+}
 
 
 def build_detr(
@@ -39,13 +47,13 @@ def build_detr(
     num_encoder_layers=6,
     num_decoder_layers=6,
     dropout=0.1,
-    normalize_first=False,
     auxiliary_outputs=True,
     masks=False,
     class_names=None,
     pixel_mean=None,
     pixel_deviation=None,
     name="detr",
+    **block_options,
 ):
     """Builds a detector: images in, a set of classes and boxes out.
 
@@ -84,8 +92,6 @@ def build_detr(
         num_encoder_layers: How many blocks the encoder has.
         num_decoder_layers: L, how many blocks the decoder has.
         dropout: Fraction dropped in training, of attention weights too.
-        normalize_first: True for pre-norm, which starts to learn sooner;
-            False for the paper's post-norm.
         auxiliary_outputs: Whether the model also returns the answers of the
             decoder layers before the last one, which the loss supervises
             (section 3.2, "auxiliary decoding losses").
@@ -97,6 +103,11 @@ def build_detr(
             one for all. Default: ImageNet's.
         pixel_deviation: Standard deviation, likewise.
         name: Name of the model.
+        **block_options: Of encoder and decoder: `normalize_first=True` for
+            pre-norm, which starts to learn sooner than the paper's post-norm;
+            `attention_dropout`, `activation`, `norm` or `layer_norm_epsilon`,
+            `normalize_query_key`, `layer_scale`, `stochastic_depth`, as in
+            `TransformerDecoderBlock` and its parts.
 
     Returns:
         A `keras_vtr.models.DetectionModel` from pixels in [0, 255],
@@ -138,7 +149,9 @@ def build_detr(
         hidden_dim, 1, data_format="channels_last", name="input_projection"
     )
     feature_map = projection(feature_maps[-1])  # (B, height', width', D)
-    options = _options(num_heads, mlp_dim, dropout, normalize_first)
+    options = {"dropout": dropout, "attention_dropout": dropout}
+    options |= {**BLOCKS, **block_options}
+    options = block_arguments(num_heads, mlp_dim, **options)
     memory = _encode(feature_map, mask, num_encoder_layers, options)
     if queries == "anchors":
         centers = PixelCenters(name="centers")
@@ -179,19 +192,6 @@ def _check_arguments(num_classes, hidden_dim, num_heads, padding, queries):
         )
 
 
-def _options(num_heads, mlp_dim, dropout, normalize_first):
-    """What encoder and decoder have in common."""
-    return {
-        "num_heads": num_heads,
-        "mlp_dim": mlp_dim,
-        "dropout": dropout,
-        "attention_dropout": dropout,
-        "activation": "relu",
-        "normalize_first": normalize_first,
-        "layer_norm_epsilon": 1e-5,
-    }
-
-
 def _encode(feature_map, mask, num_layers, options):
     """The feature map's pixels as tokens that know of each other.
 
@@ -204,7 +204,8 @@ def _encode(feature_map, mask, num_layers, options):
     tokens = keras.layers.Reshape((-1, hidden_dim), name="tokens")(feature_map)
     if mask is not None:
         mask = keras.layers.Reshape((-1,), name="real_tokens")(mask)  # (B, N)
-    encoder = TransformerEncoder(num_layers, **options, name="encoder")
+    block = TransformerEncoderBlock(**options)
+    encoder = TransformerEncoder(block, num_layers, name="encoder")
     memory = encoder(tokens, positions=positions, padding_mask=mask)
     return {
         "memory": memory,
@@ -218,10 +219,10 @@ def _decode(memory, num_queries, num_layers, options):
     queries = ObjectQueries(num_queries, name="object_queries")
     queries = queries(memory["memory"])  # (B, Q, D)
     decoder = TransformerDecoder(
+        TransformerDecoderBlock(**options),
         num_layers,
+        norm=options["norm"],
         return_every_layer=True,
-        normalize_output=True,
-        **options,
         name="decoder",
     )
     # A query is nothing but its position.
@@ -234,8 +235,9 @@ def _decode_anchors(memory, num_queries, num_layers, options):
     """The same, where a query is a box that each layer moves."""
     anchors = AnchorQueries(num_queries, name="object_queries")
     anchors = anchors(memory["memory"])  # (B, Q, 4)
+    block = TransformerDecoderBlock(**options)
     decoder = AnchorDecoder(
-        num_layers, normalize_output=True, **options, name="decoder"
+        block, num_layers, norm=options["norm"], name="decoder"
     )
     hidden_dim = memory["memory"].shape[-1]
     nothing = keras.ops.repeat(

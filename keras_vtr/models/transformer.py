@@ -5,7 +5,10 @@ import keras
 from keras_vtr.layers import RealTokens
 from keras_vtr.layers import SinePositionEncoding1D
 from keras_vtr.layers import TransformerDecoder
+from keras_vtr.layers import TransformerDecoderBlock
 from keras_vtr.layers import TransformerEncoder
+from keras_vtr.layers import TransformerEncoderBlock
+from keras_vtr.models.block_arguments import block_arguments
 from keras_vtr.models.sequence_model import SequenceModel
 
 # Vaswani et al. 2017, table 3. Parameters with the paper's vocabulary of
@@ -26,9 +29,9 @@ def build_transformer(
     num_heads=None,
     mlp_dim=None,
     dropout=None,
-    normalize_first=False,
     encoder=None,
     name="transformer",
+    **block_options,
 ):
     """Builds the original Transformer: a sequence in, the next tokens out.
 
@@ -52,12 +55,15 @@ def build_transformer(
         mlp_dim: Width of the feed-forward blocks' inner layer.
         dropout: Fraction dropped in training, of the embeddings and after each
             sub-layer.
-        normalize_first: True for pre-norm (Xiong et al. 2020); False for the
-            paper's post-norm.
         encoder: Optional Keras model from anything, an image for example, to
             its memory (B, N, ...), which the decoder then writes from.
             Default: the paper's, from tokens.
         name: Name of the model.
+        **block_options: Of encoder and decoder: `normalize_first=True` for
+            pre-norm (Xiong et al. 2020) instead of the paper's post-norm;
+            `attention_dropout`, `activation`, `norm` or `layer_norm_epsilon`,
+            `normalize_query_key`, `layer_scale`, `stochastic_depth`, as in
+            `TransformerDecoderBlock` and its parts.
 
     Returns:
         A `keras_vtr.models.SequenceModel` from a dict of `"source"` (B, S) and
@@ -84,13 +90,17 @@ def build_transformer(
             f"vocabulary_size={vocabulary_size}"
         )
     given = (hidden_dim, num_layers, num_heads, mlp_dim, dropout)
-    hidden_dim, dropout, options = _settings(size, given, normalize_first)
+    hidden_dim, num_layers, *heads_and_mlp, dropout = _settings(size, given)
+    options = {"dropout": dropout, "activation": "relu"}
+    options |= {"normalize_first": False, **block_options}
+    options = block_arguments(*heads_and_mlp, **options)
     embed, embedding = _embedding(vocabulary_size, hidden_dim, dropout)
     is_real = None
     if encoder is None:
         source = keras.Input((None,), dtype="int32", name="source")
         is_real = RealTokens(name="real_tokens")(source)  # (B, S)
-        memory = TransformerEncoder(**options, name="encoder")(
+        block = TransformerEncoderBlock(**options)
+        memory = TransformerEncoder(block, num_layers, name="encoder")(
             embed(source), padding_mask=is_real
         )
     else:
@@ -101,8 +111,9 @@ def build_transformer(
         memory = encoder(source)
     memory = keras.layers.Identity(name="memory")(memory)  # (B, S, D)
     target = keras.Input((None,), dtype="int32", name="target")
-    # What pads the target stands at its end, where no real token looks.
-    answers = TransformerDecoder(**options, name="decoder")(
+    # Target padding comes last, where no real token looks.
+    block = TransformerDecoderBlock(**options)
+    answers = TransformerDecoder(block, num_layers, name="decoder")(
         embed(target), memory, padding_mask=is_real, use_causal_mask=True
     )
     logits = embedding(answers, reverse=True)  # (B, T, V)
@@ -147,22 +158,13 @@ def _embedding(vocabulary_size, hidden_dim, dropout):
     return embed, embedding
 
 
-def _settings(size, given, normalize_first):
-    """Width, dropout, and what encoder and decoder have in common."""
+def _settings(size, given):
+    """Width, depth, heads, inner width and dropout."""
     if size not in SIZES:
         raise ValueError(
             f"`size` must be one of {sorted(SIZES)}. Received: size={size!r}"
         )
-    hidden_dim, num_layers, num_heads, mlp_dim, dropout = (
+    return [
         default if value is None else value
         for value, default in zip(given, SIZES[size], strict=True)
-    )
-    options = {
-        "num_layers": num_layers,
-        "num_heads": num_heads,
-        "mlp_dim": mlp_dim,
-        "dropout": dropout,
-        "activation": "relu",
-        "normalize_first": normalize_first,
-    }
-    return hidden_dim, dropout, options
+    ]

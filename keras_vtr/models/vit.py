@@ -2,14 +2,19 @@ import keras
 
 from keras_vtr.layers import AttentionPooling
 from keras_vtr.layers import ClassHead
+from keras_vtr.layers import FeedForward
+from keras_vtr.layers import MultiHeadAttention
 from keras_vtr.layers import PatchEmbedding
 from keras_vtr.layers import TokenPooling
 from keras_vtr.layers import TransformerEncoder
+from keras_vtr.layers import TransformerEncoderBlock
+from keras_vtr.models.block_arguments import block_arguments
 from keras_vtr.models.named_model import NamedModel
 from keras_vtr.models.named_model import with_names
 from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
 from keras_vtr.models.vit_tokens import place_tokens
+from keras_vtr.models.vit_tokens import rotary_rule
 
 # Base, large and huge: Dosovitskiy et al. 2020, table 1. Tiny and small:
 # Touvron et al. 2021 (DeiT), table 1. Giant: Oquab et al. 2023 (DINOv2), table
@@ -49,7 +54,7 @@ def build_vit(
     dropout=0.0,
     class_names=None,
     name="vit",
-    **encoder_arguments,
+    **block_options,
 ):
     """Builds an image classifier or feature extractor.
 
@@ -75,7 +80,9 @@ def build_vit(
         position: What tells the tokens where they are, as appendix D.4
             compares it: `"none"`, `"learned_1d"` (a table in raster order,
             the paper's choice), `"learned_2d"` (rows and columns),
-            `"relative"` (a bias of attention), or the fixed `"sine"`.
+            `"relative"` (a bias of attention), the fixed `"sine"`; or
+            `"rotary"`, which turns queries and keys by their places (Simeoni
+            et al. 2025, DINOv3), or lets them meet by a `position_rule`.
         position_grid: (rows, columns) of patches that learned positions are
             made for. Default: those of `image_shape`.
         position_interpolation: How they are resized for other images, as in
@@ -99,11 +106,12 @@ def build_vit(
         class_names: Optional K names, None for a class that isn't used; kept
             as `model.class_names` and saved with the model.
         name: Name of the model.
-        **encoder_arguments: Further arguments of
-            `keras_vtr.layers.TransformerEncoder`: `num_layers`, `num_heads`
-            and `mlp_dim`, which else are the size's; `attention_dropout`,
-            `activation`, `layer_norm_epsilon`, `normalize_query_key`,
-            `layer_scale`, `stochastic_depth`, `normalize_first`.
+        **block_options: Of the encoder: `num_layers`, `num_heads` and
+            `mlp_dim`, which else are the size's; `attention_dropout`,
+            `activation`, `norm` or `layer_norm_epsilon`,
+            `normalize_query_key`, `position_rule`, `layer_scale`,
+            `stochastic_depth`, `normalize_first`, as in
+            `TransformerEncoderBlock` and its parts.
 
     Returns:
         A `keras_vtr.models.NamedModel` from pixels in [0, 255], (B, height,
@@ -122,7 +130,7 @@ def build_vit(
     >>> print(tuple(vit(keras.ops.ones((2, 32, 48, 3))).shape))
     (2, 3)
     """
-    encoder_arguments = _sizes(size, {"dropout": dropout, **encoder_arguments})
+    num_layers, options = _sizes(size, {"dropout": dropout, **block_options})
     num_class_tokens = _check_tokens(
         num_classes, pooling, num_class_tokens, distilled
     )
@@ -133,34 +141,39 @@ def build_vit(
         hidden_dim, patch_size, flatten=False, name="patches"
     )(pixels if backbone is None else backbone(pixels))
     num_tokens = (num_class_tokens, num_register_tokens)
-    tokens, attention_bias = place_tokens(
+    tokens, positions = place_tokens(
         patches,
         position,
         position_grid,
         position_interpolation,
-        encoder_arguments["num_heads"],
+        options["num_heads"],
         *num_tokens,
     )
     tokens = keras.layers.Dropout(dropout, name="dropout")(tokens)
-    encoder = TransformerEncoder(**encoder_arguments, name="encoder")
-    memory = encoder(tokens, attention_bias=attention_bias)
-    features = _pool(memory, pooling, sum(num_tokens), encoder)
+    block = _block(position, sum(num_tokens), options)
+    encoder = TransformerEncoder(block, num_layers, name="encoder")
+    memory = encoder(tokens, **positions)
+    features = _pool(memory, pooling, sum(num_tokens), block)
     output = _head(features, memory, num_classes, representation_dim, distilled)
     return with_names(NamedModel(images, output, name=name), class_names)
 
 
-def _sizes(size, encoder_arguments):
+def _sizes(size, block_options):
+    """The number of layers, and the options of each block."""
     if size not in SIZES:
         raise ValueError(
             f"`size` must be one of {list(SIZES)}. Received: size={size!r}"
         )
     num_layers, num_heads, mlp_dim = SIZES[size][1:]
-    return {
-        "num_layers": num_layers,
-        "num_heads": num_heads,
-        "mlp_dim": mlp_dim,
-        **encoder_arguments,
-    }
+    options = {"num_heads": num_heads, "mlp_dim": mlp_dim, **block_options}
+    return options.pop("num_layers", num_layers), options
+
+
+def _block(position, num_leading_tokens, options):
+    if position == "rotary":
+        rule = rotary_rule(num_leading_tokens)
+        options = {"position_rule": rule, **options}
+    return TransformerEncoderBlock(**block_arguments(**options))
 
 
 def _check_tokens(num_classes, pooling, num_class_tokens, distilled):
@@ -192,15 +205,15 @@ def _check_tokens(num_classes, pooling, num_class_tokens, distilled):
     return num_class_tokens
 
 
-def _pool(memory, pooling, num_leading_tokens, encoder):
+def _pool(memory, pooling, num_leading_tokens, block):
     if pooling != "attention":
         layer = TokenPooling(pooling, num_leading_tokens, name="pooling")
         return layer(memory)
+    inside = block.feed_forward
     return AttentionPooling(
-        encoder.num_heads,
-        encoder.mlp_dim,
-        encoder.activation,
-        encoder.layer_norm_epsilon,
+        MultiHeadAttention(block.attention.num_heads),
+        FeedForward(inside.mlp_dim, activation=inside.activation),
+        norm=block.norm,
         name="pooling",
     )(memory)
 

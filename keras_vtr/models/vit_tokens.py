@@ -1,12 +1,16 @@
+import math
+
 import keras
 
 from keras_vtr.layers import ClassToken
+from keras_vtr.layers import PixelCenters
 from keras_vtr.layers import PositionEmbedding
 from keras_vtr.layers import PositionEmbedding2D
 from keras_vtr.layers import RelativePositionBias
+from keras_vtr.layers import RotaryPositions2D
 from keras_vtr.layers import SinePositionEncoding2D
 
-POSITIONS = ("none", "learned_1d", "learned_2d", "relative", "sine")
+POSITIONS = ("none", "learned_1d", "learned_2d", "relative", "sine", "rotary")
 
 
 def place_tokens(
@@ -14,7 +18,9 @@ def place_tokens(
 ):
     """(B, rows, columns, D) -> tokens (B, N, D) that know where they are.
 
-    The second result is the bias of attention, for relative positions.
+    Returns:
+        The tokens, and arguments for the encoder: the bias of attention for
+        relative positions, or the places of rotary ones.
     """
     if position not in POSITIONS:
         raise ValueError(
@@ -30,15 +36,17 @@ def place_tokens(
             f"position={position!r}, position_grid=None"
         )
     options = {"grid_shape": grid, "name": "positions"}
-    bias = None
+    arguments = {}
     if position == "learned_2d":
         layer = PositionEmbedding2D(interpolation=interpolation, **options)
         patches = layer(patches)
     if position == "relative":
         num_leading = num_class + num_register
-        bias = RelativePositionBias(
+        arguments["attention_bias"] = RelativePositionBias(
             num_heads, num_leading_tokens=num_leading, **options
         )(patches)
+    if position == "rotary":
+        arguments["positions"] = PixelCenters(name="positions")(patches)
     tokens = keras.layers.Reshape((-1, patches.shape[-1]), name="tokens")(
         patches
     )
@@ -56,4 +64,15 @@ def place_tokens(
         tokens = ClassToken(
             num_register, index=num_class, name="register_tokens"
         )(tokens)
-    return tokens, bias
+    return tokens, arguments
+
+
+def rotary_rule(num_leading_tokens):
+    """DINOv3's (Simeoni et al. 2025): from the middle of the image to its edge
+    the fastest channel turns once."""
+    return RotaryPositions2D(
+        base=100.0,
+        scale=4 * math.pi,
+        origin=0.5,
+        num_leading_tokens=num_leading_tokens,
+    )

@@ -250,11 +250,12 @@ def test_the_layouts_tell_files_apart(rng):
 
 def test_what_the_file_does_not_tell_is_assumed_and_said(rng, tmp_path, capsys):
     path = save(authors_tensors(rng), tmp_path)
-    assert from_pretrained(path).get_layer("encoder").num_heads == 8
+    block = from_pretrained(path).get_layer("encoder").block
+    assert block.attention.num_heads == 8
     report = capsys.readouterr().out
     assert "the number of heads; assumed 8. Give `num_heads`" in report
     four = from_pretrained(path, num_heads=4, verbose=False)
-    assert four.get_layer("decoder").num_heads == 4
+    assert four.get_layer("decoder").block.num_heads == 4
     assert "assumed 8" in " ".join(load_weights(four, path).remarks)
 
 

@@ -165,7 +165,8 @@ def test_the_files_of_dinov2_s_authors_are_read(
     others = others | {"mask_token": (1, 24)}
     write_timm(tmp_path, others, scale=True, **names)
     model = from_pretrained(tmp_path, num_heads=3, verbose=False)
-    assert model.get_layer("encoder").activation == activation
+    block = model.get_layer("encoder").block
+    assert block.feed_forward.activation == activation
     report = load_weights(model, tmp_path)
     assert report.unexpected == ("mask_token",)
     assert "mask_token was left out" in " ".join(report.remarks)
@@ -186,7 +187,7 @@ def test_arguments_that_say_nothing_new_are_accepted(tmp_path, arguments):
     content = {"architecture": "vit_tiny_patch16_224", "model_args": arguments}
     (tmp_path / "config.json").write_text(json.dumps(content))
     model = from_pretrained(tmp_path, verbose=False)
-    assert model.get_layer("encoder").num_heads == 3
+    assert model.get_layer("encoder").block.attention.num_heads == 3
 
 
 def test_a_name_whose_model_computes_otherwise_is_refused(tmp_path):

@@ -64,7 +64,7 @@ def test_arguments_of_build_vit_can_be_added(folder):
         folder, stochastic_depth=0.3, dropout=0.1, name="mine", verbose=False
     )
     assert model.name == "mine"
-    assert model.get_layer("encoder").stochastic_depth == 0.3
+    assert model.get_layer("encoder").block.stochastic_depth == 0.3
     np.testing.assert_allclose(logits(model), GOLDEN["vit/0"], atol=1e-4)
 
 
@@ -169,7 +169,10 @@ def test_a_model_without_head_leaves_the_checkpoints(folder):
     [
         ({"num_layers": 3}, r"has and the checkpoint hasn't: \['encoder/block"),
         ({"num_layers": 1}, r"hasn't a place for: \['encoder/block_1/"),
-        ({"mlp_dim": 48}, r"encoder/block_0/feed_forward/inner_projection"),
+        (
+            {"mlp_dim": 48},
+            r"encoder/block_0/feed_forward/layer/inner_projection",
+        ),
         ({"num_register_tokens": 2}, "register_tokens/class_token"),
     ],
 )

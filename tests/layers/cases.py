@@ -1,6 +1,9 @@
 """What `check_layer` is told about each public layer."""
 
+import keras
+
 from keras_vtr import layers
+from tests.layer_checks import made
 
 CASES = []
 
@@ -9,16 +12,31 @@ def case(layer_class, config, shapes, output_shape, **options):
     CASES.append((layer_class, config, shapes, output_shape, options))
 
 
+def parts(**change):
+    """Parts of blocks, to be made under each dtype policy."""
+    return {
+        "attention": lambda: layers.MultiHeadAttention(
+            3, attention_dropout=0.2
+        ),
+        "feed_forward": lambda: layers.FeedForward(
+            13, activation="relu", dropout=0.1
+        ),
+        "norm": norm,
+        "dropout": 0.1,
+        **change,
+    }
+
+
+def in_a_block(block_class, config):
+    return lambda: block_class(**made(config))
+
+
+def norm():
+    return keras.layers.LayerNormalization(epsilon=1e-3)
+
+
 # The bias of the keys moves all logits of a softmax alike.
 ATTENTION = {"without_gradient": ["key_projection/bias"]}
-RATES = {"dropout": 0.1, "attention_dropout": 0.2}
-BLOCK = {
-    "num_heads": 3,
-    "mlp_dim": 13,
-    **RATES,
-    "activation": "relu",
-    "layer_norm_epsilon": 1e-3,
-}
 TOKENS = {"tokens": (2, 5, 12)}
 MAP = {"feature_map": (2, 7, 5, 3)}
 MASKED_MAP = {**MAP, "padding_mask": (2, 7, 5)}
@@ -83,23 +101,40 @@ case(
     (2, 5, 12),
     **ATTENTION,
 )
-SELF = {"query": (2, 5, 12), "query_positions": (2, 5, 12)}
-CROSS = {
-    **SELF,
-    "memory": (2, 7, 13),
-    "memory_positions": (2, 7, 13),
-    "padding_mask": (2, 7),
-}
-for shapes, normalize_first in ((SELF, True), (CROSS, False)):
+case(
+    layers.MultiHeadAttention,
+    {
+        "num_heads": 3,
+        "query_key_norm": norm,
+        "position_rule": layers.RotaryPositions2D,
+    },
+    {"query": (2, 5, 12), "query_positions": (2, 5, 2)},
+    (2, 5, 12),
+)
+case(
+    layers.AddedPositions,
+    {},
+    {"tokens": (2, 5, 12), "positions": (2, 5, 12)},
+    (2, 5, 12),
+)
+case(
+    layers.RotaryPositions2D,
+    {"base": 10.0, "scale": 3.0, "origin": 0.5, "num_leading_tokens": 2},
+    {"heads": (2, 3, 7, 8), "positions": (2, 5, 2)},
+    (2, 3, 7, 8),
+    **FIXED,
+)
+for normalize_first in (True, False):
     case(
-        layers.MultiHeadAttentionBlock,
+        layers.Residual,
         {
-            "num_heads": 3,
-            **RATES,
+            "layer": lambda: layers.MultiHeadAttention(3),
+            "norm": norm,
             "normalize_first": normalize_first,
-            "layer_norm_epsilon": 1e-3,
+            "dropout": 0.1,
+            "layer_scale": 0.5,
         },
-        shapes,
+        {"tokens": (2, 5, 12), "memory": (2, 7, 13)},
         (2, 5, 12),
         **ATTENTION,
     )
@@ -114,16 +149,10 @@ for options, sides in (
         (2, *sides, 12),
     )
 
-for activation, normalize_first in (("gelu", True), ("relu", False)):
+for activation in ("gelu", "swiglu", "silu"):
     case(
-        layers.FeedForwardBlock,
-        {
-            "mlp_dim": 11,
-            "dropout": 0.1,
-            "activation": activation,
-            "normalize_first": normalize_first,
-            "layer_norm_epsilon": 1e-3,
-        },
+        layers.FeedForward,
+        {"mlp_dim": 11, "dropout": 0.1, "activation": activation},
         TOKENS,
         (2, 5, 12),
     )
@@ -147,7 +176,7 @@ DECODER = {
     "padding_mask": (3, 7),
 }
 for normalize_first in (True, False):
-    config = {**BLOCK, "normalize_first": normalize_first}
+    config = parts(normalize_first=normalize_first)
     case(
         layers.TransformerEncoderBlock,
         config,
@@ -157,14 +186,18 @@ for normalize_first in (True, False):
     )
     case(
         layers.TransformerDecoderBlock,
-        config,
+        {**config, "cross_attention": lambda: layers.MultiHeadAttention(2)},
         DECODER,
         (3, 5, 12),
         **ATTENTION,
     )
     case(
         layers.TransformerEncoder,
-        {**config, "num_layers": 2, "normalize_output": normalize_first},
+        {
+            "block": in_a_block(layers.TransformerEncoderBlock, config),
+            "num_layers": 2,
+            "norm": norm,
+        },
         ENCODER,
         (2, 5, 12),
         **ATTENTION,
@@ -172,9 +205,9 @@ for normalize_first in (True, False):
     case(
         layers.TransformerDecoder,
         {
-            **config,
+            "block": in_a_block(layers.TransformerDecoderBlock, config),
             "num_layers": 2,
-            "normalize_output": normalize_first,
+            "norm": norm,
             "return_every_layer": normalize_first,
         },
         DECODER,
@@ -199,7 +232,14 @@ case(
 )
 case(
     layers.AnchorDecoder,
-    {"num_layers": 2, "num_heads": 2, "mlp_dim": 13},
+    {
+        "block": in_a_block(
+            layers.TransformerDecoderBlock,
+            parts(attention=lambda: layers.MultiHeadAttention(2)),
+        ),
+        "num_layers": 2,
+        "norm": norm,
+    },
     {
         "queries": (3, 5, 8),
         "anchors": (3, 5, 4),
@@ -242,7 +282,11 @@ for pooling, width in (("class_token", 12), ("class_token_and_mean", 24)):
     )
 case(
     layers.AttentionPooling,
-    {"num_heads": 3, "mlp_dim": 7, "activation": "gelu_tanh"},
+    {
+        "attention": lambda: layers.MultiHeadAttention(3),
+        "feed_forward": lambda: layers.FeedForward(7, activation="gelu_tanh"),
+        "norm": norm,
+    },
     {**TOKENS, "padding_mask": (2, 5)},
     (2, 12),
     **ATTENTION,

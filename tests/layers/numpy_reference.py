@@ -78,11 +78,15 @@ def relu(x):
     return np.maximum(x, 0)
 
 
+def two_layers(weights, x, activation):
+    inner = activation(dense(below(weights, "inner_projection"), x))
+    return dense(below(weights, "output_projection"), inner)
+
+
 def feed_forward(weights, x, activation, normalize_first, epsilon):
     norm = below(weights, "norm")
     inner = layer_norm(norm, x, epsilon) if normalize_first else x
-    inner = activation(dense(below(weights, "inner_projection"), inner))
-    output = x + dense(below(weights, "output_projection"), inner)
+    output = x + two_layers(below(weights, "layer"), inner, activation)
     return output if normalize_first else layer_norm(norm, output, epsilon)
 
 
@@ -102,7 +106,7 @@ def attention_block(
     if memory is None:
         memory, memory_positions = asking, query_positions
     attended, _ = attention(
-        below(weights, "attention"),
+        below(weights, "layer"),
         num_heads,
         asking,
         memory,

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -8,6 +9,7 @@ from keras_vtr.layers import BoxEncoding
 from keras_vtr.layers import PixelCenters
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
+from tests.layers.tiny_blocks import anchor_decoder
 
 
 def boxes(rng, *shape):
@@ -50,7 +52,6 @@ SHAPES = {
     "memory": (2, 7, 8),
     "centers": (2, 7, 2),
 }
-CONFIG = {"num_layers": 3, "num_heads": 2, "mlp_dim": 12}
 
 
 def inputs(rng):
@@ -63,7 +64,7 @@ def inputs(rng):
 
 
 def decoder(**change):
-    layer = AnchorDecoder(**{**CONFIG, **change})
+    layer = anchor_decoder(**change)
     layer.build(*SHAPES.values())
     set_weights(layer)
     return layer
@@ -94,7 +95,7 @@ def test_a_padded_pixel_changes_nothing(rng):
 
 
 def test_boxes_hardly_move_at_the_start(rng):
-    layer, data = AnchorDecoder(**CONFIG), inputs(rng)
+    layer, data = anchor_decoder(), inputs(rng)
     _, moved = layer(**data)
     for i in range(3):
         np.testing.assert_allclose(
@@ -110,4 +111,8 @@ def test_wrong_arguments_are_refused(rng):
     with pytest.raises(ValueError, match="Received: num_heads=0"):
         AnchorAttentionBias(0)
     with pytest.raises(ValueError, match="`num_heads` must divide"):
-        AnchorDecoder(3, 3, 12)(**inputs(rng))
+        anchor_decoder(num_heads=3)(**inputs(rng))
+    with pytest.raises(
+        ValueError, match=r"`block` must have `num_heads`.*Dense"
+    ):
+        AnchorDecoder(keras.layers.Dense(8), num_layers=3)

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import AttentionPooling
+from keras_vtr.layers import FeedForward
+from keras_vtr.layers import MultiHeadAttention
 from keras_vtr.layers import TokenPooling
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
@@ -20,7 +22,7 @@ def test_the_mean_is_over_the_patches_alone(rng):
 
 def test_attention_pooling_equals_the_numpy_restatement():
     inputs = make_inputs({**TOKENS, "padding_mask": (2, 5)})
-    layer = AttentionPooling(num_heads=3, mlp_dim=7)
+    layer = AttentionPooling(MultiHeadAttention(3), FeedForward(7))
     layer(**inputs)
     set_weights(layer)
     weights = numpy_reference.weights_of(layer)
@@ -45,7 +47,7 @@ def test_attention_pooling_equals_the_numpy_restatement():
 
 def test_the_order_of_tokens_is_no_matter_to_attention_pooling(rng):
     tokens = rng.normal(size=(2, 5, 12)).astype("float32")
-    layer = AttentionPooling(num_heads=3, mlp_dim=7)
+    layer = AttentionPooling(MultiHeadAttention(3), FeedForward(7))
     np.testing.assert_allclose(
         to_numpy(layer(tokens)),
         to_numpy(layer(tokens[:, [3, 0, 4, 1, 2]])),
@@ -58,5 +60,5 @@ def test_arguments_must_be_in_range():
         TokenPooling("max")
     with pytest.raises(ValueError, match="Received: num_leading_tokens=-1"):
         TokenPooling("mean", num_leading_tokens=-1)
-    with pytest.raises(ValueError, match="Received: num_heads=0"):
-        AttentionPooling(0, 8)
+    with pytest.raises(ValueError, match="`attention` must be a Keras layer"):
+        AttentionPooling(3, 7)

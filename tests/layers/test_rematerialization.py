@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import TransformerDecoder
+from keras_vtr.layers import TransformerDecoderBlock
 from keras_vtr.layers import TransformerEncoder
+from keras_vtr.layers import TransformerEncoderBlock
 from keras_vtr.losses import HungarianLoss
+from keras_vtr.models.block_arguments import block_arguments
 from tests.tiny_models import batch
 from tests.tiny_models import tiny_detr
 
@@ -54,11 +57,12 @@ def encoder_and_decoder(num_layers=1):
     tokens, queries = keras.Input((7, 8)), keras.Input((5, 8))
     positions = keras.Input((7, 8))
     mask = keras.Input((7,), dtype="bool")
-    memory = TransformerEncoder(num_layers, 2, 16, **DROPPED)(
+    parts = block_arguments(2, 16, **DROPPED)
+    memory = TransformerEncoder(TransformerEncoderBlock(**parts), num_layers)(
         tokens, positions=positions, padding_mask=mask
     )
     decoder = TransformerDecoder(
-        num_layers, 2, 16, return_every_layer=True, **DROPPED
+        TransformerDecoderBlock(**parts), num_layers, return_every_layer=True
     )
     answers = decoder(
         queries, memory, memory_positions=positions, padding_mask=mask
@@ -136,7 +140,8 @@ def test_mixed_precision_works(rng, monkeypatch):
 
 def test_answers_cost_no_second_computation(rng, monkeypatch):
     with scope(["block_0"]):
-        encoder = TransformerEncoder(1, 2, 16, **DROPPED)
+        block = TransformerEncoderBlock(**block_arguments(2, 16, **DROPPED))
+        encoder = TransformerEncoder(block, num_layers=1)
         tokens = rng.normal(size=(2, 3, 8)).astype("float32")
         monkeypatch.setattr(keras, "remat", None)
         assert encoder(tokens).shape == (2, 3, 8)

@@ -1,20 +1,15 @@
+import keras
 import numpy as np
 import pytest
 
-from keras_vtr.layers import TransformerDecoder
+from keras_vtr import layers
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 from tests.layers import numpy_reference
+from tests.layers.tiny_blocks import decoder
+from tests.layers.tiny_blocks import parts
 
-CONFIG = {
-    "num_heads": 3,
-    "mlp_dim": 13,
-    "dropout": 0.1,
-    "attention_dropout": 0.2,
-    "activation": "relu",
-    "layer_norm_epsilon": 1e-3,
-}
 SHAPES = {
     "queries": (2, 5, 12),
     "memory": (2, 7, 11),
@@ -53,11 +48,9 @@ def restate_block(weights, inputs, queries, normalize_first):
 @pytest.mark.parametrize("normalize_first", [True, False])
 def test_equals_the_numpy_restatement(normalize_first):
     inputs = make_inputs(SHAPES)
-    layer = TransformerDecoder(
-        2,
-        **CONFIG,
+    layer = decoder(
+        norm=keras.layers.LayerNormalization(epsilon=1e-3),
         normalize_first=normalize_first,
-        normalize_output=True,
         return_every_layer=True,
     )
     layer(**inputs)
@@ -75,8 +68,8 @@ def test_equals_the_numpy_restatement(normalize_first):
 
 def test_the_last_of_every_layer_is_the_output():
     inputs = make_inputs(SHAPES)
-    every = TransformerDecoder(2, **CONFIG, return_every_layer=True)
-    last = TransformerDecoder(2, **CONFIG)
+    every = decoder(return_every_layer=True)
+    last = decoder()
     every(**inputs)
     last(**inputs)
     last.set_weights(every.get_weights())
@@ -87,7 +80,7 @@ def test_the_last_of_every_layer_is_the_output():
 
 def test_permuting_the_queries_permutes_the_answers(rng):
     inputs = make_inputs(SHAPES)
-    layer = TransformerDecoder(2, **CONFIG)
+    layer = decoder()
     output = to_numpy(layer(**inputs))
     order = rng.permutation(5)
     for name in ("queries", "query_positions"):
@@ -99,7 +92,7 @@ def test_permuting_the_queries_permutes_the_answers(rng):
 
 def test_padded_memory_changes_nothing():
     inputs = make_inputs(SHAPES)
-    layer = TransformerDecoder(2, **CONFIG)
+    layer = decoder()
     inputs["padding_mask"] = np.tile(np.arange(7) < 4, (2, 1))
     padded = to_numpy(layer(**inputs))
     for name in ("memory", "memory_positions"):
@@ -110,7 +103,7 @@ def test_padded_memory_changes_nothing():
 
 def test_a_causal_decoder_never_sees_a_later_query():
     inputs = make_inputs(SHAPES)
-    layer = TransformerDecoder(2, **CONFIG)
+    layer = decoder()
     before = to_numpy(layer(**inputs, use_causal_mask=True))
     inputs["queries"][:, 3:, ::2] += 1.0  # a norm undoes equal shifts
     after = to_numpy(layer(**inputs, use_causal_mask=True))
@@ -118,7 +111,23 @@ def test_a_causal_decoder_never_sees_a_later_query():
     assert not np.allclose(before[:, 3:], after[:, 3:])
 
 
+def test_cross_attention_may_be_another_one():
+    inputs = make_inputs(SHAPES)
+    block = layers.TransformerDecoderBlock(
+        **parts(), cross_attention=layers.MultiHeadAttention(6)
+    )
+    layer = layers.TransformerDecoder(block, num_layers=2)
+    _, scores = layer(**inputs, return_attention_scores=True)
+    assert tuple(scores.shape) == (2, 2, 6, 5, 7)
+
+
+def test_options_are_named():
+    block = layers.TransformerDecoderBlock(**parts())
+    with pytest.raises(TypeError, match="positional"):
+        layers.TransformerDecoder(block, 6, 0.1)
+
+
 @pytest.mark.parametrize("argument", ["num_layers", "num_heads", "mlp_dim"])
 def test_counts_must_be_positive(argument):
     with pytest.raises(ValueError, match=f"Received: {argument}=0"):
-        TransformerDecoder(**{"num_layers": 2, **CONFIG, argument: 0})
+        decoder(**{argument: 0})

@@ -1,20 +1,15 @@
+import keras
 import numpy as np
 import pytest
 
-from keras_vtr.layers import TransformerEncoder
+from keras_vtr import layers
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 from tests.layers import numpy_reference
+from tests.layers.tiny_blocks import encoder
+from tests.layers.tiny_blocks import parts
 
-CONFIG = {
-    "num_heads": 3,
-    "mlp_dim": 13,
-    "dropout": 0.1,
-    "attention_dropout": 0.2,
-    "activation": "relu",
-    "layer_norm_epsilon": 1e-3,
-}
 SHAPES = {
     "tokens": (2, 5, 12),
     "positions": (2, 5, 12),
@@ -43,15 +38,15 @@ def restate_block(weights, inputs, normalize_first):
 
 
 @pytest.mark.parametrize("normalize_first", [True, False])
-@pytest.mark.parametrize("normalize_output", [True, False, None])
-def test_equals_the_numpy_restatement(normalize_first, normalize_output):
+@pytest.mark.parametrize("norm", ["layer norm", "none", None])
+def test_equals_the_numpy_restatement(normalize_first, norm):
     inputs = make_inputs(SHAPES)
-    layer = TransformerEncoder(
-        2,
-        **CONFIG,
-        normalize_first=normalize_first,
-        normalize_output=normalize_output,
-    )
+    norms = {
+        "layer norm": keras.layers.LayerNormalization(epsilon=1e-3),
+        "none": keras.layers.Identity(),
+        None: None,
+    }
+    layer = encoder(norm=norms[norm], normalize_first=normalize_first)
     layer(**inputs)
     set_weights(layer)
     output = to_numpy(layer(**inputs))
@@ -60,10 +55,7 @@ def test_equals_the_numpy_restatement(normalize_first, normalize_output):
         block = numpy_reference.below(weights, name)
         tokens = restate_block(block, inputs, normalize_first)
         inputs["tokens"] = tokens
-    has_norm = normalize_output or (
-        normalize_output is None and normalize_first
-    )
-    if has_norm:
+    if norm == "layer norm" or (norm is None and normalize_first):
         norm = numpy_reference.below(weights, "norm")
         tokens = numpy_reference.layer_norm(norm, tokens, 1e-3)
     np.testing.assert_allclose(output, tokens, atol=2e-5)
@@ -71,7 +63,7 @@ def test_equals_the_numpy_restatement(normalize_first, normalize_output):
 
 def test_permuting_tokens_without_positions_permutes_the_output(rng):
     tokens = rng.normal(size=(2, 5, 12)).astype("float32")
-    layer = TransformerEncoder(2, **CONFIG)
+    layer = encoder()
     order = rng.permutation(5)
     np.testing.assert_allclose(
         to_numpy(layer(tokens))[:, order],
@@ -82,7 +74,7 @@ def test_permuting_tokens_without_positions_permutes_the_output(rng):
 
 def test_a_padded_token_changes_no_real_one(rng):
     tokens = rng.normal(size=(2, 5, 12)).astype("float32")
-    layer = TransformerEncoder(2, **CONFIG)
+    layer = encoder()
     padding_mask = np.tile(np.arange(5) < 3, (2, 1))
     padded = to_numpy(layer(tokens, padding_mask=padding_mask))
     alone = to_numpy(layer(tokens[:, :3]))
@@ -91,7 +83,7 @@ def test_a_padded_token_changes_no_real_one(rng):
 
 def test_a_batch_of_two_equals_two_batches_of_one(rng):
     tokens = rng.normal(size=(2, 5, 12)).astype("float32")
-    layer = TransformerEncoder(2, **CONFIG)
+    layer = encoder()
     together = to_numpy(layer(tokens))
     for i in range(2):
         alone = to_numpy(layer(tokens[i : i + 1]))
@@ -101,7 +93,7 @@ def test_a_batch_of_two_equals_two_batches_of_one(rng):
 
 def test_a_causal_encoder_never_sees_a_later_token(rng):
     tokens = rng.normal(size=(2, 5, 12)).astype("float32")
-    layer = TransformerEncoder(2, **CONFIG)
+    layer = encoder()
     before = to_numpy(layer(tokens, use_causal_mask=True))
     tokens[:, 3:, ::2] += 1.0  # a norm undoes equal shifts
     after = to_numpy(layer(tokens, use_causal_mask=True))
@@ -116,16 +108,43 @@ def test_a_causal_encoder_never_sees_a_later_token(rng):
         ("num_heads", 0),
         ("mlp_dim", -3),
         ("dropout", 1.0),
-        ("attention_dropout", 2.0),
-        ("activation", "tanh"),
-        ("layer_norm_epsilon", 0.0),
+        ("stochastic_depth", 2.0),
     ],
 )
 def test_arguments_must_be_in_range(argument, value):
     with pytest.raises(ValueError, match=f"Received: {argument}={value!r}"):
-        TransformerEncoder(**{"num_layers": 2, **CONFIG, argument: value})
+        encoder(**{argument: value})
+
+
+def test_options_are_named():
+    block = layers.TransformerEncoderBlock(**parts())
+    with pytest.raises(TypeError, match="positional"):
+        layers.TransformerEncoder(block, 6, 0.1)
+    with pytest.raises(ValueError, match="`block` must be a Keras layer"):
+        layers.TransformerEncoder(6, 8)
 
 
 def test_num_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="`num_heads` must divide"):
-        TransformerEncoder(1, 5, 8)(np.ones((2, 5, 12)))
+        encoder(num_heads=5)(np.ones((2, 5, 12)))
+
+
+def test_stochastic_depth_grows_over_the_copies():
+    layer = encoder(num_layers=4, stochastic_depth=0.2)
+    layer(np.ones((2, 5, 12)))
+    rates = [block.stochastic_depth for block in layer.blocks]
+    np.testing.assert_allclose(rates, [0.05, 0.1, 0.15, 0.2])
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Narrower(keras.layers.Layer):
+    def call(self, tokens):
+        return tokens[..., :-1]
+
+
+def test_a_block_must_keep_the_shape():
+    layer = layers.TransformerEncoder(Narrower(), num_layers=2)
+    with pytest.raises(
+        ValueError, match=r"(?s)`block` must return tokens.*Nar"
+    ):
+        layer(np.ones((2, 5, 12), "float32"))

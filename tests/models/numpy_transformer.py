@@ -76,7 +76,7 @@ def blocks(stack):
 
 def normalize(stack, x):
     """The norm that a pre-norm stack ends with."""
-    if not stack.normalize_first:
+    if stack.output_norm is None:
         return x
     norm = reference.below(reference.weights_of(stack), "norm")
     return reference.layer_norm(norm, x, EPSILON)

@@ -120,7 +120,7 @@ def test_the_order_of_the_source_matters(rng):
     inputs["source"][:] = [1, 2, 3, 4, 5]
     mirrored = {**inputs, "source": inputs["source"][:, ::-1]}
     difference = to_numpy(model(inputs)) - to_numpy(model(mirrored))
-    assert abs(difference).max() > 1e-4  # rounding is below 1e-6
+    assert abs(difference).max() > 1e-5  # rounding is below 1e-6
 
 
 def test_one_matrix_embeds_and_answers(rng):

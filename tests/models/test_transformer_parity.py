@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from keras_vtr.layers import TransformerDecoder
+from keras_vtr.layers import TransformerDecoderBlock
 from keras_vtr.layers import TransformerEncoder
+from keras_vtr.layers import TransformerEncoderBlock
+from keras_vtr.models.block_arguments import block_arguments
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 
@@ -52,29 +55,27 @@ def state_of(encoder, decoder):
         for i, block in enumerate(stack.blocks):
             place = f"{stack_name}.layers.{i}"
             for n, name in enumerate(names, 1):
-                part = getattr(block, name)
+                part = getattr(block, f"{name}_block")
                 there = f"{place}.{torch_names[name]}"
-                attention(state, there, part.attention)
-                norm(state, f"{place}.norm{n}", part.norm)
-            part = block.feed_forward
-            norm(state, f"{place}.norm{len(names) + 1}", part.norm)
-            dense(state, f"{place}.linear1", part.inner_projection)
-            dense(state, f"{place}.linear2", part.output_projection)
-        if stack.norm is not None:
-            norm(state, f"{stack_name}.norm", stack.norm)
+                attention(state, there, part.branch)
+                norm(state, f"{place}.norm{n}", part.branch_norm)
+            part = block.feed_forward_block
+            norm(state, f"{place}.norm{len(names) + 1}", part.branch_norm)
+            dense(state, f"{place}.linear1", part.branch.inner_projection)
+            dense(state, f"{place}.linear2", part.branch.output_projection)
+        if stack.output_norm is not None:
+            norm(state, f"{stack_name}.norm", stack.output_norm)
     return state
 
 
 @pytest.mark.parametrize("normalize_first", [False, True])
 def test_encoder_and_decoder_are_torch_s(normalize_first, rng):
     torch = pytest.importorskip("torch")
-    options = {
-        "mlp_dim": INNER,
-        "activation": "relu",
-        "normalize_first": normalize_first,
-    }
-    encoder = TransformerEncoder(LAYERS, HEADS, **options)
-    decoder = TransformerDecoder(LAYERS, HEADS, **options)
+    parts = block_arguments(
+        HEADS, INNER, activation="relu", normalize_first=normalize_first
+    )
+    encoder = TransformerEncoder(TransformerEncoderBlock(**parts), LAYERS)
+    decoder = TransformerDecoder(TransformerDecoderBlock(**parts), LAYERS)
     source = rng.normal(size=(2, 5, WIDTH)).astype("float32")
     target = rng.normal(size=(2, 7, WIDTH)).astype("float32")
     is_real = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)

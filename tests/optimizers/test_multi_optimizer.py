@@ -209,7 +209,7 @@ def test_layerwise_decay_gives_each_layer_its_rate():
         "head/kernel": 1.0,
         "encoder/norm/gamma": 1.0,
         "encoder/block_2/feed_forward/norm/beta": 0.5,
-        "encoder/block_0/feed_forward/inner_projection/kernel": 0.125,
+        "encoder/block_0/feed_forward/layer/inner_projection/kernel": 0.125,
         "patches/projection/kernel": 0.0625,
         "class_token/class_token": 0.0625,
         "positions/position_embedding": 0.0625,

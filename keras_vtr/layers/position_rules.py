@@ -1,0 +1,162 @@
+import keras
+from keras import ops
+
+from keras_vtr.layers.arguments import check_count
+from keras_vtr.layers.arguments import check_positive
+
+
+class PositionRule(keras.layers.Layer):
+    """How positions meet the queries and keys of an attention.
+
+    A rule of your own is a registered subclass with one of the two methods,
+    handed to `MultiHeadAttention` as `position_rule`. Positions never meet
+    values. Where an attention is given none, the rule isn't asked.
+    """
+
+    def on_tokens(self, tokens, positions):
+        """Before the projection: (B, N, D) to (B, N, D)."""
+        return tokens
+
+    def on_heads(self, heads, positions):
+        """After it: (B, H, N, key_dim) to (B, H, N, key_dim)."""
+        return heads
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class AddedPositions(PositionRule):
+    """Positions are vectors, added to what makes queries and keys.
+
+    Carion et al. 2020 (DETR), appendix A.3 and figure 10.
+
+    Call arguments:
+        tokens: (B, N, D).
+        positions: (B, N, D).
+
+    Returns:
+        (B, N, D).
+
+    Raises:
+        ValueError: If the shapes don't fit.
+
+    Example:
+
+    >>> attention = keras_vtr.layers.MultiHeadAttention(
+    ...     2, position_rule=keras_vtr.layers.AddedPositions()
+    ... )
+    >>> tokens, positions = keras.ops.ones((2, 5, 8)), keras.ops.ones((1, 5, 8))
+    >>> print(tuple(attention(tokens, query_positions=positions).shape))
+    (2, 5, 8)
+    """
+
+    def call(self, tokens, positions):
+        return self.on_tokens(tokens, positions)
+
+    def on_tokens(self, tokens, positions):
+        return tokens + positions
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class RotaryPositions2D(PositionRule):
+    """Positions are places (x, y); queries and keys are turned by them.
+
+    Su et al. 2021 (RoFormer), section 3.2, equation 15, in the axial form of
+    two dimensions of Heo et al. 2024 ("Rotary Position Embedding for Vision
+    Transformer"), section 3.2, with the pairs of channels of Simeoni et al.
+    2025 (DINOv3): channel i of a head turns with channel i + key_dim / 2, a
+    quarter of the channels by y and the next quarter by x. A logit then
+    depends on the difference of two places alone, on any grid.
+
+    Args:
+        base: The slowest channel turns `base` times more slowly than the
+            fastest one.
+        scale: Angle in radians by which the fastest channel turns for a
+            distance of 1.
+        origin: The coordinate, of x and y alike, where nothing is turned.
+        num_leading_tokens: How many tokens at the front, class tokens and
+            registers, have no place and are not turned. On JAX the number of
+            tokens must then be known when a model is built.
+
+    Call arguments:
+        heads: (B, H, N, key_dim), key_dim a multiple of 4.
+        positions: (B, N - num_leading_tokens, 2) or (1, ...), x and y, such as
+            `PixelCenters` gives them.
+
+    Returns:
+        (B, H, N, key_dim).
+
+    Raises:
+        ValueError: If key_dim is no multiple of 4, or a number is out of its
+            range.
+
+    Example:
+
+    >>> rule = keras_vtr.layers.RotaryPositions2D(scale=16.0)
+    >>> attention = keras_vtr.layers.MultiHeadAttention(2, position_rule=rule)
+    >>> feature_map = keras.ops.ones((2, 3, 5, 8))
+    >>> places = keras_vtr.layers.PixelCenters()(feature_map)  # (2, 15, 2)
+    >>> tokens = keras.ops.reshape(feature_map, (2, 15, 8))
+    >>> print(tuple(attention(tokens, query_positions=places).shape))
+    (2, 15, 8)
+    """
+
+    def __init__(
+        self,
+        *,
+        base=100.0,
+        scale=1.0,
+        origin=0.0,
+        num_leading_tokens=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_positive("base", base)
+        check_positive("scale", scale)
+        check_count("num_leading_tokens", num_leading_tokens)
+        self.base = base
+        self.scale = scale
+        self.origin = origin
+        self.num_leading_tokens = num_leading_tokens
+
+    def call(self, heads, positions):
+        return self.on_heads(heads, positions)
+
+    def on_heads(self, heads, positions):
+        key_dim = heads.shape[-1]
+        if key_dim % 4:
+            raise ValueError(
+                "The width of a head must be a multiple of 4: two channels for "
+                f"each angle, of two axes. Received: key_dim={key_dim}"
+            )
+        leading = heads[:, :, : self.num_leading_tokens]
+        patches = ops.cast(heads[:, :, self.num_leading_tokens :], "float32")
+        cosine, sine = self._angles(positions, key_dim // 4)
+        turned = patches * cosine + _quarter_turn(patches) * sine
+        turned = ops.cast(turned, heads.dtype)
+        if not self.num_leading_tokens:
+            return turned
+        return ops.concatenate([leading, turned], axis=2)
+
+    def _angles(self, positions, num_speeds):
+        """Cosine and sine of each channel's angle, (B, 1, N, key_dim)."""
+        exponents = ops.arange(num_speeds, dtype="float32") / num_speeds
+        speeds = self.scale * ops.power(float(self.base), -exponents)
+        positions = ops.cast(positions, "float32")[:, None]  # (B, 1, N, 2)
+        positions = positions - self.origin
+        x, y = positions[..., :1] * speeds, positions[..., 1:] * speeds
+        angles = ops.concatenate([y, x, y, x], axis=-1)
+        return ops.cos(angles), ops.sin(angles)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "base": self.base,
+            "scale": self.scale,
+            "origin": self.origin,
+            "num_leading_tokens": self.num_leading_tokens,
+        }
+
+
+def _quarter_turn(heads):
+    """Each pair (a, b) of channels as (-b, a)."""
+    first, second = ops.split(heads, 2, axis=-1)
+    return ops.concatenate([-second, first], axis=-1)
