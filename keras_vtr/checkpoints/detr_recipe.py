@@ -88,7 +88,8 @@ class DetrRecipe(Recipe):
         names = [layer.name for layer in model.layers]
         if "encoder" in names:
             expected = self.arguments["normalize_first"]
-            if model.get_layer("encoder").block.normalize_first != expected:
+            block = model.get_layer("encoder").block
+            if getattr(block, "normalize_first", None) != expected:
                 wrong.append(f"normalize_first={expected}")
         dilation = self.resnet["dilation"]
         if dilation is not None and _dilation(model) not in (None, dilation):

@@ -88,10 +88,15 @@ class Recipe:
 
 
 def _block_settings(block):
+    """None for what a block or a norm of a user's own doesn't have."""
+    places = {
+        "num_heads": ("attention", "num_heads"),
+        "activation": ("feed_forward", "activation"),
+        "layer_norm_epsilon": ("norm", "epsilon"),
+    }
     return {
-        "num_heads": block.attention.num_heads,
-        "activation": block.feed_forward.activation,
-        "layer_norm_epsilon": block.norm.epsilon,
+        key: getattr(getattr(block, part, None), attribute, None)
+        for key, (part, attribute) in places.items()
     }
 
 
