@@ -130,11 +130,15 @@ class Stack(keras.layers.Layer):
         scores = None
         if options.get("return_attention_scores"):
             outputs, scores = outputs
-        if tuple(outputs.shape[1:]) != tuple(tokens.shape[1:]):
+        before, after = tuple(tokens.shape), tuple(outputs.shape)
+        if len(before) != len(after) or any(
+            None not in sides and sides[0] != sides[1]
+            for sides in zip(before, after, strict=True)
+        ):
             raise ValueError(
                 "`block` must return tokens of the shape that it takes, since "
-                f"the next copy takes them. Received: {tuple(tokens.shape)} to "
-                f"{tuple(outputs.shape)} by {type(block).__name__}"
+                f"the next copy takes them. Received: {before} to {after} by "
+                f"{type(block).__name__}"
             )
         return outputs, scores
 

@@ -85,8 +85,8 @@ class RotaryPositions2D(PositionRule):
         (B, H, N, key_dim).
 
     Raises:
-        ValueError: If key_dim is no multiple of 4, or a number is out of its
-            range.
+        ValueError: If key_dim is no multiple of 4, the positions don't fit the
+            tokens, or a number is out of its range.
 
     Example:
 
@@ -127,6 +127,7 @@ class RotaryPositions2D(PositionRule):
                 "The width of a head must be a multiple of 4: two channels for "
                 f"each angle, of two axes. Received: key_dim={key_dim}"
             )
+        self._check_positions(positions.shape, heads.shape[2])
         leading = heads[:, :, : self.num_leading_tokens]
         patches = ops.cast(heads[:, :, self.num_leading_tokens :], "float32")
         cosine, sine = self._angles(positions, key_dim // 4)
@@ -135,6 +136,22 @@ class RotaryPositions2D(PositionRule):
         if not self.num_leading_tokens:
             return turned
         return ops.concatenate([leading, turned], axis=2)
+
+    def _check_positions(self, shape, num_tokens):
+        """Refuses what would be broadcast: all tokens turned alike."""
+        num_patches = None
+        if num_tokens is not None:
+            num_patches = num_tokens - self.num_leading_tokens
+        fits = len(shape) == 3 and shape[2] == 2
+        if not fits or (
+            None not in (num_patches, shape[1]) and num_patches != shape[1]
+        ):
+            raise ValueError(
+                "`positions` must be x and y of each token but the leading "
+                f"ones, (B, {num_patches}, 2). Received: positions.shape="
+                f"{tuple(shape)}, {num_tokens} tokens, "
+                f"num_leading_tokens={self.num_leading_tokens}"
+            )
 
     def _angles(self, positions, num_speeds):
         """Cosine and sine of each channel's angle, (B, 1, N, key_dim)."""

@@ -84,11 +84,7 @@ def build_transformer(
     >>> print(transformer({"source": source, "target": target}).shape)
     (1, 2, 20)
     """
-    if vocabulary_size < 2:
-        raise ValueError(
-            "`vocabulary_size` must be 2 or more, padding counted. Received: "
-            f"vocabulary_size={vocabulary_size}"
-        )
+    _check_arguments(vocabulary_size, block_options)
     given = (hidden_dim, num_layers, num_heads, mlp_dim, dropout)
     hidden_dim, num_layers, *heads_and_mlp, dropout = _settings(size, given)
     options = {"dropout": dropout, "activation": "relu"}
@@ -119,6 +115,19 @@ def build_transformer(
     logits = embedding(answers, reverse=True)  # (B, T, V)
     inputs = {"source": source, "target": target}
     return SequenceModel(inputs, logits, name=name)
+
+
+def _check_arguments(vocabulary_size, block_options):
+    if vocabulary_size < 2:
+        raise ValueError(
+            "`vocabulary_size` must be 2 or more, padding counted. Received: "
+            f"vocabulary_size={vocabulary_size}"
+        )
+    if block_options.get("position_rule") is not None:
+        raise ValueError(
+            "`position_rule` has no effect here: positions are added once, to "
+            "the embeddings. Leave it out."
+        )
 
 
 def _check_encoder(encoder):

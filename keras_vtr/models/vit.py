@@ -173,6 +173,11 @@ def _block(position, num_leading_tokens, options):
     if position == "rotary":
         rule = rotary_rule(num_leading_tokens)
         options = {"position_rule": rule, **options}
+    elif options.get("position_rule") is not None:
+        raise ValueError(
+            "`position_rule` has no effect but with position='rotary', which "
+            f"gives places to each attention. Received: position={position!r}"
+        )
     return TransformerEncoderBlock(**block_arguments(**options))
 
 

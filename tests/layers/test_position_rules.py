@@ -119,6 +119,10 @@ def test_wrong_arguments_are_refused(rng):
         RotaryPositions2D().on_heads(
             np.zeros((1, 2, 3, 6)), np.zeros((1, 3, 2))
         )
+    heads = np.zeros((1, 2, 3, 8), "float32")
+    for shape in ((1, 1, 2), (1, 4, 2), (1, 3, 8), (3, 2)):
+        with pytest.raises(ValueError, match="`positions` must be x and y"):
+            RotaryPositions2D().on_heads(heads, np.zeros(shape, "float32"))
     with pytest.raises(ValueError, match="`position_rule` must be a Positi"):
         MultiHeadAttention(2, position_rule="rotary")
     with pytest.raises(ValueError, match=r"must be a PositionRule.*Dense"):

@@ -148,3 +148,16 @@ def test_a_block_must_keep_the_shape():
         ValueError, match=r"(?s)`block` must return tokens.*Nar"
     ):
         layer(np.ones((2, 5, 12), "float32"))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class LengthIsLost(keras.layers.Layer):
+    def call(self, tokens):
+        shape = keras.ops.shape(tokens)
+        return keras.ops.reshape(tokens, (shape[0], -1, tokens.shape[-1]))
+
+
+def test_a_block_may_leave_a_length_open():
+    layer = layers.TransformerEncoder(LengthIsLost(), num_layers=2)
+    assert layer(keras.Input((None, 12))).shape[-1] == 12
+    assert layer(np.ones((2, 5, 12), "float32")).shape == (2, 5, 12)

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_vtr.layers import AddedPositions
 from keras_vtr.losses import SequenceCrossentropy
 from keras_vtr.models import build_transformer
 from keras_vtr.optimizers import NoamSchedule
@@ -172,6 +173,7 @@ def test_it_learns_to_repeat_and_is_saved(tmp_path, rng):
         ({"size": "huge"}, "must be one of"),
         ({"vocabulary_size": 1}, "must be 2 or more"),
         ({"hidden_dim": 9}, "must be even"),
+        ({"position_rule": AddedPositions()}, "`position_rule` has no effect"),
         ({"num_heads": 3, "hidden_dim": 8}, "must divide"),
     ],
 )

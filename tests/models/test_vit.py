@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_vtr.backbones import build_bit_resnet
+from keras_vtr.layers import RotaryPositions2D
 from keras_vtr.models import build_vit
 from keras_vtr.models.vit import POOLINGS
 from keras_vtr.models.vit_tokens import POSITIONS
@@ -256,6 +257,7 @@ def test_int8_stays_near_and_reloads(rng, tmp_path):
     [
         ({"size": "vast"}, "`size` must be one of .* Received: size='vast'"),
         ({"position": "3d"}, "Received: position='3d'"),
+        ({"position_rule": RotaryPositions2D()}, "no effect.*'learned_1d'"),
         ({"pooling": "max"}, "Received: pooling='max'"),
         ({"num_classes": -1}, "`num_classes` must be an integer, 0 for no"),
         ({"num_class_tokens": 0}, "`num_class_tokens` must be 1 or more"),
