@@ -43,7 +43,7 @@ def build(method):
         dropout=0.0,
         normalize_first=True,
         pixel_mean=0.0,
-        pixel_deviation=255.0,
+        pixel_std=255.0,
     )
 
 

@@ -50,7 +50,7 @@ def main():
         num_encoder_layers=2,
         num_decoder_layers=3,
         pixel_mean=0.0,
-        pixel_deviation=255.0,
+        pixel_std=255.0,
     )
     loss = keras_vtr.losses.HungarianLoss()
     model.compile(keras.optimizers.AdamW(1e-4), loss)

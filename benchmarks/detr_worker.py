@@ -113,7 +113,7 @@ def transformers_step(model, pixels):
 def our_model(task, **options):
     import keras_vtr
 
-    return keras_vtr.checkpoints.from_pretrained(
+    return keras_vtr.pretrained.from_pretrained(
         os.environ["DETR_WEIGHTS"],
         image_shape=images(task).shape[1:],
         verbose=False,

@@ -45,7 +45,7 @@ def resnet_detector():
     import keras_vtr
 
     write_weights(str(FOLDER / "weights"))
-    return keras_vtr.checkpoints.from_pretrained(
+    return keras_vtr.pretrained.from_pretrained(
         FOLDER / "weights",
         image_shape=(640, 640, 3),
         auxiliary_outputs=False,
@@ -222,7 +222,7 @@ def stages():
             (resize, image),
             (lambda x, model=model: model(x, training=False), pixels),
             (
-                lambda x, image=image: keras_vtr.box_ops.decode_detections(
+                lambda x, image=image: keras_vtr.detections.decode_detections(
                     x, image.shape
                 ),
                 outputs,

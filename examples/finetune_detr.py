@@ -37,7 +37,7 @@ SMALL = {  # instead of the paper's, all in pixels
 def build(source, dataset):
     names = dataset.class_names
     if source != "scratch":
-        return keras_vtr.checkpoints.from_pretrained(
+        return keras_vtr.pretrained.from_pretrained(
             source, num_classes=len(names), class_names=names, padding="exact"
         )
     stem = keras_vtr.backbones.build_convolution_stem()

@@ -58,7 +58,7 @@ def load(folder, image_size, batch_size):
 
 def build(arguments, num_classes):
     size = arguments.image_size
-    vit = keras_vtr.checkpoints.from_pretrained(
+    vit = keras_vtr.pretrained.from_pretrained(
         arguments.source,
         num_classes=num_classes,
         image_shape=None if size is None else (size, size, 3),

@@ -35,7 +35,7 @@ def build_model():
         dropout=0.0,  # the scenes never repeat
         normalize_first=True,
         pixel_mean=0.0,
-        pixel_deviation=255.0,
+        pixel_std=255.0,
         name="digit_detr",
     )
 

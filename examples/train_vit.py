@@ -32,7 +32,7 @@ VIT = {
     "mlp_dim": 192,
     "dropout": 0.1,
     "pixel_mean": 0.0,
-    "pixel_deviation": 255.0,
+    "pixel_std": 255.0,
 }
 
 

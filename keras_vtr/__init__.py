@@ -1,8 +1,8 @@
 """Reusable Keras layers for vision transformers.
 
 The sub-packages, in the order data flows: `data`, `layers`, `backbones`,
-`models`, `checkpoints`, `losses` (on `box_ops`), `metrics`, `optimizers`,
-`training`, `callbacks`, `visualization`, `serving`.
+`models`, `pretrained`, `detections` and `losses` (on `box_ops`), `metrics`,
+`optimizers`, `training`, `callbacks`, `visualization`, `serving`.
 
 `import keras_vtr` imports those whose classes are saved within a model, because
 Keras must know them to load it. The others, and TensorFlow's data sets, Pillow
@@ -24,8 +24,9 @@ __all__ = [
     "layers",
     "backbones",
     "models",
-    "checkpoints",
+    "pretrained",
     "box_ops",
+    "detections",
     "losses",
     "metrics",
     "optimizers",

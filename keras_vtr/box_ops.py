@@ -1,15 +1,10 @@
-"""Pure functions of boxes: overlap, and a detector's outputs as detections.
+"""Pure functions of boxes: how much they overlap.
 
 Formats bear the names of `keras.utils.bounding_boxes`, whose `convert_format`
 moves boxes between them.
 """
 
 import keras
-
-from keras_vtr.detection_checks import check_outputs
-from keras_vtr.detection_checks import sides_of
-
-LARGEST = 3e38  # nearly the largest float32; more is not finite
 
 
 def iou(boxes1, boxes2):
@@ -77,110 +72,3 @@ def _safe_divide(numerator, denominator):
     positive = denominator > 0
     quotient = numerator / keras.ops.where(positive, denominator, 1.0)
     return keras.ops.where(positive, quotient, 0.0)
-
-
-def decode_detections(
-    outputs, image_shape, max_detections=None, score_threshold=0.0
-):
-    """Turns a detector's outputs into detections, the best ones first.
-
-    Carion et al. 2020 (DETR), section 3.2 and the authors' `PostProcess`: each
-    query gives one detection, of its most probable real class. There is no
-    non-maximum suppression, because the queries have learned from the matching
-    not to answer twice.
-
-    Args:
-        outputs: Dict with `"logits"` (B, Q, K + 1), last one "no object", and
-            `"boxes"` (B, Q, 4), `rel_center_xywh`.
-        image_shape: `(height, width)` or `(height, width, channels)` in
-            pixels, the unit of the returned boxes; or (B, 2), a tensor, an
-            array or a list of each image's own height and width, which boxes
-            of padded images are relative to.
-        max_detections: How many of the Q detections to keep. Default: all.
-        score_threshold: Detections with a lower score have the label -1, the
-            score 0 and an empty box, as padding of targets; they stand last.
-            So have those whose score or box is not finite or whose box ends
-            before it begins: a model that has diverged detects nothing.
-
-    Returns:
-        Dict with `"boxes"` (B, n, 4) float32, absolute `xyxy` pixels;
-        `"scores"` (B, n) float32, the probability of the class, falling; and
-        `"labels"` (B, n) int32, 0..K-1, or -1.
-
-    Raises:
-        ValueError: If `outputs` lacks a key or its shapes don't fit,
-            `max_detections` is below 1, `score_threshold` is not within
-            [0, 1], or `image_shape` is none of these.
-
-    Example:
-
-    >>> outputs = {
-    ...     "logits": keras.ops.ones((2, 10, 4)),
-    ...     "boxes": keras.ops.ones((2, 10, 4)),
-    ... }
-    >>> detections = keras_vtr.box_ops.decode_detections(
-    ...     outputs, image_shape=(480, 640), max_detections=5
-    ... )
-    >>> print(tuple(detections["boxes"].shape))
-    (2, 5, 4)
-    """
-    check_outputs(outputs, "boxes", (4,))
-    if max_detections is not None and max_detections < 1:
-        raise ValueError(
-            "`max_detections` must be 1 or more, or None for all. Received: "
-            f"max_detections={max_detections}"
-        )
-    if not 0 <= score_threshold <= 1:
-        raise ValueError(
-            "`score_threshold` must be within [0, 1]. Received: "
-            f"score_threshold={score_threshold}"
-        )
-    logits = keras.ops.cast(outputs["logits"], "float32")
-    probabilities = keras.ops.softmax(logits, axis=-1)[..., :-1]  # (B, Q, K)
-    # Not `argmax`, whose bit tricks on TensorFlow few other runtimes know.
-    scores, labels = keras.ops.top_k(probabilities, 1)  # (B, Q, 1)
-    scores, labels = scores[..., 0], keras.ops.cast(labels[..., 0], "int32")
-    boxes = _absolute_corners(outputs["boxes"], image_shape)
-    is_box = keras.ops.all(
-        keras.ops.concatenate(
-            [keras.ops.abs(boxes) <= LARGEST, boxes[..., 2:] >= boxes[..., :2]],
-            axis=-1,
-        ),
-        axis=-1,
-    )  # (B, Q); NaN fails every comparison
-    # The softmax of a row with NaN has other numbers in it on some processors
-    # (TensorFlow 2.21 with AVX-512), so the logits are asked.
-    is_score = keras.ops.logical_and(
-        keras.ops.all(logits <= LARGEST, axis=-1),
-        keras.ops.any(logits >= -LARGEST, axis=-1),
-    )
-    is_found = keras.ops.logical_and(
-        scores >= score_threshold, keras.ops.logical_and(is_score, is_box)
-    )
-    scores = keras.ops.where(is_found, scores, -1.0)
-    num_queries = logits.shape[1]
-    best = min(max_detections or num_queries, num_queries)
-    scores, order = keras.ops.top_k(scores, best)
-    order = keras.ops.cast(order, "int32")
-    boxes = keras.ops.take_along_axis(boxes, order[..., None], axis=1)
-    labels = keras.ops.take_along_axis(labels, order, axis=1)
-    is_found = scores >= 0
-    return {
-        "boxes": keras.ops.where(is_found[..., None], boxes, 0.0),
-        "scores": keras.ops.where(is_found, scores, 0.0),
-        "labels": keras.ops.where(is_found, labels, -1),
-    }
-
-
-def _absolute_corners(boxes, image_shape):
-    """`rel_center_xywh` (B, Q, 4) to `xyxy` in pixels of each image."""
-    sides = sides_of(image_shape, boxes.shape[0])
-    boxes = keras.utils.bounding_boxes.convert_format(
-        boxes, source="center_xywh", target="xyxy"
-    )
-    height, width = sides[..., 0], sides[..., 1]
-    sides = keras.ops.stack(
-        [keras.ops.cast(x, boxes.dtype) for x in (width, height)], axis=-1
-    )  # (2,) or (B, 2)
-    sides = keras.ops.concatenate([sides, sides], axis=-1)
-    return boxes * (sides if len(sides.shape) == 1 else sides[:, None])

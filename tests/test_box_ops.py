@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vtr.box_ops import decode_detections
 from keras_vtr.box_ops import generalized_iou
 from keras_vtr.box_ops import iou
+from keras_vtr.detections import decode_detections
 from tests.gradients import gradient
 from tests.layer_checks import to_numpy
 from tests.numpy_boxes import restate

@@ -5,9 +5,12 @@ Each is trained one step, saved, reloaded and exported.
 
 import keras
 import numpy as np
+import pytest
+import safetensors.numpy
 
 import keras_vtr
 from keras_vtr import layers
+from keras_vtr import pretrained
 from tests.layer_checks import to_numpy
 from tests.tiny_models import batch
 from tests.tiny_models import tiny_detr
@@ -176,3 +179,51 @@ def test_a_vit_with_a_position_rule_of_ones_own(rng, tmp_path):
         num_heads=3,
     )
     classifier_is_trained_saved_and_exported(model, rng, tmp_path)
+
+
+class OtherProject:
+    """Files with our paths, dots in them, and every array transposed."""
+
+    def recognize(self, shapes):
+        return "patches.projection.kernel" in shapes
+
+    def read(self, shapes, config, position_grid=None):
+        hidden_dim, _, _, patch_size = shapes["patches.projection.kernel"]
+        arguments = {
+            "num_classes": 3,
+            "hidden_dim": hidden_dim,
+            "patch_size": patch_size,
+            "num_layers": config.integer("depth"),
+            "num_heads": config.integer("heads"),
+            "mlp_dim": config.integer("mlp"),
+            "position_grid": config.sides("grid"),
+            "position_interpolation": "bilinear",
+        }
+        weights = {
+            name.replace(".", "/"): pretrained.FromTensors(
+                (name,), np.transpose
+            )
+            for name in shapes
+        }
+        return pretrained.VitNameMap("Other", arguments, weights)
+
+
+@pytest.mark.any_backend
+def test_a_family_of_pretrained_weights(rng, tmp_path, monkeypatch):
+    families = pretrained.families
+    monkeypatch.setattr(families, "FAMILIES", [*families.FAMILIES])
+    pretrained.register(OtherProject())
+    trained = tiny_vit(num_heads=3)
+    tensors = {
+        weight.path.replace("/", "."): np.ascontiguousarray(to_numpy(weight).T)
+        for weight in trained.weights
+    }
+    safetensors.numpy.save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(
+        '{"depth": 1, "heads": 3, "mlp": 16, "grid": [3, 4]}'
+    )
+    model = pretrained.from_pretrained(tmp_path)
+    images = rng.uniform(0, 255, (4, 24, 32, 3)).astype("float32")
+    np.testing.assert_array_equal(model(images), trained(images))
+    larger = pretrained.from_pretrained(tmp_path, image_shape=(40, 32, 3))
+    classifier_is_trained_saved_and_exported(larger, rng, tmp_path)

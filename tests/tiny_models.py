@@ -24,7 +24,7 @@ def tiny_detr(**change):
         "num_decoder_layers": 2,
         "dropout": 0.0,
         "pixel_mean": 0.0,
-        "pixel_deviation": 255.0,
+        "pixel_std": 255.0,
     }
     return _with_stem(config | change)
 

@@ -12,7 +12,7 @@ gives stands in README.md.
 import digit_detr
 import experiment
 
-from keras_vtr.box_ops import decode_detections
+from keras_vtr.detections import decode_detections
 
 VARIANTS = {
     "DETR": {},

@@ -110,7 +110,7 @@ def average_precision(model, decode):
 
 
 if __name__ == "__main__":
-    from keras_vtr.box_ops import decode_detections
+    from keras_vtr.detections import decode_detections
 
     detr = build_detr()
     train(detr, hungarian_loss(), seed=0, steps=20)

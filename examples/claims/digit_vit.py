@@ -23,7 +23,7 @@ VIT = {
     "num_heads": 4,
     "mlp_dim": 128,
     "pixel_mean": 0.0,
-    "pixel_deviation": 255.0,
+    "pixel_std": 255.0,
 }
 
 

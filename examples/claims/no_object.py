@@ -13,7 +13,7 @@ import digit_detr
 import experiment
 import numpy as np
 
-from keras_vtr.box_ops import decode_detections
+from keras_vtr.detections import decode_detections
 
 VARIANTS = {
     "10 queries, weight 0.1": {},

@@ -14,7 +14,7 @@ import experiment
 import numpy as np
 import suppression
 
-from keras_vtr.box_ops import decode_detections
+from keras_vtr.detections import decode_detections
 
 NUM_LAYERS = 4
 VARIANTS = {

@@ -27,7 +27,7 @@ def build_resnet(
     has it: the 3 x 3 convolution of a bottleneck has the stride, not the first
     1 x 1. All norms are frozen, and padding is the same on all sides (see
     `keras_vtr.layers.FrozenNormConv2D`). It starts at random; without an
-    ImageNet checkpoint (`keras_vtr.checkpoints.load_weights`) its frozen
+    ImageNet checkpoint (`keras_vtr.pretrained.load_weights`) its frozen
     norms have nothing to say, and it learns slowly.
 
     Args:
@@ -47,7 +47,7 @@ def build_resnet(
 
     Returns:
         A functional model of images (B, height, width, channels), normalized
-        to mean 0 and deviation 1, to the list of each stage's feature map
+        to mean 0 and std 1, to the list of each stage's feature map
         (B, height / s, width / s, features), s = 4, 8, 16, 32 (or 16 again
         with `dilation`), rounded up. With `padding_mask`, from a dict of
         `images` and `padding_mask` to a dict of `feature_maps` and

@@ -5,8 +5,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vtr.box_ops import decode_detections
 from keras_vtr.class_names import check_class_names
+from keras_vtr.detections import decode_detections
 from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_inputs
 from keras_vtr.targets import check_targets

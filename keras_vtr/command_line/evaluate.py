@@ -8,7 +8,7 @@ from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.command_line.run_folder import scales
 from keras_vtr.data import detection_dataset
-from keras_vtr.data.layouts import read_split
+from keras_vtr.data.formats.layouts import read_split
 from keras_vtr.json_text import json_text
 from keras_vtr.metrics import CocoAveragePrecision
 

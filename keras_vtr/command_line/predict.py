@@ -5,13 +5,13 @@ import sys
 
 import tensorflow as tf
 
-from keras_vtr.box_ops import decode_detections
 from keras_vtr.command_line.run_folder import LEGIBLE_SIDE
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.data import decode_image
 from keras_vtr.data.augmentation import resize
-from keras_vtr.data.picture_files import why_unreadable
+from keras_vtr.data.pictures.files import why_unreadable
+from keras_vtr.detections import decode_detections
 from keras_vtr.json_text import json_text
 from keras_vtr.visualization import draw_boxes
 

@@ -16,7 +16,6 @@ from keras_vtr.callbacks import SkipNonFinite
 from keras_vtr.callbacks.checkpoint_files import best_checkpoint
 from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
-from keras_vtr.checkpoints import from_pretrained
 from keras_vtr.command_line.run_folder import MODEL
 from keras_vtr.command_line.run_folder import check_config
 from keras_vtr.command_line.run_folder import legible
@@ -29,12 +28,13 @@ from keras_vtr.data.augmentation import CROP_RANGE
 from keras_vtr.data.augmentation import CROP_SHORT_SIDES
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
+from keras_vtr.data.formats.layouts import read_split
 from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.data.inspection import too_many_boxes
-from keras_vtr.data.layouts import read_split
 from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.models import build_detr
 from keras_vtr.optimizers import averaged_weights
+from keras_vtr.pretrained import from_pretrained
 from keras_vtr.training import compile_detr
 from keras_vtr.training import enable_determinism
 

@@ -1,18 +1,18 @@
 """Images and targets, as models and losses expect them."""
 
 from keras_vtr.data.augmentation import augment
-from keras_vtr.data.coco import read_coco
 from keras_vtr.data.detection_dataset import detection_dataset
 from keras_vtr.data.digit_scenes import digit_scenes
 from keras_vtr.data.digit_scenes import load_digits
-from keras_vtr.data.image_decoding import decode_image
+from keras_vtr.data.formats.coco import read_coco
+from keras_vtr.data.formats.records import AnnotationError
+from keras_vtr.data.formats.records import DetectionRecords
+from keras_vtr.data.formats.voc import read_voc
+from keras_vtr.data.formats.yolo import read_yolo
 from keras_vtr.data.inspection import inspect_records
 from keras_vtr.data.order import batch_paths
-from keras_vtr.data.records import AnnotationError
-from keras_vtr.data.records import DetectionRecords
+from keras_vtr.data.pictures.decoding import decode_image
 from keras_vtr.data.target_checks import check_dataset
-from keras_vtr.data.voc import read_voc
-from keras_vtr.data.yolo import read_yolo
 from keras_vtr.targets import check_inputs
 from keras_vtr.targets import check_targets
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from keras_vtr.data.records import LEAST_SHARE
+from keras_vtr.data.formats.records import LEAST_SHARE
 
 # Carion et al. 2020 (DETR), section 4, "Technical details", and the authors'
 # `make_coco_transforms`, all in pixels.

@@ -7,12 +7,12 @@ from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.augmentation import augment
 from keras_vtr.data.augmentation import resize
-from keras_vtr.data.image_reading import BrokenImages
-from keras_vtr.data.image_reading import image_reader
-from keras_vtr.data.image_reading import with_substitutes
 from keras_vtr.data.order import index_at
 from keras_vtr.data.order import training_positions
 from keras_vtr.data.padding import padded
+from keras_vtr.data.pictures.reading import BrokenImages
+from keras_vtr.data.pictures.reading import image_reader
+from keras_vtr.data.pictures.reading import with_substitutes
 
 
 def detection_dataset(

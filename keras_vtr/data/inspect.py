@@ -19,12 +19,12 @@ import sys
 import keras
 import tensorflow as tf
 
-from keras_vtr.data.coco import read_coco
 from keras_vtr.data.detection_dataset import detection_dataset
+from keras_vtr.data.formats.coco import read_coco
+from keras_vtr.data.formats.layouts import find_splits
+from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.data.inspection import inspect_records
-from keras_vtr.data.layouts import find_splits
-from keras_vtr.data.records import AnnotationError
 from keras_vtr.host_errors import own_errors
 from keras_vtr.json_text import json_text
 from keras_vtr.visualization import draw_boxes

@@ -6,8 +6,8 @@ import concurrent.futures
 import numpy as np
 import tensorflow as tf
 
-from keras_vtr.data.image_reading import BrokenImages
-from keras_vtr.data.image_reading import read_file
+from keras_vtr.data.pictures.reading import BrokenImages
+from keras_vtr.data.pictures.reading import read_file
 
 # The queries that `keras-vtr train` makes, and `keras-vtr inspect` expects.
 NUM_QUERIES = 25

@@ -1,8 +1,8 @@
 import keras
 
 from keras_vtr.class_names import check_class_names
-from keras_vtr.layers.class_head import class_names_of
-from keras_vtr.layers.class_head import find_class_head
+from keras_vtr.layers.tokens.class_head import class_names_of
+from keras_vtr.layers.tokens.class_head import find_class_head
 from keras_vtr.strict_model import StrictModel
 
 

@@ -4,7 +4,7 @@ import keras
 
 # Of ImageNet's red, green and blue, in [0, 255] (torchvision).
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
-IMAGENET_DEVIATION = (58.395, 57.12, 57.375)
+IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 def image_input(image_shape):
@@ -17,34 +17,33 @@ def image_input(image_shape):
     return keras.Input(image_shape, name="images")
 
 
-def normalize_pixels(images, mean, deviation):
-    """Subtracts the mean of each channel and divides by its deviation.
+def normalize_pixels(images, mean, std):
+    """Subtracts the mean of each channel and divides by its standard deviation.
 
     Args:
         images: Symbolic (B, height, width, channels).
         mean: In [0, 255], one number for all channels or one for each.
-        deviation: Likewise, above 0.
+        std: Likewise, above 0.
 
     Returns:
         As `images`, from a layer named "normalize_pixels".
 
     Raises:
         ValueError: If there is neither one number nor one for each channel,
-            or a deviation is not above 0.
+            or a standard deviation is not above 0.
     """
     num_channels = images.shape[-1]
     mean = _per_channel("pixel_mean", mean, num_channels)
-    deviation = _per_channel("pixel_deviation", deviation, num_channels)
-    if min(deviation) <= 0:
+    std = _per_channel("pixel_std", std, num_channels)
+    if min(std) <= 0:
         raise ValueError(
-            "`pixel_deviation` must be above 0. Received: "
-            f"pixel_deviation={deviation}"
+            f"`pixel_std` must be above 0. Received: pixel_std={std}"
         )
     # Of three axes, or Keras 3.15 turns them for channels that come first, if
     # it is set so.
     return keras.layers.Rescaling(
-        scale=[[[1 / d for d in deviation]]],
-        offset=[[[-m / d for m, d in zip(mean, deviation, strict=True)]]],
+        scale=[[[1 / d for d in std]]],
+        offset=[[[-m / d for m, d in zip(mean, std, strict=True)]]],
         name="normalize_pixels",
     )(images)
 

@@ -1,13 +1,13 @@
 import keras
 import numpy as np
 
-from keras_vtr.box_ops import decode_detections
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
-from keras_vtr.data.image_decoding import MAX_BYTES
-from keras_vtr.data.image_decoding import MAX_PIXELS
+from keras_vtr.data.pictures.decoding import MAX_BYTES
+from keras_vtr.data.pictures.decoding import MAX_PIXELS
+from keras_vtr.detections import decode_detections
 from keras_vtr.functional_models import with_images
-from keras_vtr.layers.class_head import class_names_of
+from keras_vtr.layers.tokens.class_head import class_names_of
 from keras_vtr.serving.exporter import Exporter
 from keras_vtr.serving.preparation import Preparation
 from keras_vtr.serving.preparation import fitted

@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from keras_vtr.data.augmentation import resize
-from keras_vtr.data.image_decoding import decode_image
-from keras_vtr.data.image_decoding import read_or_blank
+from keras_vtr.data.pictures.decoding import decode_image
+from keras_vtr.data.pictures.decoding import read_or_blank
 
 
 class Preparation:

@@ -36,7 +36,7 @@ def compile_detr(
 
     Args:
         model: From `keras_vtr.models.build_detr`, `add_denoising` or
-            `keras_vtr.checkpoints.from_pretrained`.
+            `keras_vtr.pretrained.from_pretrained`.
         steps_per_epoch: Steps of one pass over the data.
         epochs: How many epochs `fit` will run.
         drop_epoch: After which the learning rate falls to a tenth. Default:

@@ -7,7 +7,7 @@ from PIL import ImageDraw
 from PIL import ImageFont
 
 from keras_vtr.class_names import check_class_names
-from keras_vtr.detection_checks import check_detections
+from keras_vtr.detections.checks import check_detections
 from keras_vtr.targets import check_targets
 from keras_vtr.visualization.pictures import to_picture
 
@@ -151,7 +151,7 @@ def draw_comparison(
             `"labels"` (B, M), -1 for padding.
         detections: Dict with `"boxes"` (B, n, 4), absolute `xyxy` pixels,
             `"scores"` (B, n) and `"labels"` (B, n), as
-            `keras_vtr.models.decode_detections` returns it.
+            `keras_vtr.detections.decode_detections` returns it.
         num_columns: How many images stand in a row.
         class_names: Optional names, by label.
         scale: Whole number by which each image is enlarged.

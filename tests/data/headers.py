@@ -6,9 +6,9 @@ import zlib
 
 from PIL import Image
 
-from keras_vtr.data.exif_orientation import ORIENTATION_TAG
-from keras_vtr.data.exif_orientation import VALUE_BYTES
-from tests.data import pictures
+from keras_vtr.data.pictures.exif_orientation import ORIENTATION_TAG
+from keras_vtr.data.pictures.exif_orientation import VALUE_BYTES
+from tests.data import picture_files as pictures
 
 SHORT, LONG, RATIONAL = 3, 4, 5
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><Description %s/></x:xmpmeta>'

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_vtr.data import batch_paths
 from keras_vtr.data import detection_dataset
 from keras_vtr.data import read_coco
-from keras_vtr.data.image_reading import BrokenImages
+from keras_vtr.data.pictures.reading import BrokenImages
 from tests.annotation_files import content
 from tests.annotation_files import write
 

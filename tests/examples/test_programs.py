@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.checkpoints import golden_weights
+from tests.pretrained import golden_weights
 
 pytestmark = pytest.mark.examples
 

@@ -3,7 +3,7 @@
 Every ViT and ResNet of timm, and families whose tensors have names like
 theirs, is built without memory, on torch's meta device. Kept are the shapes of
 its tensors, the config.json that timm writes for it, and what its modules
-compute. `tests/checkpoints/test_timm_sweep.py` holds our loader against it.
+compute. `tests/pretrained/test_timm_sweep.py` holds our loader against it.
 
 timm needs an environment of its own, as make_timm.py says; then
 

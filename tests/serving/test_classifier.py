@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_vtr.serving import export_classifier
 from keras_vtr.serving import export_features
-from tests.data import pictures
+from tests.data import picture_files as pictures
 from tests.layer_checks import to_numpy
 from tests.tiny_models import randomize
 from tests.tiny_models import tiny_vit

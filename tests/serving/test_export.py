@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from keras_vtr.models import decode_detections
 from keras_vtr.serving import SelfCheckError
 from keras_vtr.serving import export_detector
-from tests.data import pictures
+from tests.data import picture_files as pictures
 from tests.layer_checks import to_numpy
 from tests.serving.conftest import NAMES
 from tests.serving.conftest import SIZE

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests.data import pictures
+from tests.data import picture_files as pictures
 
 
 def images():

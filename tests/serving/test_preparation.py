@@ -7,7 +7,7 @@ from keras_vtr.data.augmentation import resize
 from keras_vtr.serving.preparation import fitted
 from keras_vtr.serving.preparation import resized
 from keras_vtr.serving.preparation import scaled
-from tests.data import pictures
+from tests.data import picture_files as pictures
 
 
 def image(height, width):

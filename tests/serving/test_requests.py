@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.data import pictures
+from tests.data import picture_files as pictures
 from tests.serving.conftest import SIZE
 
 # Peak memory, in MiB, that one request adds to a process that has answered
@@ -14,7 +14,7 @@ from tests.serving.conftest import SIZE
 MEASURE = """
 import resource, sys
 import numpy as np, tensorflow as tf
-from tests.data import pictures
+from tests.data import picture_files as pictures
 
 loaded = tf.saved_model.load(sys.argv[1])
 detect = loaded.signatures["serving_default"]

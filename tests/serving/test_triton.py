@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from keras_vtr.serving import export_detector
-from tests.data import pictures
+from tests.data import picture_files as pictures
 from tests.serving.conftest import NAMES
 from tests.serving.conftest import SIZE
 from tests.serving.triton import Triton

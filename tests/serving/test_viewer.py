@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data import pictures
+from tests.data import picture_files as pictures
 from tests.serving import stand_in
 from tests.serving.conftest import SERVE
 

@@ -19,7 +19,7 @@ TINY = {
     "mlp_dim": 4,
     "position": "none",
     "pixel_mean": 0.0,
-    "pixel_deviation": 255.0,
+    "pixel_std": 255.0,
     "normalize_first": False,
 }
 

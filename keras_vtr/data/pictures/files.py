@@ -1,0 +1,41 @@
+"""What there is to say of a picture's file before it is decoded."""
+
+import os
+
+import tensorflow as tf
+from PIL import Image
+
+from keras_vtr.data.pictures.decoding import MAX_BYTES
+from keras_vtr.data.pictures.decoding import MAX_PIXELS
+from keras_vtr.data.pictures.decoding import read_shape
+
+
+def upright_shape(path):
+    """(height, width) of what `decode_image` makes of it, from the header.
+
+    Raises:
+        OSError: If it is no JPEG or PNG, too large, or can't be read.
+    """
+    try:
+        height, width = read_shape(os.fspath(path)).numpy().tolist()
+    except tf.errors.OpError as error:
+        raise OSError(f"{path}: {why_unreadable(path)}") from error
+    return height, width
+
+
+def why_unreadable(path):
+    """What is wrong with a picture that `decode_image` refuses, a text."""
+    try:
+        num_bytes = os.path.getsize(path)
+        if num_bytes > MAX_BYTES:
+            return f"it has {num_bytes} bytes, more than {MAX_BYTES}"
+        with Image.open(path) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                return f"it has {width} x {height} pixels, too many"
+            if picture.format not in ("JPEG", "MPO", "PNG"):
+                return f"it is neither a JPEG nor a PNG, but {picture.format}"
+            picture.load()
+    except Exception as error:  # whatever a decoder of Pillow's raises
+        return str(error)
+    return "TensorFlow can't decode it, although Pillow can; save it anew"

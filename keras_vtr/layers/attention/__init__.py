@@ -1,0 +1,1 @@
+"""Attention among all tokens, and within a pixel's neighborhood."""

@@ -1,0 +1,1 @@
+"""Convolutions whose norm is frozen or whose filters are normalized."""

@@ -1,0 +1,1 @@
+"""Object queries, decoders of boxes, and mask heads."""

@@ -1,0 +1,136 @@
+import math
+
+import keras
+from keras import ops
+
+from keras_vtr.layers.arguments import check_positive
+from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.arguments import check_rank
+from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.positions.encoding import sine_waves
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class AnchorQueries(keras.layers.Layer):
+    """Gives the decoder one learned box for each object slot.
+
+    Liu et al. 2022 (DAB-DETR), section 4.2: instead of a learned vector of
+    which nobody knows what it means (`ObjectQueries`), a query is a box, from
+    which its position encoding is computed, and which each decoder layer moves
+    (`AnchorDecoder`). Centers start uniformly over the image.
+
+    Args:
+        num_queries: Q, the most objects that one image can yield.
+
+    Call arguments:
+        memory: (B, N, D), the encoder's output. Only its batch is read.
+
+    Returns:
+        (B, Q, 4) boxes, `rel_center_xywh` in (0, 1), the same for every image.
+
+    Raises:
+        ValueError: If `num_queries` is not a positive integer.
+
+    Example:
+
+    >>> memory = keras.ops.ones((2, 15, 8))
+    >>> print(tuple(keras_vtr.layers.AnchorQueries(10)(memory).shape))
+    (2, 10, 4)
+    """
+
+    def __init__(self, num_queries, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_int("num_queries", num_queries)
+        self.num_queries = num_queries
+
+    def build(self, memory_shape):
+        check_rank("memory", memory_shape, ("B", "N", "D"))
+        self.anchors = self.add_weight(
+            shape=(1, self.num_queries, 4),
+            initializer=keras.initializers.RandomUniform(-1.5, 1.5),
+            name="anchors",
+        )
+
+    def call(self, memory):
+        shape = (ops.shape(memory)[0], self.num_queries, 4)
+        anchors = ops.sigmoid(ops.cast(self.anchors, memory.dtype))
+        return ops.broadcast_to(anchors, shape)
+
+    def compute_output_shape(self, memory_shape):
+        return (memory_shape[0], self.num_queries, 4)
+
+    def get_config(self):
+        return {**super().get_config(), "num_queries": self.num_queries}
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class BoxEncoding(keras.layers.Layer):
+    """Turns boxes into position encodings for queries.
+
+    Liu et al. 2022 (DAB-DETR), section 4.2, equation 6: sines of each of the
+    four numbers, with the wavelengths of `SinePositionEncoding2D`, then two
+    dense layers.
+
+    Args:
+        hidden_dim: Width D of the encodings, a multiple of 4.
+        temperature: Ratio of the longest wavelength to the shortest one.
+
+    Call arguments:
+        boxes: (B, Q, 4), `rel_center_xywh`.
+
+    Returns:
+        (B, Q, D).
+
+    Raises:
+        ValueError: If D is not a multiple of 4 or a shape doesn't fit.
+
+    Example:
+
+    >>> boxes = keras.ops.ones((2, 5, 4))
+    >>> print(tuple(keras_vtr.layers.BoxEncoding(hidden_dim=8)(boxes).shape))
+    (2, 5, 8)
+    """
+
+    def __init__(self, hidden_dim, temperature=10000, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_int("hidden_dim", hidden_dim)
+        check_positive("temperature", temperature)
+        if hidden_dim % 4:
+            raise ValueError(
+                "`hidden_dim` must be a multiple of 4. Received: "
+                f"hidden_dim={hidden_dim}"
+            )
+        self.hidden_dim = hidden_dim
+        self.temperature = temperature
+
+    def build(self, boxes_shape):
+        check_rank("boxes", boxes_shape, ("B", "Q", "4"))
+        check_static("boxes", boxes_shape, -1, "number of coordinates")
+        self.inner = keras.layers.Dense(
+            self.hidden_dim,
+            activation="relu",
+            name="inner_projection",
+            dtype=self.dtype_policy,
+        )
+        self.inner.build((*boxes_shape[:2], 2 * self.hidden_dim))
+        self.outer = keras.layers.Dense(
+            self.hidden_dim, name="output_projection", dtype=self.dtype_policy
+        )
+        self.outer.build((*boxes_shape[:2], self.hidden_dim))
+
+    def call(self, boxes):
+        angles = ops.cast(boxes, "float32") * (2 * math.pi)
+        waves = sine_waves(angles, self.hidden_dim // 2, self.temperature)
+        shape = (*ops.shape(boxes)[:2], 2 * self.hidden_dim)
+        waves = ops.cast(ops.reshape(waves, shape), self.compute_dtype)
+        return self.outer(self.inner(waves))  # (B, Q, D)
+
+    def compute_output_shape(self, boxes_shape):
+        return (*boxes_shape[:-1], self.hidden_dim)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "hidden_dim": self.hidden_dim,
+            "temperature": self.temperature,
+        }

@@ -1,0 +1,173 @@
+import keras
+from keras import ops
+
+from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.attention.attention_map import MultiHeadAttentionMap
+from keras_vtr.layers.positions.interpolation import resize_nearest
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class MaskHead(keras.layers.Layer):
+    """Draws for each query the mask of its object.
+
+    Carion et al. 2020 (DETR), section 4.4 and figure 8: from where a query
+    looks (`MultiHeadAttentionMap`), convolutions with group norms go up the
+    pyramid of the backbone's feature maps (FPN, Lin et al. 2017), halving
+    channels from step to step. The first convolution, over features and maps
+    together, is computed as the sum of two, so that what all queries share is
+    computed once.
+
+    Args:
+        num_heads: H of the attention maps, a multiple of 8.
+
+    Call arguments:
+        queries: (B, Q, D), the decoder's answers; D is a multiple of 16.
+        memory: (B, height * width, D), the encoder's output.
+        feature_map: (B, height, width, D), what the encoder was given.
+        finer_maps: List of the backbone's maps (B, height', width', C) before
+            the one for the encoder, finest first; at most three.
+        padding_mask: Optional (B, height, width) bool, True = real.
+
+    Returns:
+        (B, Q, height', width') logits, as fine as the finest map.
+
+    Raises:
+        ValueError: If D is not a multiple of 16, `num_heads` not one of 8, or
+            a shape doesn't fit.
+
+    Example:
+
+    >>> layer = keras_vtr.layers.MaskHead(num_heads=8)
+    >>> queries = keras.ops.ones((2, 7, 16))
+    >>> memory = keras.ops.ones((2, 12, 16))
+    >>> feature_map = keras.ops.ones((2, 3, 4, 16))
+    >>> finer_map = keras.ops.ones((2, 6, 8, 5))
+    >>> print(tuple(layer(queries, memory, feature_map, [finer_map]).shape))
+    (2, 7, 6, 8)
+    """
+
+    def __init__(self, num_heads, **kwargs):
+        super().__init__(**kwargs)
+        check_positive_int("num_heads", num_heads)
+        self.num_heads = num_heads
+
+    def build(
+        self,
+        queries_shape,
+        memory_shape,
+        feature_map_shape,
+        finer_maps_shape=(),
+        padding_mask_shape=None,
+    ):
+        check_static("queries", queries_shape, -1, "width D")
+        hidden_dim = queries_shape[-1]
+        self._check_sizes(queries_shape, finer_maps_shape)
+        self.attention_map = MultiHeadAttentionMap(
+            self.num_heads, name="attention_map", dtype=self.dtype_policy
+        )
+        self.attention_map.build(queries_shape, feature_map_shape)
+        channels = hidden_dim + self.num_heads
+        self.feature_convolution = self._convolution(
+            "feature_convolution", channels, hidden_dim, use_bias=False
+        )
+        self.attention_convolution = self._convolution(
+            "attention_convolution", channels, self.num_heads
+        )
+        self.norms = [self._norm(0, channels)]
+        self.convolutions, self.adapters = [], []
+        for i in range(1 + len(finer_maps_shape)):
+            before, channels = channels, hidden_dim // 2 ** (i + 1)
+            self.convolutions.append(
+                self._convolution(f"convolution_{i + 1}", channels, before)
+            )
+            self.norms.append(self._norm(i + 1, channels))
+        for i, shape in enumerate(reversed(finer_maps_shape)):
+            check_static("finer_maps", shape, -1, "number of channels")
+            self.adapters.append(
+                self._convolution(
+                    f"adapter_{i}", hidden_dim // 2 ** (i + 1), shape[-1], 1
+                )
+            )
+        self.output_convolution = self._convolution(
+            "output_convolution", 1, channels
+        )
+
+    def call(self, queries, memory, feature_map, finer_maps, padding_mask=None):
+        memory = ops.reshape(memory, ops.shape(feature_map))
+        maps = self.attention_map(queries, memory, padding_mask=padding_mask)
+        num_queries = queries.shape[1]
+        maps = ops.reshape(maps, (-1, *ops.shape(maps)[2:]))  # (B * Q, ...)
+
+        def for_each_query(x):
+            return ops.repeat(x, num_queries, axis=0)
+
+        x = for_each_query(self.feature_convolution(feature_map))
+        x = x + self.attention_convolution(maps)
+        x = ops.relu(self.norms[0](x))
+        x = ops.relu(self.norms[1](self.convolutions[0](x)))
+        for adapter, finer, convolution, norm in zip(
+            self.adapters,
+            reversed(finer_maps),
+            self.convolutions[1:],
+            self.norms[2:],
+            strict=True,
+        ):
+            height, width = ops.shape(finer)[1:3]
+            x = resize_nearest(x, height, width)
+            x = x + for_each_query(adapter(finer))
+            x = ops.relu(norm(convolution(x)))
+        x = self.output_convolution(x)[..., 0]
+        return ops.reshape(x, (-1, num_queries, *ops.shape(x)[1:]))
+
+    def compute_output_shape(
+        self,
+        queries_shape,
+        memory_shape,
+        feature_map_shape,
+        finer_maps_shape=(),
+        padding_mask_shape=None,
+    ):
+        finest = [*finer_maps_shape, feature_map_shape][0]
+        return (*queries_shape[:2], *finest[1:3])
+
+    def get_config(self):
+        return {**super().get_config(), "num_heads": self.num_heads}
+
+    def _check_sizes(self, queries_shape, finer_maps_shape):
+        if queries_shape[-1] % 16 or self.num_heads % 8:
+            raise ValueError(
+                "The width D of `queries` must be a multiple of 16, since it "
+                "is halved four times, and `num_heads` of 8, the number of "
+                "groups of a norm. Received: queries.shape="
+                f"{tuple(queries_shape)}, num_heads={self.num_heads}"
+            )
+        if len(finer_maps_shape) > 3:
+            raise ValueError(
+                "`finer_maps` must be three at most, since channels are halved "
+                f"from one to the next. Received: {len(finer_maps_shape)}"
+            )
+
+    def _convolution(self, name, filters, channels, side=3, use_bias=True):
+        layer = keras.layers.Conv2D(
+            filters,
+            side,
+            padding="same",
+            data_format="channels_last",
+            use_bias=use_bias,
+            kernel_initializer="he_uniform",
+            name=name,
+            dtype=self.dtype_policy,
+        )
+        layer.build((None, None, None, channels))
+        return layer
+
+    def _norm(self, i, channels):
+        layer = keras.layers.GroupNormalization(
+            min(8, channels),
+            epsilon=1e-5,
+            name=f"norm_{i}",
+            dtype=self.dtype_policy,
+        )
+        layer.build((None, None, None, channels))
+        return layer

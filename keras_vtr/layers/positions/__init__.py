@@ -1,0 +1,1 @@
+"""Where tokens are: embeddings, encodings, biases and rules."""

@@ -1,0 +1,1 @@
+"""From pixels to tokens, and from tokens to what a head reads."""

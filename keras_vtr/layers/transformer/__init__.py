@@ -1,0 +1,1 @@
+"""Residual branches, blocks of them, and stacks of blocks."""

@@ -1,0 +1,248 @@
+import keras
+
+from keras_vtr.layers.parts import deserialized
+from keras_vtr.layers.parts import serialized
+from keras_vtr.layers.parts import set_part
+from keras_vtr.layers.transformer.blocks import PARTS
+from keras_vtr.layers.transformer.blocks import Block
+from keras_vtr.layers.transformer.blocks import Stack
+from keras_vtr.layers.transformer.blocks import given
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class TransformerDecoderBlock(Block):
+    """One layer of the decoder: self attention, cross attention, feed-forward.
+
+    Vaswani et al. 2017, figure 1, right, and Carion et al. 2020 (DETR),
+    figure 10. What makes it the one or the other are the call's arguments:
+    the original masks later tokens (`use_causal_mask`) because it writes one
+    after the other; DETR decodes all queries at once, adds `query_positions`
+    and `memory_positions`, and masks nothing.
+
+    Args:
+        attention: Such as `MultiHeadAttention(num_heads=8)`, for both
+            attentions.
+        feed_forward: Such as `FeedForward(mlp_dim=2048)`.
+        cross_attention: Optional, another one for the attention to `memory`.
+        norm: Default: a layer norm with epsilon 1e-6.
+        normalize_first: True for pre-norm, False for post-norm.
+        dropout: Fraction dropped in training after each of the three.
+        layer_scale: Optional start of a `LayerScale` on each branch.
+        stochastic_depth: Probability that training drops a branch.
+
+    Call arguments:
+        queries: (B, Q, D).
+        memory: (B, N, ...), the encoder's output.
+        query_positions: Optional (B, Q, D), for the queries of both attentions
+            and the keys of self attention.
+        memory_positions: Optional, as `memory`, for the keys of cross
+            attention.
+        padding_mask: Optional (B, N) bool, True = real, for `memory`.
+        query_mask: Optional (B, Q, Q) or (1, Q, Q) bool, True where a query
+            may attend to another one in self attention.
+        attention_bias: Optional (B, H, Q, N) or (B, 1, Q, N), added to the
+            logits of cross attention.
+        use_causal_mask: If True, query q sees queries 0..q only.
+        return_attention_scores: If True, also return the weights of cross
+            attention.
+
+    Returns:
+        (B, Q, D), and with `return_attention_scores` (B, H, Q, N).
+
+    Raises:
+        ValueError: If a part is no layer or has weights, a number is out of
+            its range, or a shape doesn't fit.
+
+    Example:
+
+    >>> queries, memory = keras.ops.ones((2, 5, 8)), keras.ops.ones((2, 7, 8))
+    >>> block = keras_vtr.layers.TransformerDecoderBlock(
+    ...     keras_vtr.layers.MultiHeadAttention(num_heads=2),
+    ...     keras_vtr.layers.FeedForward(mlp_dim=32),
+    ... )
+    >>> print(tuple(block(queries, memory).shape))
+    (2, 5, 8)
+    """
+
+    def __init__(
+        self, attention, feed_forward, *, cross_attention=None, **kwargs
+    ):
+        super().__init__(attention, feed_forward, **kwargs)
+        cross = attention if cross_attention is None else cross_attention
+        set_part(self, "cross_attention", cross)
+
+    @property
+    def num_heads(self):
+        """H, of the attention to `memory`."""
+        return self.cross_attention.num_heads
+
+    def build(self, queries_shape, memory_shape):
+        self.self_attention_block = self._surround(
+            self.attention, "self_attention", queries_shape
+        )
+        self.cross_attention_block = self._surround(
+            self.cross_attention, "cross_attention", queries_shape, memory_shape
+        )
+        self.feed_forward_block = self._surround(
+            self.feed_forward, "feed_forward", queries_shape
+        )
+
+    def call(
+        self,
+        queries,
+        memory,
+        query_positions=None,
+        memory_positions=None,
+        padding_mask=None,
+        query_mask=None,
+        attention_bias=None,
+        use_causal_mask=False,
+        return_attention_scores=False,
+        training=None,
+    ):
+        queries = self.self_attention_block(
+            queries,
+            training=training,
+            **given(
+                query_positions=query_positions,
+                attention_mask=query_mask,
+                use_causal_mask=use_causal_mask,
+            ),
+        )
+        answers = self.cross_attention_block(
+            queries,
+            memory,
+            training=training,
+            **given(
+                query_positions=query_positions,
+                key_positions=memory_positions,
+                padding_mask=padding_mask,
+                attention_bias=attention_bias,
+                return_attention_scores=return_attention_scores,
+            ),
+        )
+        if not return_attention_scores:
+            return self.feed_forward_block(answers, training=training)
+        queries, scores = answers
+        return self.feed_forward_block(queries, training=training), scores
+
+    def get_config(self):
+        return {**super().get_config(), **serialized(self, "cross_attention")}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**deserialized(config, *PARTS, "cross_attention"))
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class TransformerDecoder(Stack):
+    """Turns queries into answers read from the encoder's `memory`.
+
+    Vaswani et al. 2017, figure 1, right; Carion et al. 2020 (DETR), section
+    3.2 and figure 10. DETR trains every layer's output (section 3.2,
+    "auxiliary decoding losses"): with `return_every_layer` they are all
+    returned, each normalized by the same layer norm, if there is one.
+
+    Args:
+        block: A `TransformerDecoderBlock`, or a layer of your own from queries
+            and memory to queries. Each layer of the decoder is a copy of it;
+            if it has `stochastic_depth`, that is the last copy's, and grows
+            linearly with depth (Huang et al. 2016, equation 4).
+        num_layers: L, how many.
+        norm: The norm of each returned output. Default: the block's if the
+            block has `normalize_first`; none for other blocks.
+        return_every_layer: If True, return the outputs of all layers.
+
+    Call arguments:
+        queries: (B, Q, D).
+        memory: (B, N, ...), the encoder's output.
+        query_positions: Optional (B, Q, D), for the queries of both attentions
+            and the keys of self attention, in each layer.
+        memory_positions: Optional, as `memory`, for the keys of cross
+            attention, in each layer.
+        padding_mask: Optional (B, N) bool, True = real, for `memory`.
+        query_mask: Optional (B, Q, Q) or (1, Q, Q) bool, True where a query
+            may attend to another one in self attention.
+        attention_bias: Optional (B, H, Q, N) or (B, 1, Q, N), added to the
+            logits of cross attention.
+        use_causal_mask: If True, query q sees queries 0..q only.
+        return_attention_scores: If True, also return the weights of cross
+            attention.
+
+    Returns:
+        (B, Q, D), or with `return_every_layer` (B, L, Q, D), last layer last;
+        and with `return_attention_scores` the weights of all layers,
+        (B, L, H, Q, N).
+
+    Raises:
+        ValueError: If a part is no layer or has weights, a number is out of
+            its range, or a shape doesn't fit.
+
+    Example:
+
+    >>> queries, memory = keras.ops.ones((2, 5, 8)), keras.ops.ones((2, 7, 8))
+    >>> block = keras_vtr.layers.TransformerDecoderBlock(
+    ...     keras_vtr.layers.MultiHeadAttention(num_heads=2),
+    ...     keras_vtr.layers.FeedForward(mlp_dim=32),
+    ... )
+    >>> decoder = keras_vtr.layers.TransformerDecoder(
+    ...     block, num_layers=3, return_every_layer=True
+    ... )
+    >>> print(tuple(decoder(queries, memory).shape))
+    (2, 3, 5, 8)
+    """
+
+    def __init__(
+        self,
+        block,
+        num_layers,
+        *,
+        norm=None,
+        return_every_layer=False,
+        **kwargs,
+    ):
+        super().__init__(block, num_layers, norm=norm, **kwargs)
+        self.return_every_layer = return_every_layer
+
+    def build(self, queries_shape, memory_shape):
+        self._build_stack(queries_shape, memory_shape)
+
+    def call(
+        self,
+        queries,
+        memory,
+        query_positions=None,
+        memory_positions=None,
+        padding_mask=None,
+        query_mask=None,
+        attention_bias=None,
+        use_causal_mask=False,
+        return_attention_scores=False,
+        training=None,
+    ):
+        options = given(
+            query_positions=query_positions,
+            memory_positions=memory_positions,
+            padding_mask=padding_mask,
+            query_mask=query_mask,
+            attention_bias=attention_bias,
+            use_causal_mask=use_causal_mask,
+            return_attention_scores=return_attention_scores,
+        )
+        outputs, every_score = [], []
+        for block in self.blocks:
+            queries, scores = self._answers(block, queries, memory, **options)
+            outputs.append(queries)
+            every_score.append(scores)
+        if self.return_every_layer:
+            queries = keras.ops.stack(outputs, axis=1)  # (B, L, Q, D)
+        queries = self._normalize(queries)
+        if return_attention_scores:
+            return queries, keras.ops.stack(every_score, axis=1)
+        return queries
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "return_every_layer": self.return_every_layer,
+        }

@@ -1,0 +1,1 @@
+"""DETR: images to sets of boxes."""

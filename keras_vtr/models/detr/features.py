@@ -1,0 +1,117 @@
+"""DETR's first stage: from images to the feature maps that become tokens."""
+
+import keras
+
+from keras_vtr.backbones import build_resnet
+from keras_vtr.backbones.resnet import RESNET_50
+from keras_vtr.backbones.resnet import RESNET_101
+from keras_vtr.layers import MaskPadding
+from keras_vtr.layers import ResizePaddingMask
+from keras_vtr.models.pixels import IMAGENET_MEAN
+from keras_vtr.models.pixels import IMAGENET_STD
+from keras_vtr.models.pixels import image_input
+from keras_vtr.models.pixels import normalize_pixels
+
+# Blocks of each stage, and whether the last one is dilated.
+BACKBONES = {
+    "resnet50": (RESNET_50, False),
+    "resnet101": (RESNET_101, False),
+    "resnet50_dc5": (RESNET_50, True),
+    "resnet101_dc5": (RESNET_101, True),
+}
+PADDINGS = (None, "exact", "published")
+
+
+def read_pixels(image_shape, padding, mean, std):
+    """The model's inputs.
+
+    Args:
+        image_shape: (height, width, channels).
+        padding: One of `PADDINGS`.
+        mean: Of each channel; by default ImageNet's, if images have color.
+        std: Likewise.
+
+    Returns:
+        The inputs, `images` normalized, and the padding mask or None.
+    """
+    images = image_input(image_shape)
+    num_channels = images.shape[-1]
+    if mean is None and std is None and num_channels == 3:
+        mean, std = IMAGENET_MEAN, IMAGENET_STD
+    if mean is None or std is None:
+        raise ValueError(
+            "`pixel_mean` and `pixel_std` must both be given; only for "
+            "color images is there a default. Received: "
+            f"pixel_mean={mean}, pixel_std={std}, "
+            f"{num_channels} channels"
+        )
+    pixels = normalize_pixels(images, mean, std)
+    if padding is None:
+        return images, pixels, None
+    mask = keras.Input(image_shape[:2], dtype="bool", name="padding_mask")
+    return {"images": images, "padding_mask": mask}, pixels, mask
+
+
+def read_features(backbone, pixels, mask, padding):
+    """Runs the backbone.
+
+    Args:
+        backbone: A Keras model, or a name of `BACKBONES`.
+        pixels: Symbolic (B, height, width, C), normalized.
+        mask: Symbolic (B, height, width) bool, or None.
+        padding: One of `PADDINGS`.
+
+    Returns:
+        The list of feature maps, and the mask of the last one, or None.
+    """
+    if isinstance(backbone, str):
+        backbone = _named_backbone(backbone, pixels.shape[1:], padding)
+    takes_mask = len(getattr(backbone, "inputs", None) or (0,)) == 2
+    if takes_mask != (padding == "exact"):
+        raise ValueError(
+            'padding="exact" needs a backbone with a second input, '
+            "`padding_mask`, such as build_resnet(padding_mask=True), and no "
+            f"other does. Received: padding={padding!r}, {backbone!r} with "
+            f"{'two inputs' if takes_mask else 'one input'}"
+        )
+    if takes_mask:
+        outputs = backbone({"images": pixels, "padding_mask": mask})
+        maps, mask = outputs["feature_maps"], outputs["padding_mask"]
+        return _checked(maps, backbone), mask
+    if mask is not None:
+        pixels = MaskPadding(name="mask_padding")(pixels, mask)
+    maps = _checked(backbone(pixels), backbone)
+    if mask is not None:
+        mask = ResizePaddingMask(name="padding_mask_of_tokens")(mask, maps[-1])
+    return maps, mask
+
+
+def _named_backbone(name, image_shape, padding):
+    if name not in BACKBONES:
+        raise ValueError(
+            "`backbone` must be a Keras model or one of "
+            f"{sorted(BACKBONES)}. Received: backbone={name!r}"
+        )
+    num_blocks, dilation = BACKBONES[name]
+    return build_resnet(
+        image_shape,
+        num_blocks,
+        dilation=dilation,
+        padding_mask=padding == "exact",
+        name=name,
+    )
+
+
+def _checked(feature_maps, backbone):
+    if not isinstance(feature_maps, (list, tuple)):
+        feature_maps = [feature_maps]
+    for feature_map in feature_maps:
+        shape = getattr(feature_map, "shape", None)
+        if shape is None or len(shape) != 4:
+            raise ValueError(
+                "`backbone` must map images to one feature map (B, height, "
+                "width, features), or to a list of them, the one for the "
+                f"encoder last. Received: an output of shape {shape} from "
+                f"{backbone!r}"
+            )
+    return list(feature_maps)

@@ -1,0 +1,1 @@
+"""The Transformer: a sequence to another one."""

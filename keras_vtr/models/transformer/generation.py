@@ -1,0 +1,107 @@
+from keras_vtr.models.transformer.beam_search import BeamSearch
+from keras_vtr.models.transformer.greedy_search import GreedySearch
+from keras_vtr.models.transformer.sequence_model import SequenceModel
+from keras_vtr.models.transformer.token_search import PARTS
+
+
+def build_generator(
+    transformer,
+    *,
+    start_token,
+    end_token,
+    max_length,
+    num_beams=1,
+    length_penalty=0.6,
+    name="generator",
+):
+    """Builds the model that writes: a source in, the target's tokens out.
+
+    Vaswani et al. 2017, section 6.1: one token after the other, each from
+    those before it, by the likeliest one (`num_beams=1`) or by beam search
+    (the paper's: `num_beams=4`). The keys and values of earlier tokens are
+    kept, so that a token costs one token's work. The whole loop is one graph:
+    `predict` compiles it and `export` writes it. The weights are those of
+    `transformer`, trained or not.
+
+    Args:
+        transformer: What `build_transformer` returned.
+        start_token: What every target started with in training.
+        end_token: What every target ended with.
+        max_length: T, the most tokens of an answer, its end included.
+        num_beams: How many answers are followed at once.
+        length_penalty: alpha of Wu et al. 2016, equation 14, 0 or more: the
+            greater, the longer the answers. For beam search alone.
+        name: Name of the model.
+
+    Returns:
+        A `keras_vtr.models.SequenceModel` from a dict of `"source"`, as the
+        transformer's, to a dict of `"tokens"` (B, T) int32, the end token and
+        zeros behind it included, and `"scores"` (B,) float32: the logarithm of
+        the answer's probability, divided by the length penalty in beam search.
+
+    Raises:
+        ValueError: If an argument is out of its range, or `transformer` isn't
+            what `build_transformer` returns.
+
+    Example:
+
+    >>> transformer = keras_vtr.models.build_transformer(
+    ...     20, hidden_dim=8, num_layers=1, num_heads=2, mlp_dim=16
+    ... )
+    >>> generator = keras_vtr.models.build_generator(
+    ...     transformer, start_token=1, end_token=2, max_length=6, num_beams=4
+    ... )
+    >>> source = np.array([[3, 4, 5], [6, 0, 0]])
+    >>> print(generator.predict({"source": source}, verbose=0)["tokens"].shape)
+    (2, 6)
+    """
+    names = {layer.name for layer in transformer.layers}
+    missing = {*PARTS, "memory"} - names
+    if missing:
+        raise ValueError(
+            "`transformer` must be what `build_transformer` returns. Received: "
+            f"a model {transformer.name!r} without layers {sorted(missing)}"
+        )
+    tokens = {"start_token": start_token, "end_token": end_token}
+    _check_arguments(transformer, tokens, max_length, num_beams, length_penalty)
+    parts = {part: transformer.get_layer(part) for part in PARTS}
+    memory = transformer.get_layer("memory").output
+    padding_mask = None
+    if "real_tokens" in names:
+        padding_mask = transformer.get_layer("real_tokens").output
+    arguments = {**tokens, "max_length": max_length, "name": "search"}
+    if num_beams == 1:
+        search = GreedySearch(parts, **arguments)
+    else:
+        search = BeamSearch(
+            parts,
+            **arguments,
+            num_beams=num_beams,
+            length_penalty=length_penalty,
+        )
+    source = {"source": transformer.input["source"]}
+    answers = search(memory, padding_mask=padding_mask)
+    return SequenceModel(source, answers, name=name)
+
+
+def _check_arguments(
+    transformer, tokens, max_length, num_beams, length_penalty
+):
+    last = transformer.get_layer("embedding").input_dim - 1
+    for name, token in tokens.items():
+        if not isinstance(token, int) or not 1 <= token <= last:
+            raise ValueError(
+                f"`{name}` must be a token from 1 to {last}; 0 is padding. "
+                f"Received: {name}={token!r}"
+            )
+    for name, count in (("max_length", max_length), ("num_beams", num_beams)):
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(
+                f"`{name}` must be an integer, 1 or more. Received: "
+                f"{name}={count!r}"
+            )
+    if not length_penalty >= 0:
+        raise ValueError(
+            "`length_penalty` must be 0 or more. Received: "
+            f"length_penalty={length_penalty}"
+        )

@@ -1,0 +1,76 @@
+import keras
+from keras import ops
+
+from keras_vtr.layers.transformer.cached_decoding import decode_step
+from keras_vtr.layers.transformer.cached_decoding import start_cache
+
+PADDING = 0
+PARTS = ("embedding", "scale", "positions", "decoder")
+
+
+class TokenSearch(keras.layers.Layer):
+    """What greedy and beam search share: a transformer's decoder, in steps.
+
+    Args:
+        parts: Dict of the transformer's layers by their names, `PARTS`.
+        start_token: What every target starts with.
+        end_token: What ends an answer.
+        max_length: T, the most tokens of an answer, its end included.
+    """
+
+    def __init__(self, parts, start_token, end_token, max_length, **kwargs):
+        super().__init__(**kwargs)
+        self.parts = {name: parts[name] for name in PARTS}
+        self.start_token = start_token
+        self.end_token = end_token
+        self.max_length = max_length
+
+    def build(self, memory_shape):
+        """All weights are those of the transformer, and there already."""
+
+    def compute_output_spec(self, memory, padding_mask=None):
+        return {
+            "tokens": keras.KerasTensor(
+                (memory.shape[0], self.max_length), "int32"
+            ),
+            "scores": keras.KerasTensor((memory.shape[0],), "float32"),
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "parts": {
+                name: keras.saving.serialize_keras_object(part)
+                for name, part in self.parts.items()
+            },
+            "start_token": self.start_token,
+            "end_token": self.end_token,
+            "max_length": self.max_length,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        parts = {
+            name: keras.saving.deserialize_keras_object(part)
+            for name, part in config["parts"].items()
+        }
+        return cls(**{**config, "parts": parts})
+
+    def start(self, memory):
+        return start_cache(self.parts["decoder"], memory, self.max_length)
+
+    def step(self, tokens, place, cache, padding_mask):
+        """(B,) tokens to log-probabilities (B, V) of the next ones."""
+        embedding = self.parts["embedding"]
+        x = self.parts["scale"](embedding(tokens[:, None]))  # (B, 1, D)
+        shape = (1, self.max_length, x.shape[-1])
+        positions = self.parts["positions"](ops.zeros(shape, x.dtype))
+        x = x + ops.take(positions, place[None], axis=1)
+        x, cache = decode_step(
+            self.parts["decoder"], x, cache, place, padding_mask
+        )
+        logits = ops.cast(embedding(x, reverse=True)[:, 0], "float32")
+        # Padding is no word, and training says nothing of its logit.
+        is_word = ops.arange(logits.shape[-1]) != PADDING
+        logits = ops.where(is_word, logits, float("-inf"))
+        return ops.log_softmax(logits, axis=-1), cache

@@ -1,0 +1,1 @@
+"""ViT: images to classes."""

@@ -1,0 +1,107 @@
+"""Files of DETRs, whoever wrote them, become models of `build_detr`."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+
+from keras_vtr.backbones import build_resnet
+from keras_vtr.models import build_detr
+from keras_vtr.pretrained.name_map import NameMap
+from keras_vtr.pretrained.tensor_file import PretrainedError
+
+ASSUMED_HEADS = 8  # as in all models of the paper
+
+
+@dataclasses.dataclass
+class DetrNameMap(NameMap):
+    """How to make a DETR.
+
+    Args:
+        resnet: Arguments of `keras_vtr.backbones.build_resnet`; `dilation` is
+            None if the file doesn't tell it, as is `num_heads` of
+            `arguments`.
+    """
+
+    resnet: dict = dataclasses.field(default_factory=dict)
+
+    heads = ("class_head/",)
+    parts = ("mask_head/",)
+
+    def build(self, shapes, num_classes, image_shape, arguments):
+        own = dict(self.arguments)
+        own["num_heads"] = own["num_heads"] or ASSUMED_HEADS
+        dilation = arguments.pop("dilation", bool(self.resnet["dilation"]))
+        if own["num_classes"] is num_classes is None:
+            raise PretrainedError(
+                "The file has no class head. Give `num_classes` for a new one."
+            )
+        new = ()
+        if num_classes not in (None, own["num_classes"]):
+            own |= {"num_classes": num_classes, "class_names": None}
+            new = self.heads
+        arguments = {**own, **arguments}
+        if arguments["num_queries"] > own["num_queries"]:
+            raise PretrainedError(
+                f"The file has {own['num_queries']} queries, and more "
+                "can't be made of them. Received: "
+                f"num_queries={arguments['num_queries']}"
+            )
+        if arguments["masks"] and not own["masks"]:
+            new += self.parts
+        image_shape = image_shape or (None, None, 3)
+        arguments.setdefault(
+            "backbone",
+            build_resnet(
+                image_shape,
+                **{**self.resnet, "dilation": dilation},
+                padding_mask=arguments.get("padding") == "exact",
+            ),
+        )
+        return build_detr(image_shape=image_shape, **arguments), new
+
+    def adapt(self, model, weight, shape):
+        num_queries = weight.shape[1] if len(weight.shape) == 3 else 0
+        is_cut = (
+            weight.path == "object_queries/queries"
+            and shape[2] == weight.shape[2]
+            and shape[1] > num_queries
+        )
+        if not is_cut:
+            return None
+        remark = f"Of {shape[1]} queries the first {num_queries} were kept."
+        return lambda value: value[:, :num_queries], remark
+
+    def start(self, model, weight):
+        """ "No object" is as likely as all classes together; else as built."""
+        value = keras.ops.convert_to_numpy(weight)
+        if weight.path.startswith(self.heads):
+            value = np.zeros_like(value)
+            if weight.path.endswith("bias"):
+                value[-1] = math.log(len(value) - 1)
+        return value
+
+    def wrong_settings(self, model):
+        wrong = super().wrong_settings(model)
+        names = [layer.name for layer in model.layers]
+        if "encoder" in names:
+            expected = self.arguments["normalize_first"]
+            block = model.get_layer("encoder").block
+            if getattr(block, "normalize_first", None) != expected:
+                wrong.append(f"normalize_first={expected}")
+        dilation = self.resnet["dilation"]
+        if dilation is not None and _dilation(model) not in (None, dilation):
+            wrong.append(f"dilation={dilation} (DC5) in the backbone")
+        return wrong
+
+
+def _dilation(model):
+    """Whether the ResNet of a DETR is dilated; None if it has no ResNet."""
+    for backbone in model.layers:
+        if isinstance(backbone, keras.Model):
+            names = [layer.name for layer in backbone.layers]
+            found = [x for x in names if x.endswith("block_0_convolution_1")]
+            if found:
+                return backbone.get_layer(found[-1]).strides == 1
+    return None

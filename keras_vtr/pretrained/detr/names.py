@@ -1,0 +1,219 @@
+"""DETR as its authors name its tensors, and as transformers does.
+
+Files of transformers carry version 4's names, version 5 has others in memory;
+all are read. The panoptic model is a detector, under the prefix "detr.", with
+a mask head beside it.
+"""
+
+import re
+
+import numpy as np
+
+from keras_vtr.models.pixels import IMAGENET_MEAN
+from keras_vtr.models.pixels import IMAGENET_STD
+from keras_vtr.pretrained import from_tensors
+from keras_vtr.pretrained import name_map as name_maps
+from keras_vtr.pretrained.detr.coco_classes import coco_names
+from keras_vtr.pretrained.detr.keys import read_detr_keys
+from keras_vtr.pretrained.detr.mask_head import read_mask_head
+from keras_vtr.pretrained.detr.name_map import DetrNameMap
+from keras_vtr.pretrained.from_tensors import FromTensors
+from keras_vtr.pretrained.resnet.names import read_resnet
+from keras_vtr.pretrained.transformers_keys import read_class_names
+
+AUTHORS = {
+    "backbone": ("backbone.0.body.",),
+    "input_projection": "input_proj",
+    "queries": "query_embed.weight",
+    "class_head": "class_embed",
+    "box_head": "bbox_embed.layers",
+    "encoder": "transformer.encoder",
+    "decoder": "transformer.decoder",
+    "encoder_norm": "norm",
+    "decoder_norm": "norm",
+    "cross_attention": "multihead_attn",
+    "inner": ("linear1",),
+    "output": ("linear2",),
+    "encoder_norms": ("norm1", "norm2"),
+    "decoder_norms": ("norm1", "norm2", "norm3"),
+}
+TRANSFORMERS = {
+    "backbone": ("model.backbone.conv_encoder.model.", "model.backbone.model."),
+    "input_projection": "model.input_projection",
+    "queries": "model.query_position_embeddings.weight",
+    "class_head": "class_labels_classifier",
+    "box_head": "bbox_predictor.layers",
+    "encoder": "model.encoder",
+    "decoder": "model.decoder",
+    "encoder_norm": "layernorm",
+    "decoder_norm": "layernorm",
+    "cross_attention": "encoder_attn",
+    "inner": ("fc1", "mlp.fc1"),
+    "output": ("fc2", "mlp.fc2"),
+    "encoder_norms": ("self_attn_layer_norm", "final_layer_norm"),
+    "decoder_norms": (
+        "self_attn_layer_norm",
+        "encoder_attn_layer_norm",
+        "final_layer_norm",
+    ),
+}
+
+
+def recognize(shapes):
+    return any(
+        name.endswith((AUTHORS["queries"], TRANSFORMERS["queries"]))
+        for name in shapes
+    )
+
+
+def read(shapes, config, position_grid=None):
+    queries = next(x for x in shapes if recognize([x]))
+    prefix = "detr." if queries.startswith("detr.") else ""
+    by_authors = queries == prefix + AUTHORS["queries"]
+    names = AUTHORS if by_authors else TRANSFORMERS
+    arguments, weights = _transformer(shapes, prefix, names)
+    arguments["num_queries"], arguments["hidden_dim"] = shapes[queries]
+    weights["object_queries/queries"] = FromTensors(
+        (queries,), lambda x: x[None]
+    )
+    arguments["masks"] = any(name.startswith("mask_head.") for name in shapes)
+    if arguments["masks"]:
+        weights |= read_mask_head(shapes, arguments["hidden_dim"])
+    _add_class_head(shapes, prefix + names["class_head"], arguments, weights)
+    num_classes = arguments["num_classes"]
+    names_given = read_class_names(config, num_classes)
+    arguments["class_names"] = names_given or coco_names(num_classes)
+    resnet, num_channels, resnet_weights = _backbone(shapes, prefix, names)
+    weights |= resnet_weights
+    remarks = _read_config(config, arguments, resnet, num_channels)
+    pixels, pixel_remarks, knows_pixels = name_maps.pixels(
+        config, IMAGENET_MEAN, IMAGENET_STD
+    )
+    if not by_authors:  # who never say, since all are normalized alike
+        remarks += pixel_remarks
+    return DetrNameMap(
+        "DETR" if by_authors else "Hugging Face DETR",
+        arguments | pixels,
+        weights,
+        remarks=remarks,
+        knows_pixels=by_authors or knows_pixels,
+        resnet=resnet,
+    )
+
+
+def _add_class_head(shapes, theirs, arguments, weights):
+    """It may have been cut off, for classes of one's own."""
+    arguments["num_classes"] = None
+    if f"{theirs}.weight" in shapes:
+        arguments["num_classes"] = shapes[f"{theirs}.weight"][0] - 1
+        weights |= from_tensors.dense("class_head", theirs)
+
+
+def _read_config(config, arguments, resnet, num_channels):
+    """Adds what no array tells; returns remarks on what no file tells."""
+    remarks = ()
+    num_heads, dilation = read_detr_keys(
+        config, arguments, resnet, num_channels
+    )
+    if num_heads is None:
+        remarks += (
+            "The file doesn't tell the number of heads; assumed 8. Give "
+            "`num_heads` if it is another.",
+        )
+    if dilation is None:
+        remarks += (
+            "The file doesn't tell whether the backbone is dilated (DC5); "
+            "assumed not. Give `dilation=True` if it is.",
+        )
+    arguments["num_heads"], resnet["dilation"] = num_heads, dilation
+    return remarks
+
+
+def _backbone(shapes, prefix, names):
+    starts = [prefix + start for start in names["backbone"]]
+    start = next(
+        (x for x in starts if any(name.startswith(x) for name in shapes)),
+        starts[0],
+    )
+    return read_resnet(shapes, start)
+
+
+def _transformer(shapes, prefix, names):
+    weights = from_tensors.convolution(
+        "input_projection", prefix + names["input_projection"]
+    )
+    for i in range(3):
+        weights |= from_tensors.dense(
+            f"box_head_{i}", f"{prefix}{names['box_head']}.{i}"
+        )
+    arguments = {}
+    parts = {
+        "encoder": ("self_attention", "feed_forward"),
+        "decoder": ("self_attention", "cross_attention", "feed_forward"),
+    }
+    for stack, blocks in parts.items():
+        stem = f"{prefix}{names[stack]}"
+        pattern = rf"{re.escape(stem)}\.layers\.(\d+)\."
+        num_layers = from_tensors.count_layers(shapes, pattern)
+        arguments[f"num_{stack}_layers"] = num_layers
+        for i in range(num_layers):
+            theirs = f"{stem}.layers.{i}"
+            for part, norm in zip(blocks, names[f"{stack}_norms"], strict=True):
+                ours = f"{stack}/block_{i}/{part}"
+                weights |= from_tensors.norm(f"{ours}/norm", f"{theirs}.{norm}")
+                if part == "feed_forward":
+                    inner = _feed_forward(shapes, ours, theirs, names, weights)
+                else:
+                    name = names["cross_attention"]
+                    name = "self_attn" if part == "self_attention" else name
+                    weights |= _attention(
+                        shapes, f"{ours}/layer", f"{theirs}.{name}"
+                    )
+        arguments["mlp_dim"] = inner
+        norm = f"{stem}.{names[f'{stack}_norm']}"
+        has_norm = f"{norm}.weight" in shapes
+        if stack == "encoder":  # it has one if norms come first
+            arguments["normalize_first"] = has_norm
+        if stack == "decoder" or has_norm:
+            weights |= from_tensors.norm(f"{stack}/norm", norm)
+    return arguments, weights
+
+
+def _feed_forward(shapes, ours, theirs, names, weights):
+    """Adds the two projections; returns the inner width."""
+    for part in ("inner", "output"):
+        name = next(
+            (x for x in names[part] if f"{theirs}.{x}.weight" in shapes),
+            names[part][0],
+        )
+        weights |= from_tensors.dense(
+            f"{ours}/layer/{part}_projection", f"{theirs}.{name}"
+        )
+    return shapes[f"{theirs}.{name}.weight"][1]
+
+
+def _attention(shapes, ours, theirs):
+    output = "out_proj" if f"{theirs}.out_proj.weight" in shapes else "o_proj"
+    weights = from_tensors.dense(
+        f"{ours}/output_projection", f"{theirs}.{output}"
+    )
+    for i, part in enumerate(("query", "key", "value")):
+        if f"{theirs}.in_proj_weight" in shapes:
+            weights |= _joined(f"{ours}/{part}_projection", theirs, i)
+        else:
+            weights |= from_tensors.dense(
+                f"{ours}/{part}_projection", f"{theirs}.{part[0]}_proj"
+            )
+    return weights
+
+
+def _joined(ours, theirs, i):
+    """torch's own attention keeps queries, keys and values in one matrix."""
+
+    def third(array):
+        return np.split(array, 3)[i].T
+
+    return {
+        f"{ours}/kernel": FromTensors((f"{theirs}.in_proj_weight",), third),
+        f"{ours}/bias": FromTensors((f"{theirs}.in_proj_bias",), third),
+    }

@@ -1,0 +1,217 @@
+"""Finds the files of pretrained weights: here, or on Hugging Face."""
+
+import hashlib
+import itertools
+import json
+import pathlib
+
+from keras_vtr.pretrained.configuration import Configuration
+from keras_vtr.pretrained.readers import open_tensors
+from keras_vtr.pretrained.tensor_file import PretrainedError
+
+HUB = "hf://"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+INDEX = "model.safetensors.index.json"
+# torch.compile's, FSDP's and activation checkpointing's.
+WRAPPERS = (
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_checkpoint_wrapped_module",
+)
+CONFIGS = ("config.json", "preprocessor_config.json")
+
+
+class PretrainedWeights:
+    """Tensors of one file or of several shards, and the configuration.
+
+    Args:
+        files: `TensorFile`s.
+        config: A `Configuration`, what config.json says.
+    """
+
+    def __init__(self, files, config):
+        self.config = config
+        self.shapes = {}
+        self._places = {}
+        self._files = files
+        self.remarks = tuple(x for file in self._files for x in file.remarks)
+        names = [name for file in self._files for name in file.shapes]
+        self._wrapping = _wrapping(names)
+        for file in self._files:
+            for theirs, shape in file.shapes.items():
+                name = _clean(theirs).removeprefix(self._wrapping)
+                if name in self.shapes:
+                    raise PretrainedError(
+                        f"{file.path}: the tensor {theirs!r} is also in "
+                        f"{self._places[name][0].path}."
+                    )
+                self.shapes[name] = shape
+                self._places[name] = file, theirs
+
+    def __str__(self):
+        places = ", ".join(file.place for file in self._files)
+        after = f", names after {self._wrapping!r}" if self._wrapping else ""
+        return places + after
+
+    def read(self, name):
+        file, theirs = self._places[name]
+        return file.read(theirs)
+
+
+def _clean(name):
+    """Without the words of torch's own wrappers, wherever they stand."""
+    for word in WRAPPERS:
+        name = name.replace(f"{word}.", "")
+    return name
+
+
+def _wrapping(names):
+    """What all names begin with, such as "module.model."."""
+    if len(names) < 2:
+        return ""
+    words = [_clean(name).split(".")[:-1] for name in names]
+    parts = zip(*words, strict=False)
+    same = itertools.takewhile(lambda x: len(set(x)) == 1, parts)
+    return "".join(f"{x[0]}." for x in same)
+
+
+def open_weights(path, revision=None, sha256=None):
+    """Finds the files of weights and reads their names and shapes.
+
+    Args:
+        path: Of a file or folder, or "hf://organization/name".
+        revision: Of the repository on the hub: a commit, branch or tag.
+        sha256: Optional digest, in hexadecimal, that the one file of weights
+            must have.
+
+    Raises:
+        PretrainedError: If something is missing, broken or not as pinned.
+    """
+    path = str(path)
+    if path.startswith(HUB):
+        folder = _download(path, revision)
+    elif revision is not None:
+        raise PretrainedError(
+            f"`revision` belongs to paths that begin with {HUB!r}. Received: "
+            f"path={path!r}, revision={revision!r}"
+        )
+    else:
+        folder = pathlib.Path(path)
+    if not folder.exists():
+        raise PretrainedError(
+            f"{folder} doesn't exist. `path` must be a file, a folder, or "
+            f"'{HUB}organization/name'."
+        )
+    paths = _weight_files(folder) if folder.is_dir() else [folder]
+    if sha256 is not None:
+        _check_digest(paths, sha256)
+    config_folder = folder if folder.is_dir() else folder.parent
+    try:
+        files = [open_tensors(x) for x in paths]
+        return PretrainedWeights(
+            files, _read_configuration(config_folder, files[0])
+        )
+    except OSError as error:
+        raise PretrainedError(f"{path} can't be read: {error}") from error
+
+
+def _weight_files(folder):
+    for name in WEIGHTS:
+        if (folder / name).exists():
+            return [folder / name]
+    if (folder / INDEX).exists():
+        index = _read_json(folder / INDEX)
+        if not isinstance(index.get("weight_map"), dict):
+            raise PretrainedError(f"{folder / INDEX} has no weight_map.")
+        names = sorted(set(index["weight_map"].values()))
+        if any(pathlib.Path(name).name != name for name in names):
+            raise PretrainedError(
+                f"{folder / INDEX} names a file outside of its folder: {names}"
+            )
+        return [folder / name for name in names]
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in (".safetensors", ".npz", ".pth", ".pt", ".ckpt")
+    )
+    if len(found) != 1:
+        raise PretrainedError(
+            f"{folder} must hold {' or '.join(WEIGHTS)}, or one file of "
+            f"weights. It holds {sorted(x.name for x in folder.iterdir())}."
+        )
+    return found
+
+
+def _read_configuration(folder, file):
+    """config.json, and what stands beside it; empty where none is.
+
+    Args:
+        folder: Of the JSON files.
+        file: The first `TensorFile`, which may have settings of its own.
+    """
+    config, preprocessor = (
+        _read_json(path) if path.exists() else {}
+        for path in (folder / name for name in CONFIGS)
+    )
+    return Configuration(
+        config,
+        folder / CONFIGS[0],
+        preprocessor=Configuration(preprocessor, folder / CONFIGS[1]),
+        training=Configuration(file.settings, file.path),
+    )
+
+
+def _read_json(path):
+    try:
+        content = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise PretrainedError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise PretrainedError(f"{path} holds no dict: {str(content)[:80]}")
+    return content
+
+
+def _check_digest(paths, sha256):
+    if len(paths) != 1:
+        raise PretrainedError(
+            f"`sha256` pins one file of weights; there are {len(paths)}: "
+            f"{[path.name for path in paths]}"
+        )
+    with open(paths[0], "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != sha256.lower():
+        raise PretrainedError(
+            f"{paths[0]} is not the file that was pinned. Expected "
+            f"sha256={sha256}, found {digest}."
+        )
+
+
+def _download(path, revision):
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise PretrainedError(
+            f"{path} is fetched by huggingface_hub, which is not installed. "
+            "pip install huggingface-hub, or give a folder."
+        ) from error
+
+    def fetch(*patterns):
+        folder = huggingface_hub.snapshot_download(
+            path.removeprefix(HUB).strip("/"),
+            revision=revision,
+            allow_patterns=list(patterns),
+        )
+        return pathlib.Path(folder)
+
+    try:
+        folder = fetch("*.json", "*.safetensors")
+        if not any(folder.glob("*.safetensors")):
+            folder = fetch("*.json", "pytorch_model.bin")
+    except Exception as error:
+        raise PretrainedError(
+            f"{path} (revision {revision or 'main'}) could not be "
+            f"fetched: {type(error).__name__}: {error} Is the name "
+            "right, and is there a connection? A folder that was "
+            "downloaded before can be given instead."
+        ) from error
+    return folder

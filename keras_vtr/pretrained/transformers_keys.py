@@ -1,0 +1,134 @@
+"""Keys of transformers' files: what they change, and what is computed.
+
+From `PreTrainedConfig` and `BaseImageProcessor` of versions 4.57 and 5.24.
+"""
+
+from keras_vtr.pretrained.configuration import REQUIRED
+
+UNUSED_NAMES = ("N/A", "", None)
+# Of names, training, answers' form, and the generation of texts.
+BOOKKEEPING = set(
+    """
+    _name_or_path name_or_path _commit_hash architectures transformers_version
+    torch_dtype dtype id2label label2id num_labels problem_type finetuning_task
+    task_specific_params tokenizer_class output_attentions
+    output_hidden_states return_dict torchscript use_bfloat16 use_cache
+    tf_legacy_loss chunk_size_feed_forward _attn_implementation
+    attn_implementation _attn_implementation_autoset attention_implementation
+    _attn_implementation_internal _experts_implementation
+    _experts_implementation_internal experts_implementation
+    _output_attentions gradient_checkpointing initializer_range
+    is_encoder_decoder tie_word_embeddings tie_encoder_decoder max_length
+    min_length do_sample
+    early_stopping num_beams num_beam_groups diversity_penalty temperature
+    top_k top_p typical_p repetition_penalty length_penalty
+    no_repeat_ngram_size encoder_no_repeat_ngram_size num_return_sequences
+    output_scores return_dict_in_generate remove_invalid_values prefix
+    bos_token_id pad_token_id eos_token_id sep_token_id decoder_start_token_id
+    stage_names out_features out_indices
+    """.split()
+)
+EXPECTED = {
+    "add_cross_attention": (False,),
+    "is_decoder": (False,),
+}
+# What an image processor does before pixels are normalized.
+PREPARATION = set(
+    """
+    do_resize size resample max_size default_to_square size_divisor
+    do_center_crop crop_size crop_pct do_pad pad_size do_convert_rgb
+    do_convert_annotations do_reduce_labels reduce_labels format data_format
+    input_data_format return_tensors device disable_grouping
+    _valid_processor_keys feature_extractor_type image_processor_type
+    processor_class
+    """.split()
+)
+
+# ViT, DeiT, DINOv2 and the hybrid.
+VIT_CHANGES_NOTHING = {  # or show in the arrays
+    "hidden_size",
+    "num_hidden_layers",
+    "intermediate_size",
+    "mlp_ratio",
+    "patch_size",
+    "num_channels",
+    "num_register_tokens",
+    "use_swiglu_ffn",
+    "use_mask_token",
+    "layerscale_value",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "drop_path_rate",
+    "encoder_stride",  # of a decoder that restores masked images
+    "pooler_output_size",
+    "apply_layernorm",  # of a backbone's feature maps
+    "reshape_hidden_states",
+    "backbone_featmap_shape",
+}
+VIT_EXPECTED = {
+    "qkv_bias": (True,),
+    "pooler_act": ("tanh",),
+    "interpolate_antialias": (True,),  # DINOv2 with registers
+    "interpolate_offset": (0.0,),
+    "use_pretrained_backbone": (False,),
+    "use_timm_backbone": (False,),
+}
+# Of the hybrid's ResNet, BitConfig.
+BIT_CHANGES_NOTHING = {
+    "num_channels",
+    "embedding_size",
+    "hidden_sizes",
+    "depths",
+    "drop_path_rate",
+}
+BIT_EXPECTED = {
+    "model_type": ("bit",),
+    "hidden_act": ("relu",),
+    "num_groups": (32,),
+    "output_stride": (32,),
+    "width_factor": (1,),
+}
+BIT_REQUIRED = {  # what it has without them is something else
+    "layer_type": ("bottleneck",),
+    "global_padding": ("SAME", "same"),
+    "embedding_dynamic_padding": (True,),
+}
+
+
+def read_common_keys(config):
+    """Accounts for the keys of every config.json of transformers."""
+    config.ignore(BOOKKEEPING)
+    config.expect(EXPECTED)
+    if config.preprocessor is not None:
+        config.preprocessor.ignore(PREPARATION)
+        config.preprocessor.expect({"do_flip_channel_order": (False,)})
+
+
+def read_vit_keys(config):
+    """Accounts for what a ViT's config.json says beside what is read of it."""
+    read_common_keys(config)
+    config.ignore(VIT_CHANGES_NOTHING)
+    config.expect(VIT_EXPECTED)
+    bit = config.part("backbone_config")
+    if bit:
+        read_common_keys(bit)
+        bit.ignore(BIT_CHANGES_NOTHING)
+        bit.expect(BIT_EXPECTED)
+        bit.expect(BIT_REQUIRED, REQUIRED)
+
+
+def read_class_names(config, num_classes):
+    """K names, None for an unused class; or None if there are none."""
+    given = config.get("id2label")
+    if given is None or not num_classes:
+        return None
+    classes = {str(i) for i in range(num_classes)}
+    is_dict = isinstance(given, dict) and set(given) <= classes
+    if not is_dict or not all(isinstance(x, str) for x in given.values()):
+        raise config.error(
+            "id2label", f"a dict from '0' ... '{num_classes - 1}' to names"
+        )
+    if all(name == f"LABEL_{i}" for i, name in given.items()):
+        return None  # transformers' own, where nobody gave any
+    names = [given.get(str(i)) for i in range(num_classes)]
+    return tuple(None if name in UNUSED_NAMES else name for name in names)

@@ -1,0 +1,231 @@
+"""transformers' folders: ViT, DeiT, DINOv2 (and registers), ViT-hybrid.
+
+Files carry version 4's names, version 5 has others in memory; both are read.
+"""
+
+import re
+
+import numpy as np
+
+from keras_vtr.models.pixels import IMAGENET_MEAN
+from keras_vtr.models.pixels import IMAGENET_STD
+from keras_vtr.pretrained import from_tensors
+from keras_vtr.pretrained import name_map as name_maps
+from keras_vtr.pretrained.configuration import REQUIRED
+from keras_vtr.pretrained.from_tensors import FromTensors
+from keras_vtr.pretrained.transformers_keys import read_class_names
+from keras_vtr.pretrained.transformers_keys import read_vit_keys
+from keras_vtr.pretrained.vit.name_map import VitNameMap
+from keras_vtr.pretrained.vit.name_map import read_bit_resnet
+from keras_vtr.pretrained.vit.name_map import token_stride
+
+POSITIONS = "position_embeddings"
+PATCHES = "embeddings.patch_embeddings.projection"
+NAMES_4 = {
+    "query_projection": "attention.attention.query",
+    "key_projection": "attention.attention.key",
+    "value_projection": "attention.attention.value",
+    "output_projection": "attention.output.dense",
+}
+NAMES_5 = {
+    "query_projection": "attention.q_proj",
+    "key_projection": "attention.k_proj",
+    "value_projection": "attention.v_proj",
+    "output_projection": "attention.o_proj",
+}
+# A tuple is joined along the outputs.
+FEED_FORWARDS = (
+    ("intermediate.dense", "output.dense"),  # ViT, version 4
+    ("mlp.fc1", "mlp.fc2"),
+    ("mlp.weights_in", "mlp.weights_out"),  # SwiGLU, version 4
+    (("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj"),
+)
+NORMS = {
+    "vit": ("layernorm_before", "layernorm_after"),
+    "deit": ("layernorm_before", "layernorm_after"),
+    "vit-hybrid": ("layernorm_before", "layernorm_after"),
+    "dinov2": ("norm1", "norm2"),
+    "dinov2_with_registers": ("norm1", "norm2"),
+}
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+}
+# Heads read the token itself, without the pooler.
+UNUSED = ("embeddings.mask_token", "pooler.dense.weight", "pooler.dense.bias")
+HEADS = {
+    "classifier": "head",
+    "cls_classifier": "head",
+    "distillation_classifier": "distillation_head",
+}
+
+
+def recognize(shapes):
+    return any(name.endswith(f"{PATCHES}.weight") for name in shapes)
+
+
+def read(shapes, config, position_grid=None):
+    kind = config.choice("model_type", list(NORMS), REQUIRED)
+    activation = config.choice("hidden_act", ACTIVATIONS, "gelu")
+    read_vit_keys(config)
+    patches = next(x for x in shapes if x.endswith(f"{PATCHES}.weight"))
+    prefix = patches.removesuffix(f"{PATCHES}.weight")
+    embeddings = f"{prefix}embeddings."
+    arguments, weights = _encoder(shapes, prefix, kind)
+    if arguments["activation"] is None:
+        arguments["activation"] = activation
+    arguments |= {
+        "patch_size": shapes[patches][2],
+        "hidden_dim": shapes[patches][0],
+        "num_heads": config.integer("num_attention_heads", REQUIRED),
+        "layer_norm_epsilon": config.number(
+            "layer_norm_eps", 1e-6 if kind.startswith("dinov2") else 1e-12
+        ),
+    }
+    weights |= from_tensors.convolution("patches/projection", prefix + PATCHES)
+    bit_resnet, backbone_weights = _backbone(shapes, embeddings)
+    sides = config.sides("image_size")
+    stride = token_stride(arguments["patch_size"], bit_resnet)
+    said = sides and tuple(side // stride for side in sides)
+    assumed = _add_tokens(
+        shapes, embeddings, kind, arguments, weights, (position_grid, said)
+    )
+    _add_heads(shapes, prefix, kind, arguments, weights)
+    num_classes = arguments["num_classes"]
+    arguments["class_names"] = read_class_names(config, num_classes)
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    if kind in ("vit", "vit-hybrid"):
+        mean = std = 127.5
+    pixels, remarks, knows_pixels = name_maps.pixels(config, mean, std)
+    arguments |= pixels
+    weights |= backbone_weights
+
+    return VitNameMap(
+        f"Hugging Face {kind}",
+        arguments,
+        weights,
+        unused=tuple(prefix + name for name in UNUSED),
+        remarks=assumed + remarks,
+        knows_pixels=knows_pixels,
+        bit_resnet=bit_resnet,
+    )
+
+
+def _backbone(shapes, prefix):
+    root = f"{prefix}patch_embeddings.backbone.bit."
+    if f"{root}embedder.convolution.weight" not in shapes:
+        return None, {}
+    unit = root + "encoder.stages.{stage}.layers.{unit}"
+    names = (f"{root}embedder.convolution", f"{root}embedder.norm")
+    return read_bit_resnet(shapes, *names, unit)
+
+
+def _add_tokens(shapes, prefix, kind, arguments, weights, grids):
+    """Class token, distillation token, registers, positions; remarks."""
+    names = ("cls_token", "distillation_token")
+    tokens = [prefix + x for x in names if prefix + x in shapes]
+    weights["class_token/class_token"] = FromTensors(
+        tuple(tokens), lambda *x: np.concatenate(x, axis=1)
+    )
+    registers, positions = prefix + "register_tokens", prefix + POSITIONS
+    if registers in shapes:
+        weights["register_tokens/class_token"] = FromTensors((registers,))
+    weights["positions/position_embedding"] = FromTensors((positions,))
+    num_patches = shapes[positions][1] - len(tokens)
+    grid, remarks = name_maps.grid_of_positions((num_patches,), *grids)
+    has_antialias = kind == "dinov2_with_registers"
+    arguments |= {
+        "num_class_tokens": len(tokens),
+        "num_register_tokens": shapes.get(registers, (1, 0))[1],
+        "position_grid": grid,
+        "position_interpolation": (
+            "bicubic_antialias" if has_antialias else "bicubic"
+        ),
+    }
+    return remarks
+
+
+def _encoder(shapes, prefix, kind):
+    pattern = rf"({re.escape(prefix)}(?:encoder\.)?layers?)\.0\."
+    found = (re.match(pattern, name) for name in shapes)
+    stem = next((x.group(1) for x in found if x), f"{prefix}encoder.layer")
+    num_layers = from_tensors.count_layers(
+        shapes, rf"{re.escape(stem)}\.(\d+)\."
+    )
+    first = f"{stem}.0."
+    names = (
+        NAMES_4
+        if first + "attention.attention.query.weight" in shapes
+        else NAMES_5
+    )
+    inner, output = next(
+        (
+            (inner, output)
+            for inner, output in FEED_FORWARDS
+            if f"{first}{output}.weight" in shapes
+        ),
+        FEED_FORWARDS[0],
+    )
+    is_swiglu = inner[0] == "mlp.gate_proj" or inner == "mlp.weights_in"
+    has_scale = first + "layer_scale1.lambda1" in shapes
+    arguments = {
+        "num_layers": num_layers,
+        "mlp_dim": shapes[f"{first}{output}.weight"][1],
+        "activation": "swiglu" if is_swiglu else None,
+        "layer_scale": 1.0 if has_scale else None,
+    }
+    weights = from_tensors.norm("encoder/norm", f"{prefix}layernorm")
+    parts = ("self_attention", "feed_forward")
+    for i in range(num_layers):
+        ours, theirs = f"encoder/block_{i}", f"{stem}.{i}"
+        for our_name, name in names.items():
+            weights |= from_tensors.dense(
+                f"{ours}/self_attention/layer/{our_name}",
+                f"{theirs}.{name}",
+            )
+        projection = f"{ours}/feed_forward/layer/inner_projection"
+        weights |= _joined_dense(projection, theirs, inner)
+        weights |= from_tensors.dense(
+            f"{ours}/feed_forward/layer/output_projection", f"{theirs}.{output}"
+        )
+        for j, (part, name) in enumerate(zip(parts, NORMS[kind], strict=True)):
+            weights |= from_tensors.norm(
+                f"{ours}/{part}/norm", f"{theirs}.{name}"
+            )
+            if has_scale:
+                weights[f"{ours}/{part}/layer_scale/scale"] = FromTensors(
+                    (f"{theirs}.layer_scale{j + 1}.lambda1",)
+                )
+    return arguments, weights
+
+
+def _joined_dense(ours, prefix, names):
+    if isinstance(names, str):
+        return from_tensors.dense(ours, f"{prefix}.{names}")
+    return {
+        f"{ours}/kernel": FromTensors(
+            tuple(f"{prefix}.{name}.weight" for name in names),
+            lambda *x: np.concatenate(x).T,
+        ),
+        f"{ours}/bias": FromTensors(
+            tuple(f"{prefix}.{name}.bias" for name in names),
+            lambda *x: np.concatenate(x),
+        ),
+    }
+
+
+def _add_heads(shapes, prefix, kind, arguments, weights):
+    arguments |= {"num_classes": 0, "pooling": "class_token"}
+    arguments["distilled"] = "distillation_classifier.weight" in shapes
+    for theirs, ours in HEADS.items():
+        if f"{theirs}.weight" in shapes:
+            weights |= from_tensors.dense(ours, theirs)
+            arguments["num_classes"] = shapes[f"{theirs}.weight"][0]
+    if arguments["num_classes"] and kind.startswith("dinov2"):
+        arguments["pooling"] = "class_token_and_mean"
+    pooler = f"{prefix}pooler.dense"
+    if f"{pooler}.weight" in shapes and not arguments["num_classes"]:
+        weights |= from_tensors.dense("representation", pooler)
+        arguments["representation_dim"] = shapes[f"{pooler}.weight"][0]

@@ -1,0 +1,1 @@
+"""ViTs as timm names them."""
