@@ -181,6 +181,27 @@ def test_a_vit_with_a_position_rule_of_ones_own(rng, tmp_path):
     classifier_is_trained_saved_and_exported(model, rng, tmp_path)
 
 
+def test_a_vit_is_the_backbone_of_a_detector(rng, tmp_path):
+    vit = tiny_vit(num_heads=3, num_register_tokens=2)
+    model = keras_vtr.models.build_detr(
+        3,
+        backbone=vit,
+        padding="exact",
+        size="small",
+        image_shape=(22, 30, 3),  # no multiples of the patches' sides
+    )
+    model.compile("adamw", keras_vtr.losses.HungarianLoss())
+    images, y_true = batch(rng)
+    images = np.pad(images, ((0, 0), (0, 6), (0, 14), (0, 0)))
+    mask = np.zeros(images.shape[:3], bool)
+    mask[:, :16, :16] = True
+    inputs = {"images": images.repeat(3, axis=-1), "padding_mask": mask}
+    before = model.get_layer("vit").get_weights()
+    trained_saved_and_exported(model, inputs, y_true, tmp_path)
+    changed = zip(before, model.get_layer("vit").get_weights(), strict=True)
+    assert any((a != b).any() for a, b in changed)
+
+
 class OtherProject:
     """Files with our paths, dots in them, and every array transposed."""
 

@@ -13,7 +13,7 @@ from keras_vtr.layers.detection.denoising_queries import DenoisingQueries
 from keras_vtr.layers.detection.mask_head import MaskHead
 from keras_vtr.layers.detection.object_queries import ObjectQueries
 from keras_vtr.layers.positions.embedding import PositionEmbedding
-from keras_vtr.layers.positions.embedding import PositionEmbedding2D
+from keras_vtr.layers.positions.embedding_2d import PositionEmbedding2D
 from keras_vtr.layers.positions.encoding import PixelCenters
 from keras_vtr.layers.positions.encoding import SinePositionEncoding1D
 from keras_vtr.layers.positions.encoding import SinePositionEncoding2D
@@ -23,9 +23,11 @@ from keras_vtr.layers.positions.rules import PositionRule as PositionRule
 from keras_vtr.layers.positions.rules import RotaryPositions2D
 from keras_vtr.layers.tokens.class_head import ClassHead
 from keras_vtr.layers.tokens.class_token import ClassToken
+from keras_vtr.layers.tokens.pad_to_multiple import PadToMultiple
 from keras_vtr.layers.tokens.padding_mask import MaskPadding
 from keras_vtr.layers.tokens.padding_mask import ResizePaddingMask
 from keras_vtr.layers.tokens.patch_embedding import PatchEmbedding
+from keras_vtr.layers.tokens.patch_grid import PatchGrid
 from keras_vtr.layers.tokens.pooling import AttentionPooling
 from keras_vtr.layers.tokens.pooling import TokenPooling
 from keras_vtr.layers.tokens.real_tokens import RealTokens
@@ -71,6 +73,8 @@ __all__ = [
     "MaskHead",
     "StandardizedConv2D",
     "FrozenNormConv2D",
+    "PatchGrid",
+    "PadToMultiple",
     "MaskPadding",
     "ResizePaddingMask",
     "RealTokens",

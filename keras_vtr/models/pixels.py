@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_vtr.stages import ViT
+
 # Of ImageNet's red, green and blue, in [0, 255] (torchvision).
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -14,7 +16,7 @@ def image_input(image_shape):
             "`image_shape` must be (height, width, channels). Received: "
             f"image_shape={image_shape}"
         )
-    return keras.Input(image_shape, name="images")
+    return keras.Input(image_shape, name=ViT.IMAGES)
 
 
 def normalize_pixels(images, mean, std):
@@ -44,7 +46,7 @@ def normalize_pixels(images, mean, std):
     return keras.layers.Rescaling(
         scale=[[[1 / d for d in std]]],
         offset=[[[-m / d for m, d in zip(mean, std, strict=True)]]],
-        name="normalize_pixels",
+        name=ViT.NORMALIZE_PIXELS,
     )(images)
 
 

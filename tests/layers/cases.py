@@ -340,6 +340,18 @@ for options, sides in (
     )
 case(layers.MaskPadding, {}, MASKED_MAP, (2, 7, 5, 3))
 case(
+    layers.PadToMultiple,
+    {"multiple": 4},
+    {"images": (2, 5, 3, 7)},
+    (2, 8, 4, 7),
+)
+case(
+    layers.PatchGrid,
+    {"num_leading_tokens": 1},
+    {"tokens": (2, 16, 8), "feature_map": (2, 3, 5, 7)},
+    (2, 3, 5, 8),
+)
+case(
     layers.ResizePaddingMask,
     {},
     {"padding_mask": (2, 13, 11), "feature_map": (2, 5, 3, 7)},

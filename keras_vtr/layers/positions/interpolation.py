@@ -1,8 +1,8 @@
-"""Resizing of what was learned on a grid, as each family of checkpoints does.
+"""Resizes tables that were learned on a grid, as their families do.
 
-A row of the grid at a new size is a weighted sum of the old rows, and so for
-columns: one small matrix for each axis says it all, and works under every
-backend with sizes that are known only when the graph runs.
+A row of the new grid is a weighted sum of the old rows, and so for columns: one
+small matrix for each axis. It works on every backend, and with sizes that are
+known only when the graph runs.
 """
 
 import keras
@@ -37,40 +37,42 @@ INTERPOLATIONS = {
 }
 
 
-def interpolation_matrix(size, new_size, interpolation):
-    """(new_size, size) float32: new = matrix @ old.
+def interpolation_matrix(size, new_size, interpolation, num_real=None):
+    """([B,] new_size, size) float32: new = matrix @ old.
 
     Args:
-        size: Number of old places, an integer.
-        new_size: Number of new places, an integer or a scalar tensor.
+        size: Number of old positions, an integer.
+        new_size: Number of new positions, an integer or a scalar tensor.
         interpolation: A key of `INTERPOLATIONS`.
+        num_real: How many of the new positions the old ones are spread over,
+            one number or (B,), one for each image; those after them are
+            padding, and are as the last one. Default: all.
     """
     kernel = INTERPOLATIONS[interpolation]
     old = keras.ops.arange(-2, size + 2, dtype="float32")  # two beyond the edge
     new = keras.ops.arange(new_size, dtype="float32")
-    new_size = keras.ops.cast(new_size, "float32")
+    num_real = new_size if num_real is None else num_real
+    num_real = keras.ops.cast(num_real, "float32")[..., None]  # ([B,] 1)
+    new = keras.ops.minimum(new, num_real - 1)
     if interpolation == "bilinear":
-        places = new * ((size - 1) / keras.ops.maximum(new_size - 1, 1.0))
+        center = new * ((size - 1) / keras.ops.maximum(num_real - 1, 1.0))
     else:
-        places = (new + 0.5) * (size / new_size) - 0.5
-    widening = 1.0
+        center = (new + 0.5) * (size / num_real) - 0.5
+    distance = keras.ops.abs(center[..., None] - old)  # ([B,] new, size + 4)
     if interpolation == "bicubic_antialias":
-        widening = keras.ops.maximum(size / new_size, 1.0)
-    distance = keras.ops.abs(places[:, None] - old[None, :])
-    if interpolation != "bicubic_antialias":
-        # What falls beyond the edge goes to the edge.
-        weights = kernel(distance)  # (new_size, size + 4)
-        inside = weights[:, 2:-2]
-        first = keras.ops.sum(weights[:, :2], axis=1, keepdims=True)
-        last = keras.ops.sum(weights[:, -2:], axis=1, keepdims=True)
-        at = keras.ops.arange(size)[None, :]
-        return (
-            inside
-            + first * keras.ops.cast(at == 0, "float32")
-            + (last * keras.ops.cast(at == size - 1, "float32"))
-        )
-    weights = kernel(distance[:, 2:-2] / widening)
-    return weights / keras.ops.sum(weights, axis=1, keepdims=True)
+        widening = keras.ops.maximum(size / num_real, 1.0)[..., None]
+        weights = kernel(distance[..., 2:-2] / widening)
+        return weights / keras.ops.sum(weights, axis=-1, keepdims=True)
+    # The taps beyond the edge are added to the edge.
+    weights = kernel(distance)
+    first = keras.ops.sum(weights[..., :2], axis=-1, keepdims=True)
+    last = keras.ops.sum(weights[..., -2:], axis=-1, keepdims=True)
+    at = keras.ops.arange(size)
+    return (
+        weights[..., 2:-2]
+        + first * keras.ops.cast(at == 0, "float32")
+        + last * keras.ops.cast(at == size - 1, "float32")
+    )
 
 
 def resize_nearest(x, height, width):
@@ -90,14 +92,27 @@ def resize_nearest(x, height, width):
     return x
 
 
-def resize_grid(table, grid_shape, interpolation):
-    """(rows, columns, D) -> (*grid_shape, D), in float32."""
+def resize_grid(table, grid_shape, interpolation, real_grid=(None, None)):
+    """(rows, columns, D) -> ([B,] *grid_shape, D), in float32.
+
+    Args:
+        table: What was learned.
+        grid_shape: New rows and columns, numbers or scalar tensors.
+        interpolation: A key of `INTERPOLATIONS`.
+        real_grid: Rows and columns that the table is spread over, (B,) each.
+            Default: all of them, for all images alike.
+    """
     rows, columns, width = table.shape
     table = keras.ops.cast(table, "float32")
-    by_row = interpolation_matrix(rows, grid_shape[0], interpolation)
-    by_column = interpolation_matrix(columns, grid_shape[1], interpolation)
-    table = keras.ops.matmul(
-        by_row, keras.ops.reshape(table, (rows, columns * width))
+    by_row, by_column = (
+        interpolation_matrix(old, new, interpolation, num_real)
+        for old, new, num_real in zip(
+            (rows, columns), grid_shape, real_grid, strict=True
+        )
     )
-    table = keras.ops.reshape(table, (grid_shape[0], columns, width))
-    return keras.ops.matmul(by_column, table)
+    table = keras.ops.reshape(table, (rows, columns * width))
+    table = keras.ops.matmul(by_row, table)  # ([B,] rows', columns * D)
+    shape = (*keras.ops.shape(table)[:-1], columns, width)
+    return keras.ops.matmul(
+        by_column[..., None, :, :], keras.ops.reshape(table, shape)
+    )

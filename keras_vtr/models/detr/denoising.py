@@ -4,12 +4,13 @@ from keras_vtr.layers import AnchorDecoder
 from keras_vtr.layers import DenoisingQueries
 from keras_vtr.models.detr.detection_model import DetectionModel
 from keras_vtr.models.detr.heads import name_outputs
+from keras_vtr.stages import DETR
 
 
 def add_denoising(
     detr, num_targets, *, num_groups=5, box_noise=0.4, label_noise=0.2
 ):
-    """Builds the model that trains a DETR on spoiled true objects, too.
+    """Builds the model that trains a DETR on noised true objects, too.
 
     Li et al. 2022 (DN-DETR), section 3.2 and figure 4. It shares all layers
     with `detr` and has the true objects as further inputs; what `detr` itself
@@ -17,16 +18,7 @@ def add_denoising(
 
     >>> images = (64, 64, 3)
     >>> detr = keras_vtr.models.build_detr(
-    ...     num_classes=3,
-    ...     image_shape=images,
-    ...     backbone=keras_vtr.backbones.build_convolution_stem(images),
-    ...     queries="anchors",
-    ...     num_queries=5,
-    ...     hidden_dim=16,
-    ...     num_heads=2,
-    ...     mlp_dim=32,
-    ...     num_encoder_layers=1,
-    ...     num_decoder_layers=2,
+    ...     3, size="small", image_shape=images, queries="anchors"
     ... )
     >>> training_model = keras_vtr.models.add_denoising(detr, num_targets=4)
     >>> print(sorted(training_model.input))
@@ -38,7 +30,7 @@ def add_denoising(
     Args:
         detr: From `build_detr` with `queries="anchors"`.
         num_targets: M, to which the targets of every batch are padded.
-        num_groups: How often each true object is spoiled.
+        num_groups: How many noised copies each true object has.
         box_noise: As in `keras_vtr.layers.DenoisingQueries`.
         label_noise: Likewise.
 
@@ -46,7 +38,7 @@ def add_denoising(
         A `DetectionModel` of a dict of `detr`'s inputs and of y_true's
         `"boxes"` (B, M, 4) and `"labels"` (B, M), to `detr`'s outputs and
         `"denoising_logits"` (B, L, P, K + 1) and `"denoising_boxes"`
-        (B, L, P, 4) of P = `num_groups` * M spoiled objects of L layers, for
+        (B, L, P, 4) of P = `num_groups` * M noised objects of L layers, for
         `keras_vtr.losses.HungarianLoss`.
 
     Raises:
@@ -62,10 +54,10 @@ def add_denoising(
         )
     boxes = keras.Input((num_targets, 4), name="boxes")
     labels = keras.Input((num_targets,), dtype="int32", name="labels")
-    class_head = detr.get_layer("class_head")
-    anchors = detr.get_layer("object_queries").output  # (B, Q, 4)
+    class_head = detr.get_layer(DETR.CLASS_HEAD)
+    anchors = detr.get_layer(DETR.OBJECT_QUERIES).output  # (B, Q, 4)
     memory = _memory(detr)
-    queries, spoiled, query_mask = DenoisingQueries(
+    queries, noised, query_mask = DenoisingQueries(
         num_groups,
         class_head.units - 1,
         anchors.shape[1],
@@ -74,24 +66,24 @@ def add_denoising(
         label_noise,
         name="denoising_queries",
     )(boxes, labels)
-    num_spoiled = queries.shape[1]
+    num_noised = queries.shape[1]
     nothing = keras.ops.repeat(
         keras.ops.zeros_like(anchors[..., :1]), queries.shape[-1], axis=-1
     )
     answers, moved = decoder(
         keras.ops.concatenate([queries, nothing], axis=1),
-        keras.ops.concatenate([spoiled, anchors], axis=1),
+        keras.ops.concatenate([noised, anchors], axis=1),
         **memory,
         query_mask=query_mask,
     )  # (B, L, P + Q, D) and (B, L, P + Q, 4)
     logits = class_head(answers)
     outputs = name_outputs(
-        logits[:, :, num_spoiled:],
-        moved[:, :, num_spoiled:],
+        logits[:, :, num_noised:],
+        moved[:, :, num_noised:],
         auxiliary_outputs="auxiliary_boxes" in detr.output,
     )
-    outputs["denoising_logits"] = logits[:, :, :num_spoiled]
-    outputs["denoising_boxes"] = moved[:, :, :num_spoiled]
+    outputs["denoising_logits"] = logits[:, :, :num_noised]
+    outputs["denoising_boxes"] = moved[:, :, :num_noised]
     inputs = {x.name: x for x in detr.inputs}
     inputs |= {"boxes": boxes, "labels": labels}
     return DetectionModel(inputs, outputs, name=f"{detr.name}_denoising")
@@ -100,10 +92,10 @@ def add_denoising(
 def _memory(detr):
     """What `detr`'s decoder reads, by its arguments' names."""
     layers = {
-        "memory": "encoder",
-        "memory_positions": "positions",
-        "centers": "centers",
-        "padding_mask": "real_tokens",
+        "memory": DETR.ENCODER,
+        "memory_positions": DETR.POSITIONS,
+        "centers": DETR.CENTERS,
+        "padding_mask": DETR.REAL_TOKENS,
     }
     names = [layer.name for layer in detr.layers]
     return {

@@ -1,52 +1,64 @@
 import keras
 
-from keras_vtr.layers import AnchorDecoder
-from keras_vtr.layers import AnchorQueries
-from keras_vtr.layers import ObjectQueries
-from keras_vtr.layers import PixelCenters
-from keras_vtr.layers import SinePositionEncoding2D
-from keras_vtr.layers import TransformerDecoder
-from keras_vtr.layers import TransformerDecoderBlock
-from keras_vtr.layers import TransformerEncoder
-from keras_vtr.layers import TransformerEncoderBlock
 from keras_vtr.models.block_arguments import block_arguments
 from keras_vtr.models.detr.detection_model import DetectionModel
 from keras_vtr.models.detr.features import PADDINGS
-from keras_vtr.models.detr.features import read_features
-from keras_vtr.models.detr.features import read_pixels
+from keras_vtr.models.detr.features import read_images
 from keras_vtr.models.detr.heads import draw_masks
 from keras_vtr.models.detr.heads import predict
-from keras_vtr.models.detr.heads import read_boxes
+from keras_vtr.models.detr.transformer import DECODERS
+from keras_vtr.models.detr.transformer import encode
 from keras_vtr.models.named_model import with_names
+from keras_vtr.stages import DETR
 
-# Carion et al. 2020, table 1, with 91 slots of classes as the authors count
-# COCO's. They train all but the ResNet's stem and first stage and its norms.
+# Base: Carion et al. 2020, table 1. With 91 slots of classes, as the authors
+# count COCO's; they train all but the ResNet's stem, first stage and norms.
 #   backbone          parameters, without norms   trained by the authors
 #   "resnet50"        41,524,768                  41,302,368
 #   "resnet101"       60,464,672                  60,242,272
 #   "resnet50_dc5"    41,524,768                  41,302,368
 #   "resnet101_dc5"   60,464,672                  60,242,272
-BLOCKS = {
-    "activation": "relu",
-    "layer_norm_epsilon": 1e-5,
-    "normalize_first": False,
+# Small: ours, for small images and for learning; 488,655 parameters with 10
+# classes and images of 3 channels, 515,607 with anchors.
+SIZES = {
+    "base": {
+        "backbone": "resnet50",
+        "num_queries": 100,
+        "hidden_dim": 256,
+        "num_encoder_layers": 6,
+        "num_decoder_layers": 6,
+        "num_heads": 8,
+        "mlp_dim": 2048,
+        "dropout": 0.1,
+        "normalize_first": False,
+    },
+    "small": {
+        "backbone": "convolution_stem",
+        "num_queries": 10,
+        "hidden_dim": 96,
+        "num_encoder_layers": 1,
+        "num_decoder_layers": 2,
+        "num_heads": 4,
+        "mlp_dim": 192,
+        "dropout": 0.0,
+        "normalize_first": True,
+    },
 }
+BLOCKS = {"activation": "relu", "layer_norm_epsilon": 1e-5}
 
 
 def build_detr(
     num_classes,
     *,
+    size="base",
     image_shape=(None, None, 3),
-    backbone="resnet50",
+    backbone=None,
     padding=None,
     queries="learned",
-    num_queries=100,
-    hidden_dim=256,
-    num_heads=8,
-    mlp_dim=2048,
-    num_encoder_layers=6,
-    num_decoder_layers=6,
-    dropout=0.1,
+    num_queries=None,
+    hidden_dim=None,
+    num_encoder_layers=None,
+    num_decoder_layers=None,
     auxiliary_outputs=True,
     masks=False,
     class_names=None,
@@ -63,18 +75,22 @@ def build_detr(
     decoder turns object queries into answers, and two small heads read from
     each answer a class and a box. The defaults are the paper's.
 
-    Every stage is a named layer of a functional model, so the graph can be
-    read, cut and wired anew:
+    Every stage is a named layer of a functional model (`keras_vtr.stages`), so
+    the graph can be read, cut and rewired:
     `keras.Model(detr.input, detr.get_layer("encoder").output)`.
 
     Args:
         num_classes: K, real classes only.
+        size: "base", the paper's, or "small", for small images and for
+            learning; what is None below is the size's.
         image_shape: (height, width, channels); height and width may be None.
         backbone: "resnet50", "resnet101", "resnet50_dc5", "resnet101_dc5"
-            (DC5: the last stage keeps 1/16 of the resolution), or any Keras
-            model from images, (B, height, width, channels) normalized to mean
-            0 and std 1, to one feature map (B, height', width',
-            features), or to a list of them, the one for the encoder last.
+            (DC5: the last stage keeps 1/16 of the resolution) or
+            "convolution_stem"; a ViT from `build_vit` or `from_pretrained`, of
+            which `keras_vtr.backbones.build_vit_backbone` takes a copy; or any
+            Keras model from normalized images, (B, height, width, channels), to
+            one feature map (B, height', width', features), or to a list of
+            them, the one for the encoder last.
         padding: How images of several sizes share a batch. None: they don't.
             Else the model has a second input, `padding_mask`, and attention
             and position encodings see real pixels only. "exact": the backbone
@@ -87,11 +103,8 @@ def build_detr(
             `add_denoising` learn in half the steps (benchmarks/README.md).
         num_queries: Q, more than the most objects in an image.
         hidden_dim: Width D of the tokens, a multiple of 4 and of `num_heads`.
-        num_heads: H.
-        mlp_dim: Width of the feed-forward blocks' inner layer.
         num_encoder_layers: How many blocks the encoder has.
         num_decoder_layers: L, how many blocks the decoder has.
-        dropout: Fraction dropped in training, of attention weights too.
         auxiliary_outputs: Whether the model also returns the answers of the
             decoder layers before the last one, which the loss supervises
             (section 3.2, "auxiliary decoding losses").
@@ -100,14 +113,15 @@ def build_detr(
         class_names: Optional K names, None for a class that isn't used; kept
             as `model.class_names` and saved with the model.
         pixel_mean: Mean of each channel in [0, 255], one number a channel or
-            one for all. Default: ImageNet's.
+            one for all. Default: a ViT's own; else ImageNet's.
         pixel_std: Standard deviation, likewise.
         name: Name of the model.
-        **block_options: Of encoder and decoder: `normalize_first=True` for
-            pre-norm, which starts to learn sooner than the paper's post-norm;
-            `attention_dropout`, `activation`, `norm` or `layer_norm_epsilon`,
-            `normalize_query_key`, `layer_scale`, `stochastic_depth`, as in
-            `TransformerDecoderBlock` and its parts.
+        **block_options: Of encoder and decoder: `num_heads`, `mlp_dim`,
+            `dropout` and `normalize_first`, which else are the size's (True is
+            pre-norm, which learns sooner than the paper's post-norm);
+            `attention_dropout` (default: `dropout`), `activation`, `norm` or
+            `layer_norm_epsilon`, `normalize_query_key`, `layer_scale`,
+            `stochastic_depth`, as in `TransformerDecoderBlock` and its parts.
 
     Returns:
         A `keras_vtr.models.DetectionModel` from pixels in [0, 255],
@@ -126,38 +140,36 @@ def build_detr(
     Example:
 
     >>> detr = keras_vtr.models.build_detr(
-    ...     num_classes=3,
-    ...     image_shape=(64, 96, 3),
-    ...     backbone=keras_vtr.backbones.build_convolution_stem((64, 96, 3)),
-    ...     num_queries=5,
-    ...     hidden_dim=16,
-    ...     num_heads=2,
-    ...     mlp_dim=32,
-    ...     num_encoder_layers=1,
-    ...     num_decoder_layers=2,
+    ...     num_classes=3, size="small", image_shape=(64, 96, 3), num_queries=5
     ... )
     >>> outputs = detr(keras.ops.ones((2, 64, 96, 3)))
     >>> print(tuple(outputs["logits"].shape), tuple(outputs["boxes"].shape))
     (2, 5, 4) (2, 5, 4)
     """
-    _check_arguments(num_classes, hidden_dim, num_heads, padding, queries)
-    inputs, pixels, mask = read_pixels(
-        image_shape, padding, pixel_mean, pixel_std
+    given = {
+        "backbone": backbone,
+        "num_queries": num_queries,
+        "hidden_dim": hidden_dim,
+        "num_encoder_layers": num_encoder_layers,
+        "num_decoder_layers": num_decoder_layers,
+    }
+    options = _settings(size, given, block_options)
+    backbone, num_queries, hidden_dim, *depths = (
+        options.pop(key) for key in given
     )
-    feature_maps, mask = read_features(backbone, pixels, mask, padding)
+    num_heads = options["num_heads"]
+    _check_arguments(num_classes, hidden_dim, num_heads, padding, queries)
+    inputs, feature_maps, mask = read_images(
+        image_shape, backbone, padding, pixel_mean, pixel_std
+    )
     projection = keras.layers.Conv2D(
-        hidden_dim, 1, data_format="channels_last", name="input_projection"
+        hidden_dim, 1, data_format="channels_last", name=DETR.INPUT_PROJECTION
     )
     feature_map = projection(feature_maps[-1])  # (B, height', width', D)
-    options = {"dropout": dropout, "attention_dropout": dropout}
-    options |= {**BLOCKS, **block_options}
-    options = block_arguments(num_heads, mlp_dim, **options)
-    memory = _encode(feature_map, mask, num_encoder_layers, options)
-    if queries == "anchors":
-        centers = PixelCenters(name="centers")
-        memory["centers"] = centers(feature_map, padding_mask=mask)
+    options = block_arguments(**options)
+    memory = encode(feature_map, mask, depths[0], options)
     answers = DECODERS[queries](
-        memory, num_queries, num_decoder_layers, options
+        memory, feature_map, mask, num_queries, depths[1], options
     )
     outputs = predict(*answers, num_classes, auxiliary_outputs)
     if masks:
@@ -166,6 +178,17 @@ def build_detr(
             num_heads, answers[0], memory["memory"], maps, mask
         )
     return with_names(DetectionModel(inputs, outputs, name=name), class_names)
+
+
+def _settings(size, given, block_options):
+    """What is given, and else what the size has."""
+    if size not in SIZES:
+        raise ValueError(
+            f"`size` must be one of {sorted(SIZES)}. Received: size={size!r}"
+        )
+    given = {key: value for key, value in given.items() if value is not None}
+    options = {**SIZES[size], **given, **BLOCKS, **block_options}
+    return {"attention_dropout": options["dropout"], **options}
 
 
 def _check_arguments(num_classes, hidden_dim, num_heads, padding, queries):
@@ -190,60 +213,3 @@ def _check_arguments(num_classes, hidden_dim, num_heads, padding, queries):
             f"and of `num_heads`. Received: hidden_dim={hidden_dim}, "
             f"num_heads={num_heads}"
         )
-
-
-def _encode(feature_map, mask, num_layers, options):
-    """The feature map's pixels as tokens that know of each other.
-
-    Returns:
-        What the decoder reads, by its arguments' names.
-    """
-    hidden_dim = feature_map.shape[-1]
-    positions = SinePositionEncoding2D(name="positions")
-    positions = positions(feature_map, padding_mask=mask)  # (B, N, D)
-    tokens = keras.layers.Reshape((-1, hidden_dim), name="tokens")(feature_map)
-    if mask is not None:
-        mask = keras.layers.Reshape((-1,), name="real_tokens")(mask)  # (B, N)
-    block = TransformerEncoderBlock(**options)
-    encoder = TransformerEncoder(block, num_layers, name="encoder")
-    memory = encoder(tokens, positions=positions, padding_mask=mask)
-    return {
-        "memory": memory,
-        "memory_positions": positions,
-        "padding_mask": mask,
-    }
-
-
-def _decode(memory, num_queries, num_layers, options):
-    """What each layer of the decoder answers to each query."""
-    queries = ObjectQueries(num_queries, name="object_queries")
-    queries = queries(memory["memory"])  # (B, Q, D)
-    decoder = TransformerDecoder(
-        TransformerDecoderBlock(**options),
-        num_layers,
-        norm=options["norm"],
-        return_every_layer=True,
-        name="decoder",
-    )
-    # A query is nothing but its position.
-    nothing = keras.ops.zeros_like(queries)
-    answers = decoder(nothing, query_positions=queries, **memory)
-    return answers, read_boxes(answers)  # (B, L, Q, D), (B, L, Q, 4)
-
-
-def _decode_anchors(memory, num_queries, num_layers, options):
-    """The same, where a query is a box that each layer moves."""
-    anchors = AnchorQueries(num_queries, name="object_queries")
-    anchors = anchors(memory["memory"])  # (B, Q, 4)
-    block = TransformerDecoderBlock(**options)
-    decoder = AnchorDecoder(
-        block, num_layers, norm=options["norm"], name="decoder"
-    )
-    hidden_dim = memory["memory"].shape[-1]
-    nothing = keras.ops.repeat(
-        keras.ops.zeros_like(anchors[..., :1]), hidden_dim, axis=-1
-    )
-    return decoder(nothing, anchors, **memory)
-
-
-DECODERS = {"learned": _decode, "anchors": _decode_anchors}

@@ -2,70 +2,73 @@
 
 import keras
 
+from keras_vtr.backbones import build_convolution_stem
 from keras_vtr.backbones import build_resnet
+from keras_vtr.backbones import build_vit_backbone
 from keras_vtr.backbones.resnet import RESNET_50
 from keras_vtr.backbones.resnet import RESNET_101
+from keras_vtr.backbones.vit import is_vit
+from keras_vtr.backbones.vit import normalization_of
 from keras_vtr.layers import MaskPadding
 from keras_vtr.layers import ResizePaddingMask
 from keras_vtr.models.pixels import IMAGENET_MEAN
 from keras_vtr.models.pixels import IMAGENET_STD
 from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
+from keras_vtr.stages import DETR
 
 # Blocks of each stage, and whether the last one is dilated.
-BACKBONES = {
+RESNETS = {
     "resnet50": (RESNET_50, False),
     "resnet101": (RESNET_101, False),
     "resnet50_dc5": (RESNET_50, True),
     "resnet101_dc5": (RESNET_101, True),
 }
+STEM = "convolution_stem"
 PADDINGS = (None, "exact", "published")
 
 
-def read_pixels(image_shape, padding, mean, std):
-    """The model's inputs.
+def read_images(image_shape, backbone, padding, mean, std):
+    """The model's inputs, and what the backbone makes of them.
 
     Args:
         image_shape: (height, width, channels).
+        backbone: As in `build_detr`.
         padding: One of `PADDINGS`.
-        mean: Of each channel; by default ImageNet's, if images have color.
+        mean: Of each channel's pixels; default: the backbone's, if it is a ViT,
+            else ImageNet's, if images have color.
         std: Likewise.
 
     Returns:
-        The inputs, `images` normalized, and the padding mask or None.
+        The inputs, the list of feature maps, and the padding mask of the last
+        one, or None.
     """
     images = image_input(image_shape)
-    num_channels = images.shape[-1]
+    if is_vit(backbone):
+        if mean is None and std is None:
+            mean, std = normalization_of(backbone) or (None, None)
+        exact = padding == "exact"
+        backbone = build_vit_backbone(backbone, image_shape, padding_mask=exact)
+    elif isinstance(backbone, str):
+        backbone = _named_backbone(backbone, image_shape, padding)
+    num_channels = image_shape[-1]
     if mean is None and std is None and num_channels == 3:
         mean, std = IMAGENET_MEAN, IMAGENET_STD
     if mean is None or std is None:
         raise ValueError(
             "`pixel_mean` and `pixel_std` must both be given; only for "
             "color images is there a default. Received: "
-            f"pixel_mean={mean}, pixel_std={std}, "
-            f"{num_channels} channels"
+            f"pixel_mean={mean}, pixel_std={std}, {num_channels} channels"
         )
     pixels = normalize_pixels(images, mean, std)
     if padding is None:
-        return images, pixels, None
-    mask = keras.Input(image_shape[:2], dtype="bool", name="padding_mask")
-    return {"images": images, "padding_mask": mask}, pixels, mask
+        return images, *_read_features(backbone, pixels, None, padding)
+    mask = keras.Input(image_shape[:2], dtype="bool", name=DETR.PADDING_MASK)
+    inputs = {"images": images, "padding_mask": mask}
+    return inputs, *_read_features(backbone, pixels, mask, padding)
 
 
-def read_features(backbone, pixels, mask, padding):
-    """Runs the backbone.
-
-    Args:
-        backbone: A Keras model, or a name of `BACKBONES`.
-        pixels: Symbolic (B, height, width, C), normalized.
-        mask: Symbolic (B, height, width) bool, or None.
-        padding: One of `PADDINGS`.
-
-    Returns:
-        The list of feature maps, and the mask of the last one, or None.
-    """
-    if isinstance(backbone, str):
-        backbone = _named_backbone(backbone, pixels.shape[1:], padding)
+def _read_features(backbone, pixels, mask, padding):
     takes_mask = len(getattr(backbone, "inputs", None) or (0,)) == 2
     if takes_mask != (padding == "exact"):
         raise ValueError(
@@ -87,12 +90,14 @@ def read_features(backbone, pixels, mask, padding):
 
 
 def _named_backbone(name, image_shape, padding):
-    if name not in BACKBONES:
+    if name == STEM:
+        return build_convolution_stem(image_shape)
+    if name not in RESNETS:
         raise ValueError(
             "`backbone` must be a Keras model or one of "
-            f"{sorted(BACKBONES)}. Received: backbone={name!r}"
+            f"{sorted([*RESNETS, STEM])}. Received: backbone={name!r}"
         )
-    num_blocks, dilation = BACKBONES[name]
+    num_blocks, dilation = RESNETS[name]
     return build_resnet(
         image_shape,
         num_blocks,

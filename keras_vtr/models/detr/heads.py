@@ -4,6 +4,7 @@ import keras
 
 from keras_vtr.layers import ClassHead
 from keras_vtr.layers import MaskHead
+from keras_vtr.stages import DETR
 
 
 def read_boxes(answers):
@@ -12,18 +13,18 @@ def read_boxes(answers):
     In float32: a box of a photograph needs more than float16's digits.
     """
     boxes = answers
-    for i in range(2):
+    for name in (DETR.BOX_HEAD_0, DETR.BOX_HEAD_1):
         boxes = keras.layers.Dense(
-            answers.shape[-1], activation="relu", name=f"box_head_{i}"
+            answers.shape[-1], activation="relu", name=name
         )(boxes)
     return keras.layers.Dense(
-        4, activation="sigmoid", dtype="float32", name="box_head_2"
+        4, activation="sigmoid", dtype="float32", name=DETR.BOX_HEAD_2
     )(boxes)
 
 
 def predict(answers, boxes, num_classes, auxiliary_outputs):
     """A dict of outputs, in which the last layer's lead."""
-    logits = ClassHead(num_classes + 1, dtype="float32", name="class_head")(
+    logits = ClassHead(num_classes + 1, dtype="float32", name=DETR.CLASS_HEAD)(
         answers
     )  # (B, L, Q, K + 1)
     return name_outputs(logits, boxes, auxiliary_outputs)
@@ -40,9 +41,9 @@ def name_outputs(logits, boxes, auxiliary_outputs):
 def draw_masks(num_heads, answers, memory, feature_maps, mask):
     """A mask of logits for each query of the last layer, in float32."""
     *finer_maps, feature_map = feature_maps
-    masks = MaskHead(num_heads, name="mask_head")(
+    masks = MaskHead(num_heads, name=DETR.MASK_HEAD)(
         answers[:, -1], memory, feature_map, finer_maps, padding_mask=mask
     )  # (B, Q, height', width')
-    return keras.layers.Activation("linear", dtype="float32", name="masks")(
+    return keras.layers.Activation("linear", dtype="float32", name=DETR.MASKS)(
         masks
     )

@@ -2,6 +2,7 @@ from keras_vtr.models.transformer.beam_search import BeamSearch
 from keras_vtr.models.transformer.greedy_search import GreedySearch
 from keras_vtr.models.transformer.sequence_model import SequenceModel
 from keras_vtr.models.transformer.token_search import PARTS
+from keras_vtr.stages import Transformer
 
 
 def build_generator(
@@ -56,7 +57,7 @@ def build_generator(
     (2, 6)
     """
     names = {layer.name for layer in transformer.layers}
-    missing = {*PARTS, "memory"} - names
+    missing = {*PARTS, Transformer.MEMORY} - names
     if missing:
         raise ValueError(
             "`transformer` must be what `build_transformer` returns. Received: "
@@ -65,10 +66,10 @@ def build_generator(
     tokens = {"start_token": start_token, "end_token": end_token}
     _check_arguments(transformer, tokens, max_length, num_beams, length_penalty)
     parts = {part: transformer.get_layer(part) for part in PARTS}
-    memory = transformer.get_layer("memory").output
+    memory = transformer.get_layer(Transformer.MEMORY).output
     padding_mask = None
-    if "real_tokens" in names:
-        padding_mask = transformer.get_layer("real_tokens").output
+    if Transformer.REAL_TOKENS in names:
+        padding_mask = transformer.get_layer(Transformer.REAL_TOKENS).output
     arguments = {**tokens, "max_length": max_length, "name": "search"}
     if num_beams == 1:
         search = GreedySearch(parts, **arguments)
@@ -87,7 +88,7 @@ def build_generator(
 def _check_arguments(
     transformer, tokens, max_length, num_beams, length_penalty
 ):
-    last = transformer.get_layer("embedding").input_dim - 1
+    last = transformer.get_layer(Transformer.EMBEDDING).input_dim - 1
     for name, token in tokens.items():
         if not isinstance(token, int) or not 1 <= token <= last:
             raise ValueError(

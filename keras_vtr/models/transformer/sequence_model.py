@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from keras_vtr.stages import Transformer
 from keras_vtr.strict_model import StrictModel
 
 
@@ -60,7 +61,7 @@ class SequenceModel(StrictModel):
     @property
     def vocabulary_size(self):
         """V, number of tokens; the row count of the embedding."""
-        return self.get_layer("embedding").input_dim
+        return self.get_layer(Transformer.EMBEDDING).input_dim
 
     def check_tokens(self, name, tokens):
         """Refuses what is not a batch of sequences of this vocabulary.

@@ -3,9 +3,15 @@ from keras import ops
 
 from keras_vtr.layers.transformer.cached_decoding import decode_step
 from keras_vtr.layers.transformer.cached_decoding import start_cache
+from keras_vtr.stages import Transformer
 
 PADDING = 0
-PARTS = ("embedding", "scale", "positions", "decoder")
+PARTS = (
+    Transformer.EMBEDDING,
+    Transformer.SCALE,
+    Transformer.POSITIONS,
+    Transformer.DECODER,
+)
 
 
 class TokenSearch(keras.layers.Layer):
@@ -57,17 +63,21 @@ class TokenSearch(keras.layers.Layer):
         return cls(**{**config, "parts": parts})
 
     def start(self, memory):
-        return start_cache(self.parts["decoder"], memory, self.max_length)
+        return start_cache(
+            self.parts[Transformer.DECODER], memory, self.max_length
+        )
 
     def step(self, tokens, place, cache, padding_mask):
         """(B,) tokens to log-probabilities (B, V) of the next ones."""
-        embedding = self.parts["embedding"]
-        x = self.parts["scale"](embedding(tokens[:, None]))  # (B, 1, D)
+        embedding = self.parts[Transformer.EMBEDDING]
+        x = self.parts[Transformer.SCALE](
+            embedding(tokens[:, None])
+        )  # (B, 1, D)
         shape = (1, self.max_length, x.shape[-1])
-        positions = self.parts["positions"](ops.zeros(shape, x.dtype))
+        positions = self.parts[Transformer.POSITIONS](ops.zeros(shape, x.dtype))
         x = x + ops.take(positions, place[None], axis=1)
         x, cache = decode_step(
-            self.parts["decoder"], x, cache, place, padding_mask
+            self.parts[Transformer.DECODER], x, cache, place, padding_mask
         )
         logits = ops.cast(embedding(x, reverse=True)[:, 0], "float32")
         # Padding is no word, and training says nothing of its logit.

@@ -10,6 +10,7 @@ from keras_vtr.layers import TransformerEncoder
 from keras_vtr.layers import TransformerEncoderBlock
 from keras_vtr.models.block_arguments import block_arguments
 from keras_vtr.models.transformer.sequence_model import SequenceModel
+from keras_vtr.stages import Transformer
 
 # Vaswani et al. 2017, table 3. Parameters with the paper's vocabulary of
 # 37,000 tokens: 63,082,496 and 214,245,376 (the paper rounds to 65 and 213
@@ -93,23 +94,25 @@ def build_transformer(
     embed, embedding = _embedding(vocabulary_size, hidden_dim, dropout)
     is_real = None
     if encoder is None:
-        source = keras.Input((None,), dtype="int32", name="source")
-        is_real = RealTokens(name="real_tokens")(source)  # (B, S)
+        source = keras.Input((None,), dtype="int32", name=Transformer.SOURCE)
+        is_real = RealTokens(name=Transformer.REAL_TOKENS)(source)  # (B, S)
         block = TransformerEncoderBlock(**options)
-        memory = TransformerEncoder(block, num_layers, name="encoder")(
-            embed(source), padding_mask=is_real
-        )
+        memory = TransformerEncoder(
+            block, num_layers, name=Transformer.ENCODER
+        )(embed(source), padding_mask=is_real)
     else:
         _check_encoder(encoder)
         source = keras.Input(
-            encoder.input.shape[1:], dtype=encoder.input.dtype, name="source"
+            encoder.input.shape[1:],
+            dtype=encoder.input.dtype,
+            name=Transformer.SOURCE,
         )
         memory = encoder(source)
-    memory = keras.layers.Identity(name="memory")(memory)  # (B, S, D)
-    target = keras.Input((None,), dtype="int32", name="target")
+    memory = keras.layers.Identity(name=Transformer.MEMORY)(memory)  # (B, S, D)
+    target = keras.Input((None,), dtype="int32", name=Transformer.TARGET)
     # Target padding comes last, where no real token looks.
     block = TransformerDecoderBlock(**options)
-    answers = TransformerDecoder(block, num_layers, name="decoder")(
+    answers = TransformerDecoder(block, num_layers, name=Transformer.DECODER)(
         embed(target), memory, padding_mask=is_real, use_causal_mask=True
     )
     logits = embedding(answers, reverse=True)  # (B, T, V)
@@ -154,10 +157,12 @@ def _embedding(vocabulary_size, hidden_dim, dropout):
             stddev=hidden_dim**-0.5
         ),
         reverse_dtype="float32",
-        name="embedding",
+        name=Transformer.EMBEDDING,
     )
-    scale = keras.layers.Rescaling(math.sqrt(hidden_dim), name="scale")
-    positions = SinePositionEncoding1D(name="positions")
+    scale = keras.layers.Rescaling(
+        math.sqrt(hidden_dim), name=Transformer.SCALE
+    )
+    positions = SinePositionEncoding1D(name=Transformer.POSITIONS)
     drop = keras.layers.Dropout(dropout, name="dropout")
 
     def embed(tokens):

@@ -9,6 +9,7 @@ from keras_vtr.layers import PositionEmbedding2D
 from keras_vtr.layers import RelativePositionBias
 from keras_vtr.layers import RotaryPositions2D
 from keras_vtr.layers import SinePositionEncoding2D
+from keras_vtr.stages import ViT
 
 POSITIONS = ("none", "learned_1d", "learned_2d", "relative", "sine", "rotary")
 
@@ -35,7 +36,7 @@ def place_tokens(
             "as (14, 14) for 224 x 224 pixels and patches of 16. Received: "
             f"position={position!r}, position_grid=None"
         )
-    options = {"grid_shape": grid, "name": "positions"}
+    options = {"grid_shape": grid, "name": ViT.POSITIONS}
     arguments = {}
     if position == "learned_2d":
         layer = PositionEmbedding2D(interpolation=interpolation, **options)
@@ -46,23 +47,23 @@ def place_tokens(
             num_heads, num_leading_tokens=num_leading, **options
         )(patches)
     if position == "rotary":
-        arguments["positions"] = PixelCenters(name="positions")(patches)
-    tokens = keras.layers.Reshape((-1, patches.shape[-1]), name="tokens")(
+        arguments["positions"] = PixelCenters(name=ViT.POSITIONS)(patches)
+    tokens = keras.layers.Reshape((-1, patches.shape[-1]), name=ViT.TOKENS)(
         patches
     )
     if position == "sine":
         tokens = keras.layers.Add(name="positioned")(
-            [tokens, SinePositionEncoding2D(name="positions")(patches)]
+            [tokens, SinePositionEncoding2D(name=ViT.POSITIONS)(patches)]
         )
     if num_class:
-        tokens = ClassToken(num_class, name="class_token")(tokens)
+        tokens = ClassToken(num_class, name=ViT.CLASS_TOKEN)(tokens)
     if position == "learned_1d":
         tokens = PositionEmbedding(
             num_leading_tokens=num_class, interpolation=interpolation, **options
         )(tokens, feature_map=patches)
     if num_register:
         tokens = ClassToken(
-            num_register, index=num_class, name="register_tokens"
+            num_register, index=num_class, name=ViT.REGISTER_TOKENS
         )(tokens)
     return tokens, arguments
 

@@ -15,6 +15,7 @@ from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
 from keras_vtr.models.vit.tokens import place_tokens
 from keras_vtr.models.vit.tokens import rotary_rule
+from keras_vtr.stages import ViT
 
 # Base, large and huge: Dosovitskiy et al. 2020, table 1. Tiny and small:
 # Touvron et al. 2021 (DeiT), table 1. Giant: Oquab et al. 2023 (DINOv2), table
@@ -138,7 +139,7 @@ def build_vit(
     pixels = normalize_pixels(images, pixel_mean, pixel_std)
     hidden_dim = SIZES[size][0] if hidden_dim is None else hidden_dim
     patches = PatchEmbedding(
-        hidden_dim, patch_size, flatten=False, name="patches"
+        hidden_dim, patch_size, flatten=False, name=ViT.PATCHES
     )(pixels if backbone is None else backbone(pixels))
     num_tokens = (num_class_tokens, num_register_tokens)
     tokens, positions = place_tokens(
@@ -151,7 +152,7 @@ def build_vit(
     )
     tokens = keras.layers.Dropout(dropout, name="dropout")(tokens)
     block = _block(position, sum(num_tokens), options)
-    encoder = TransformerEncoder(block, num_layers, name="encoder")
+    encoder = TransformerEncoder(block, num_layers, name=ViT.ENCODER)
     memory = encoder(tokens, **positions)
     features = _pool(memory, pooling, sum(num_tokens), block)
     output = _head(features, memory, num_classes, representation_dim, distilled)
@@ -212,14 +213,14 @@ def _check_tokens(num_classes, pooling, num_class_tokens, distilled):
 
 def _pool(memory, pooling, num_leading_tokens, block):
     if pooling != "attention":
-        layer = TokenPooling(pooling, num_leading_tokens, name="pooling")
+        layer = TokenPooling(pooling, num_leading_tokens, name=ViT.POOLING)
         return layer(memory)
     inside = block.feed_forward
     return AttentionPooling(
         MultiHeadAttention(block.attention.num_heads),
         FeedForward(inside.mlp_dim, activation=inside.activation),
         norm=block.norm,
-        name="pooling",
+        name=ViT.POOLING,
     )(memory)
 
 
@@ -227,15 +228,15 @@ def _head(features, memory, num_classes, representation_dim, distilled):
     """Logits in float32, the mean of two heads if there are two."""
     if representation_dim is not None:
         features = keras.layers.Dense(
-            representation_dim, activation="tanh", name="representation"
+            representation_dim, activation="tanh", name=ViT.REPRESENTATION
         )(features)
     if not num_classes:
         return features
-    logits = ClassHead(num_classes, dtype="float32", name="head")(features)
+    logits = ClassHead(num_classes, dtype="float32", name=ViT.HEAD)(features)
     if not distilled:
         return logits
     from_teacher = keras.layers.Dense(
-        num_classes, dtype="float32", name="distillation_head"
+        num_classes, dtype="float32", name=ViT.DISTILLATION_HEAD
     )(memory[:, 1])
     return keras.layers.Average(dtype="float32", name="logits")(
         [logits, from_teacher]

@@ -42,6 +42,48 @@ def test_another_grid_gets_a_resized_table_and_the_class_token_its_own(rng):
     np.testing.assert_allclose(to_numpy(found)[0, :, 0], expected, atol=1e-6)
 
 
+def padded(x, length):
+    """(B, rows, columns, D) with zeros below and on the right."""
+    more = [(0, 0), (0, length - x.shape[1]), (0, length - x.shape[2]), (0, 0)]
+    return np.pad(x, more)
+
+
+@pytest.mark.parametrize(
+    "interpolation", ["bilinear", "bicubic", "bicubic_antialias"]
+)
+@pytest.mark.parametrize("grid", [(2, 3), (5, 7), (3, 1)])
+def test_padding_changes_no_position_of_what_is_real(interpolation, grid, rng):
+    options = {"grid_shape": (2, 3), "interpolation": interpolation}
+    flat = PositionEmbedding(num_leading_tokens=1, **options)
+    by_sides = PositionEmbedding2D(**options)
+    real = rng.normal(size=(2, *grid, 4)).astype("float32")
+    mask = padded(np.ones((2, *grid, 1), bool), 8)[..., 0]
+    mask[1, 1:] = mask[1, :, 1:] = False  # the second image is one patch
+    expected = by_sides(real)
+    found = to_numpy(by_sides(padded(real, 8), padding_mask=mask))
+    np.testing.assert_allclose(
+        found[0, : grid[0], : grid[1]], to_numpy(expected)[0], atol=1e-6
+    )
+    one = to_numpy(by_sides(real[1:, :1, :1]))
+    np.testing.assert_allclose(found[1, 0, 0], one[0, 0, 0], atol=1e-6)
+    assert np.isfinite(found).all()
+
+    def add(feature_map, padding_mask=None):
+        tokens = feature_map.reshape(2, -1, 4)
+        tokens = np.concatenate([np.zeros((2, 1, 4)), tokens], axis=1)
+        found = flat(tokens, feature_map, padding_mask=padding_mask)
+        rows, columns = feature_map.shape[1:3]
+        found = to_numpy(found)
+        return found[:, 0], found[:, 1:].reshape(2, rows, columns, 4)
+
+    first, expected = add(real)
+    leading, found = add(padded(real, 8), mask)
+    np.testing.assert_array_equal(leading, first)
+    np.testing.assert_allclose(
+        found[0, : grid[0], : grid[1]], expected[0], atol=1e-6
+    )
+
+
 def test_half_of_the_channels_is_the_rows_and_half_the_columns():
     layer = PositionEmbedding2D()
     feature_map = np.zeros((1, 2, 3, 4), "float32")

@@ -7,7 +7,7 @@ from keras_vtr.layers import LayerScale
 from keras_vtr.layers import StochasticDepth
 from tests.layer_checks import to_numpy
 
-GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
+GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
 
 
 def test_each_image_loses_its_whole_branch_or_nothing():

@@ -8,7 +8,7 @@ from keras_vtr.models import build_transformer
 from keras_vtr.optimizers import NoamSchedule
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
-from tests.models import numpy_transformer
+from tests.models.transformer import numpy_transformer
 
 VOCABULARY = 11
 

@@ -1,0 +1,79 @@
+"""DETR's Transformer: from a feature map to each decoder layer's answers."""
+
+import keras
+
+from keras_vtr.layers import AnchorDecoder
+from keras_vtr.layers import AnchorQueries
+from keras_vtr.layers import ObjectQueries
+from keras_vtr.layers import PixelCenters
+from keras_vtr.layers import SinePositionEncoding2D
+from keras_vtr.layers import TransformerDecoder
+from keras_vtr.layers import TransformerDecoderBlock
+from keras_vtr.layers import TransformerEncoder
+from keras_vtr.layers import TransformerEncoderBlock
+from keras_vtr.models.detr.heads import read_boxes
+from keras_vtr.stages import DETR
+
+
+def encode(feature_map, mask, num_layers, options):
+    """The feature map's pixels as tokens that know of each other.
+
+    Returns:
+        What the decoder reads, by its arguments' names.
+    """
+    hidden_dim = feature_map.shape[-1]
+    positions = SinePositionEncoding2D(name=DETR.POSITIONS)
+    positions = positions(feature_map, padding_mask=mask)  # (B, N, D)
+    tokens = keras.layers.Reshape((-1, hidden_dim), name=DETR.TOKENS)(
+        feature_map
+    )
+    if mask is not None:
+        mask = keras.layers.Reshape((-1,), name=DETR.REAL_TOKENS)(
+            mask
+        )  # (B, N)
+    block = TransformerEncoderBlock(**options)
+    encoder = TransformerEncoder(block, num_layers, name=DETR.ENCODER)
+    memory = encoder(tokens, positions=positions, padding_mask=mask)
+    return {
+        "memory": memory,
+        "memory_positions": positions,
+        "padding_mask": mask,
+    }
+
+
+def _decode(memory, feature_map, mask, num_queries, num_layers, options):
+    """What each layer of the decoder answers to each query."""
+    queries = ObjectQueries(num_queries, name=DETR.OBJECT_QUERIES)
+    queries = queries(memory["memory"])  # (B, Q, D)
+    decoder = TransformerDecoder(
+        TransformerDecoderBlock(**options),
+        num_layers,
+        norm=options["norm"],
+        return_every_layer=True,
+        name=DETR.DECODER,
+    )
+    # A query has no content yet, only a position.
+    nothing = keras.ops.zeros_like(queries)
+    answers = decoder(nothing, query_positions=queries, **memory)
+    return answers, read_boxes(answers)  # (B, L, Q, D), (B, L, Q, 4)
+
+
+def _decode_anchors(
+    memory, feature_map, mask, num_queries, num_layers, options
+):
+    """The same, where a query is a box that each layer moves."""
+    anchors = AnchorQueries(num_queries, name=DETR.OBJECT_QUERIES)
+    anchors = anchors(memory["memory"])  # (B, Q, 4)
+    block = TransformerDecoderBlock(**options)
+    decoder = AnchorDecoder(
+        block, num_layers, norm=options["norm"], name=DETR.DECODER
+    )
+    centers = PixelCenters(name=DETR.CENTERS)(feature_map, padding_mask=mask)
+    hidden_dim = feature_map.shape[-1]
+    nothing = keras.ops.repeat(
+        keras.ops.zeros_like(anchors[..., :1]), hidden_dim, axis=-1
+    )
+    return decoder(nothing, anchors, centers=centers, **memory)
+
+
+DECODERS = {"learned": _decode, "anchors": _decode_anchors}
