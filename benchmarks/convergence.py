@@ -31,17 +31,9 @@ METHODS = {
 def build(method):
     return keras_vtr.models.build_detr(
         num_classes=10,
+        size="small",
         image_shape=IMAGE_SHAPE,
-        backbone=keras_vtr.backbones.build_convolution_stem(IMAGE_SHAPE),
         queries="learned" if method == "learned" else "anchors",
-        num_queries=10,
-        hidden_dim=96,
-        num_heads=4,
-        mlp_dim=192,
-        num_encoder_layers=1,
-        num_decoder_layers=2,
-        dropout=0.0,
-        normalize_first=True,
         pixel_mean=0.0,
         pixel_std=255.0,
     )

@@ -199,7 +199,7 @@ def stages():
     import keras
 
     import keras_vtr
-    from keras_vtr.serving.preparation import resized
+    from keras_vtr.data.pictures.preparation import resized
 
     print(
         "\n| milliseconds | decode | resize | model | post-processing | all |"

@@ -40,13 +40,13 @@ def build(source, dataset):
         return keras_vtr.pretrained.from_pretrained(
             source, num_classes=len(names), class_names=names, padding="exact"
         )
-    stem = keras_vtr.backbones.build_convolution_stem()
     return keras_vtr.models.build_detr(
-        len(names), class_names=names, backbone=stem, padding="published",
-        queries="anchors", num_queries=10, hidden_dim=96, num_heads=4,
-        mlp_dim=192, num_encoder_layers=1, num_decoder_layers=2, dropout=0.0,
-        normalize_first=True,
-    )  # fmt: skip
+        len(names),
+        size="small",
+        class_names=names,
+        padding="published",
+        queries="anchors",
+    )
 
 
 def main():

@@ -24,16 +24,8 @@ def build_model():
     """A small DETR; every stage is a layer that you can replace."""
     return keras_vtr.models.build_detr(
         num_classes=10,
+        size="small",
         image_shape=IMAGE_SHAPE,
-        backbone=keras_vtr.backbones.build_convolution_stem(IMAGE_SHAPE),
-        num_queries=10,
-        hidden_dim=96,
-        num_heads=4,
-        mlp_dim=192,
-        num_encoder_layers=1,
-        num_decoder_layers=2,
-        dropout=0.0,  # the scenes never repeat
-        normalize_first=True,
         pixel_mean=0.0,
         pixel_std=255.0,
         name="digit_detr",
@@ -66,7 +58,9 @@ def train(model, scenes, num_steps):
 
 def draw(model, images, y_true, folder):
     """Each scene twice: what is there, and below it what was found."""
-    detections = keras_vtr.models.decode_detections(model(images), IMAGE_SHAPE)
+    detections = keras_vtr.detections.decode_detections(
+        model(images), IMAGE_SHAPE
+    )
     path = folder / "digit_scenes.png"
     keras_vtr.visualization.draw_comparison(
         images, y_true, detections, num_columns=6, scale=4
@@ -84,7 +78,9 @@ def export(model, images, folder):
     loaded = tf.saved_model.load(path)
     images = images.astype("uint8")
     answer = loaded.signatures["images"](images=tf.constant(images))
-    expected = keras_vtr.models.decode_detections(model(images), IMAGE_SHAPE)
+    expected = keras_vtr.detections.decode_detections(
+        model(images), IMAGE_SHAPE
+    )
     for key, value in expected.items():
         np.testing.assert_allclose(answer[key], value, rtol=1e-3, atol=1e-3)
     print(f"Exported, loaded again, and both agree: {path}")

@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import graphlib
 import inspect
 import pathlib
 import re
@@ -22,7 +23,13 @@ ARROWS = {
     "class_names": set(),
     "targets": set(),
     "box_ops": set(),
-    "detections": {"targets"},
+    "detection_checks": {"targets"},
+    "detections": {
+        "data",
+        "detection_checks",
+        "functional_models",
+        "layers",
+    },
     "functional_models": set(),
     "stages": set(),
     "layers": {"class_names"},
@@ -42,6 +49,7 @@ ARROWS = {
     "losses": {"box_ops", "targets", "replicas"},
     "metrics": {
         "box_ops",
+        "detection_checks",
         "detections",
         "host_errors",
         "optimizers",
@@ -70,6 +78,7 @@ ARROWS = {
         "backbones",
         "class_names",
         "data",
+        "detection_checks",
         "detections",
         "functional_models",
         "json_text",
@@ -82,7 +91,7 @@ ARROWS = {
     "replicas": set(),
     "visualization": {
         "class_names",
-        "detections",
+        "detection_checks",
         "functional_models",
         "layers",
         "stages",
@@ -152,6 +161,10 @@ def public(package, name):
     for part in (*package.split("."), name):
         found = getattr(found, part)
     return found
+
+
+def test_no_arrow_leads_back():
+    list(graphlib.TopologicalSorter(ARROWS).static_order())
 
 
 def imports(path):

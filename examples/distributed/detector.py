@@ -58,7 +58,7 @@ def build(class_names):
     """A DETR without batch normalization, which knows only its own device.
 
     Group normalization's statistics are each image's. A ResNet from a
-    checkpoint, whose statistics are frozen, does as well.
+    pretrained file, whose statistics are frozen, does as well.
     """
     keras.utils.set_random_seed(0)
     images = x = keras.Input((None, None, 3))
@@ -68,18 +68,12 @@ def build(class_names):
         x = keras.layers.ReLU()(x)
     return keras_vtr.models.build_detr(
         len(class_names),
+        size="small",
         class_names=class_names,
         backbone=keras.Model(images, x),
         padding="published",
         queries="anchors",
         num_queries=25,
-        hidden_dim=96,
-        num_heads=4,
-        mlp_dim=192,
-        num_encoder_layers=1,
-        num_decoder_layers=2,
-        dropout=0.0,
-        normalize_first=True,
     )
 
 

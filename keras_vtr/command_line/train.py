@@ -9,7 +9,6 @@ import pathlib
 
 import keras
 
-from keras_vtr.backbones import build_convolution_stem
 from keras_vtr.callbacks import Checkpoint
 from keras_vtr.callbacks import DetectionPictures
 from keras_vtr.callbacks import SkipNonFinite
@@ -189,17 +188,10 @@ def _build(class_names, *, model, num_queries, **_):
         return from_pretrained(model, padding="exact", **names)
     return build_detr(
         **names,
-        backbone=build_convolution_stem(),
+        size="small",
         padding="published",
         queries="anchors",
         num_queries=NUM_QUERIES if num_queries is None else num_queries,
-        hidden_dim=96,
-        num_heads=4,
-        mlp_dim=192,
-        num_encoder_layers=1,
-        num_decoder_layers=2,
-        dropout=0.0,
-        normalize_first=True,
     )
 
 

@@ -1,7 +1,7 @@
 import keras
 
-from keras_vtr.detections.checks import check_outputs
-from keras_vtr.detections.checks import sides_of
+from keras_vtr.detection_checks import check_outputs
+from keras_vtr.detection_checks import sides_of
 
 LARGEST = 3e38  # nearly the largest float32; more is not finite
 

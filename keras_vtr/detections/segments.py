@@ -1,8 +1,8 @@
 import keras
 import numpy as np
 
-from keras_vtr.detections.checks import check_outputs
-from keras_vtr.detections.checks import height_and_width
+from keras_vtr.detection_checks import check_outputs
+from keras_vtr.detection_checks import height_and_width
 
 # Segments of so few pixels are noise.
 LEAST_AREA = 5

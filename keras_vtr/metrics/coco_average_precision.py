@@ -6,10 +6,10 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from keras_vtr.detection_checks import check_detections
+from keras_vtr.detection_checks import height_and_width
+from keras_vtr.detection_checks import sides_of
 from keras_vtr.detections import decode_detections
-from keras_vtr.detections.checks import check_detections
-from keras_vtr.detections.checks import height_and_width
-from keras_vtr.detections.checks import sides_of
 from keras_vtr.host_errors import own_errors
 from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_targets

@@ -2,11 +2,11 @@ import keras
 
 from keras_vtr.data.pictures.decoding import MAX_BYTES
 from keras_vtr.data.pictures.decoding import MAX_PIXELS
+from keras_vtr.data.pictures.preparation import Preparation
+from keras_vtr.data.pictures.preparation import resized
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers.tokens.class_head import class_names_of
 from keras_vtr.serving.exporter import Exporter
-from keras_vtr.serving.preparation import Preparation
-from keras_vtr.serving.preparation import resized
 
 
 def export_classifier(

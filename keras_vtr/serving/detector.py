@@ -1,18 +1,15 @@
 import keras
-import numpy as np
 
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.pictures.decoding import MAX_BYTES
 from keras_vtr.data.pictures.decoding import MAX_PIXELS
+from keras_vtr.data.pictures.preparation import detector_input
+from keras_vtr.detection_checks import check_detector
 from keras_vtr.detections import decode_detections
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers.tokens.class_head import class_names_of
 from keras_vtr.serving.exporter import Exporter
-from keras_vtr.serving.preparation import Preparation
-from keras_vtr.serving.preparation import fitted
-from keras_vtr.serving.preparation import resized
-from keras_vtr.serving.preparation import scaled
 
 
 def export_detector(
@@ -105,13 +102,12 @@ def export_detector(
     PosixPath('savedmodels/digit_detr/1')
     """
     model = with_images(model)
-    num_classes = _check_detector(model)
+    num_classes = check_detector(model)
     if class_names is None:
         class_names = class_names_of(model)
-    resizing, image_shape, words = _resizing(
-        model, image_size, short_side, longest_side
+    preparation, words = detector_input(
+        model, image_size, short_side, longest_side, max_bytes, max_pixels
     )
-    pads = len(model.inputs) == 2
 
     def answer(outputs, image_shape):
         return decode_detections(
@@ -127,7 +123,7 @@ def export_detector(
     }
     exporter = Exporter(
         model,
-        Preparation(resizing, image_shape, pads, max_bytes, max_pixels),
+        preparation,
         answer,
         _raw,
         config,
@@ -145,64 +141,3 @@ def _raw(outputs):
         for key, x in outputs.items()
         if not key.startswith("auxiliary_")
     }
-
-
-def _resizing(model, image_size, short_side, longest_side):
-    """How an image becomes the model's input.
-
-    Returns:
-        A function, the shape (height, width, C) of what it makes, and the
-        words for it.
-    """
-    *own_size, num_channels = model.inputs[0].shape[1:]
-    pads, is_free = len(model.inputs) == 2, None in own_size
-    if image_size is not None and (pads or not is_free):
-        raise ValueError(
-            "`image_size` is for a model of free size without padding mask. "
-            f"Received: image_size={image_size}, a model of size "
-            f"{tuple(own_size)} with {len(model.inputs)} inputs"
-        )
-    if image_size is not None and np.shape(image_size) != (2,):
-        raise ValueError(
-            "`image_size` must be (height, width). Received: "
-            f"image_size={image_size!r}"
-        )
-    if pads and is_free:
-        words = {"short_side": short_side, "longest_side": longest_side}
-        shape = (None, None, num_channels)
-        return scaled(**words), shape, {"kind": "scaled", **words}
-    if image_size is None and is_free:
-        raise ValueError(
-            "A model of free size without padding mask needs `image_size`, "
-            "(height, width): images of several sizes can't share a batch. Or "
-            'build it with padding="exact".'
-        )
-    height, width = image_size or own_size
-    shape = (height, width, num_channels)
-    if pads:
-        return fitted(height, width), shape, {"kind": "fitted"}
-    stretch = keras.layers.Resizing(
-        height, width, antialias=True, data_format="channels_last"
-    )
-    return resized(stretch), shape, {"kind": "stretched"}
-
-
-def _check_detector(model):
-    """Returns K."""
-    inputs, outputs = model.input, model.output
-    has_mask = isinstance(inputs, dict) and set(inputs) == {
-        "images",
-        "padding_mask",
-    }
-    if (
-        not (has_mask or isinstance(inputs, keras.KerasTensor))
-        or not isinstance(outputs, dict)
-        or not {"logits", "boxes"} <= set(outputs)
-    ):
-        raise ValueError(
-            "`model` must be a functional detector: the images as its one "
-            "input, or a dict of `images` and `padding_mask`, and a dict of "
-            "outputs with 'logits' and 'boxes', such as build_detr returns. "
-            f"Received: model={model!r}"
-        )
-    return outputs["logits"].shape[-1] - 1

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from keras_vtr.backbones import fold_norms
 from keras_vtr.class_names import check_class_names
+from keras_vtr.data.pictures.preparation import Preparation
 from keras_vtr.json_text import json_text
-from keras_vtr.serving.preparation import Preparation
 from keras_vtr.serving.publishing import publish
 from keras_vtr.serving.runtimes import RUNTIMES
 from keras_vtr.serving.runtimes import check_runtime

@@ -8,7 +8,7 @@ def make_module(model, preparation, answer, raw, class_names, config):
 
     Args:
         model: A functional model.
-        preparation: A `keras_vtr.serving.preparation.Preparation`.
+        preparation: A `keras_vtr.data.pictures.preparation.Preparation`.
         answer: From the model's outputs and (B, 2) int32 heights and widths to
             a dict of tensors, the batch first.
         raw: From the model's outputs to the dict that the signature `raw`

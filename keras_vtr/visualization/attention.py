@@ -19,7 +19,8 @@ def attention_maps(model, images):
 
     Args:
         model: From `keras_vtr.models.build_vit`, or any functional model with
-            a `TransformerEncoder` over the patches of a feature map.
+            a `TransformerEncoder` over the pixels of a feature map whose layer
+            is named "patches" or "input_projection" (`keras_vtr.stages`).
         images: (B, height, width, C), as the model takes them.
 
     Returns:

@@ -5,12 +5,15 @@ import keras
 from keras_vtr.functional_models import as_functional
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers import AnchorDecoder
-from keras_vtr.layers import RelativePositionBias
 from keras_vtr.layers import TransformerDecoder
 from keras_vtr.layers import TransformerEncoder
+from keras_vtr.stages import DETR
+from keras_vtr.stages import ViT
 
 ENCODERS = (TransformerEncoder,)
 DECODERS = (TransformerDecoder, AnchorDecoder)
+# The stages whose pixels become an encoder's tokens.
+MAPS = (ViT.PATCHES, DETR.INPUT_PROJECTION)
 
 
 class _WithScores(keras.layers.Layer):
@@ -41,11 +44,17 @@ def scores_of(model, images, kinds):
         (B, L, H, T, N) float32 array, and (rows, columns).
 
     Raises:
-        ValueError: If the model has not exactly one such layer.
+        ValueError: If the model has not exactly one such layer, or none of
+            `MAPS`.
     """
     graph = _graph_with_scores(with_images(model), kinds)
-    if "map" not in graph.output:
-        raise _refusal(model, kinds, 1)
+    shape = getattr(graph.output.get("map"), "shape", ())
+    if len(shape) != 4:
+        raise ValueError(
+            f"`model` must have a layer named {' or '.join(map(repr, MAPS))} "
+            "(keras_vtr.stages) that makes the feature map (B, rows, columns, "
+            f"D) of its tokens. Received: {model.name!r}"
+        )
     outputs = graph(images, training=False)
     grid = tuple(outputs["map"].shape[1:3])
     scores = keras.ops.cast(outputs["scores"], "float32")
@@ -71,11 +80,7 @@ def _graph_with_scores(model, kinds):
             found.append({**seen, **inner(*args, **kwargs)})
             return found[-1]["output"]
         output = layer(*args, **kwargs)
-        is_bias = isinstance(layer, RelativePositionBias)
-        is_map = len(getattr(output, "shape", ())) == 4 and not is_bias
-        # DETR's anchors and boxes have four axes, too, but come later.
-        is_detr = seen and layer.name.startswith(("box_", "class_"))
-        if is_map and not is_detr:
+        if layer.name in MAPS:
             seen["map"] = output
         return output
 
@@ -106,6 +111,6 @@ def _contains(model, kinds):
 def _refusal(model, kinds, count):
     names = " or ".join(kind.__name__ for kind in kinds)
     return ValueError(
-        f"`model` must have exactly one {names} over the patches of a "
-        f"feature map. Received: {model.name!r} with {count}"
+        f"`model` must have exactly one {names}. Received: {model.name!r} "
+        f"with {count}"
     )

@@ -7,7 +7,7 @@ from PIL import ImageDraw
 from PIL import ImageFont
 
 from keras_vtr.class_names import check_class_names
-from keras_vtr.detections.checks import check_detections
+from keras_vtr.detection_checks import check_detections
 from keras_vtr.targets import check_targets
 from keras_vtr.visualization.pictures import to_picture
 

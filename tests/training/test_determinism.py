@@ -13,7 +13,6 @@ import sys
 import keras, numpy as np
 import tensorflow as tf
 import keras_vtr
-from keras_vtr.backbones import build_convolution_stem
 
 if sys.argv[1] == "ours":
     keras_vtr.training.enable_determinism()
@@ -21,17 +20,7 @@ else:
     tf.config.experimental.enable_op_determinism()
 keras.utils.set_random_seed(0)
 detr = keras_vtr.models.build_detr(
-    10,
-    backbone=build_convolution_stem((64, 64, 3)),
-    queries="anchors",
-    num_queries=10,
-    hidden_dim=96,
-    num_heads=4,
-    mlp_dim=192,
-    num_encoder_layers=1,
-    num_decoder_layers=2,
-    normalize_first=True,
-    dropout=0.0,
+    10, size="small", image_shape=(64, 64, 3), queries="anchors"
 )
 detr.compile(loss=keras_vtr.losses.HungarianLoss())
 images = tf.random.uniform((4, 64, 64, 3), maxval=255)

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_vtr import layers
 from keras_vtr.backbones import build_convolution_stem
 from keras_vtr.models import build_detr
 from keras_vtr.models import build_vit
@@ -113,6 +114,17 @@ def test_it_works_for_detrs_encoder(rng):
     maps = attention_maps(detr, rng.uniform(0, 255, size=(1, 32, 48, 3)))
     assert maps.shape == (1, 2, 2, 4, 6)
     np.testing.assert_allclose(maps.sum(axis=(-1, -2)), 1.0, atol=1e-5)
+
+
+def test_a_model_without_a_named_map_is_refused():
+    block = layers.TransformerEncoderBlock(
+        layers.MultiHeadAttention(1), layers.FeedForward(2)
+    )
+    images = keras.Input((4, 4, 3))
+    x = keras.layers.Reshape((16, 3))(images)
+    x = layers.TransformerEncoder(block, num_layers=1)(x)
+    with pytest.raises(ValueError, match="named 'patches' or 'input_projectio"):
+        attention_maps(keras.Model(images, x), np.zeros((1, 4, 4, 3)))
 
 
 def test_a_model_without_encoder_is_refused():

@@ -7,6 +7,7 @@ from PIL import Image
 
 from keras_vtr.data.pictures.decoding import MAX_BYTES
 from keras_vtr.data.pictures.decoding import MAX_PIXELS
+from keras_vtr.data.pictures.decoding import decode_image
 from keras_vtr.data.pictures.decoding import read_shape
 
 
@@ -21,6 +22,21 @@ def upright_shape(path):
     except tf.errors.OpError as error:
         raise OSError(f"{path}: {why_unreadable(path)}") from error
     return height, width
+
+
+def read_picture(path, num_channels=3):
+    """(height, width, num_channels) uint8 pixels of a JPEG or PNG, upright.
+
+    Raises:
+        OSError: If it is no JPEG or PNG, too large, or can't be read.
+    """
+    try:
+        file = tf.io.read_file(os.fspath(path))
+        return decode_image(file, num_channels).numpy()
+    except tf.errors.OpError as error:
+        raise OSError(
+            f"{path} can't be read: {why_unreadable(path)}"
+        ) from error
 
 
 def why_unreadable(path):

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from keras_vtr.detection_checks import check_detections
+from keras_vtr.detection_checks import height_and_width
+from keras_vtr.detection_checks import sides_of
 from keras_vtr.detections import decode_detections
-from keras_vtr.detections.checks import check_detections
-from keras_vtr.detections.checks import height_and_width
-from keras_vtr.detections.checks import sides_of
 from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.models import decode_segments
 from keras_vtr.visualization import draw_boxes

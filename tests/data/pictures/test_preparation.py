@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from keras_vtr.data.augmentation import resize
-from keras_vtr.serving.preparation import fitted
-from keras_vtr.serving.preparation import resized
-from keras_vtr.serving.preparation import scaled
+from keras_vtr.data.pictures.preparation import fitted
+from keras_vtr.data.pictures.preparation import resized
+from keras_vtr.data.pictures.preparation import scaled
 from tests.data import picture_files as pictures
 
 

@@ -100,6 +100,27 @@ def check_outputs(outputs, key, letters):
         )
 
 
+def check_detector(model):
+    """Refuses a model that is no functional detector; returns K."""
+    inputs, outputs = model.input, model.output
+    has_mask = isinstance(inputs, dict) and set(inputs) == {
+        "images",
+        "padding_mask",
+    }
+    if (
+        not (has_mask or isinstance(inputs, keras.KerasTensor))
+        or not isinstance(outputs, dict)
+        or not {"logits", "boxes"} <= set(outputs)
+    ):
+        raise ValueError(
+            "`model` must be a functional detector: the images as its one "
+            "input, or a dict of `images` and `padding_mask`, and a dict of "
+            "outputs with 'logits' and 'boxes', such as build_detr returns. "
+            f"Received: model={model!r}"
+        )
+    return outputs["logits"].shape[-1] - 1
+
+
 def sides_of(image_shape, num_images=None, name="image_shape"):
     """Height and width of all images, or of each.
 

@@ -1,8 +1,14 @@
-"""From the images of a request to the input of a model, in the graph."""
+"""From pictures of any size to a model's input, in serving and `detect`."""
 
+import keras
+import numpy as np
 import tensorflow as tf
 
+from keras_vtr.data.augmentation import LONGEST_SIDE
+from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.augmentation import resize
+from keras_vtr.data.pictures.decoding import MAX_BYTES
+from keras_vtr.data.pictures.decoding import MAX_PIXELS
 from keras_vtr.data.pictures.decoding import decode_image
 from keras_vtr.data.pictures.decoding import read_or_blank
 
@@ -72,6 +78,62 @@ class Preparation:
             return decode_image(image_bytes, num_channels, **self.limits)
 
         return read_or_blank(decode, image_bytes, num_channels)
+
+
+def detector_input(
+    model,
+    image_size=None,
+    short_side=SHORT_SIDES[-1],
+    longest_side=LONGEST_SIDE,
+    max_bytes=MAX_BYTES,
+    max_pixels=MAX_PIXELS,
+):
+    """How a picture becomes the input of a detector.
+
+    With a fixed size it is stretched to it, or fitted into it if the model has
+    a `padding_mask`; with a free size and a `padding_mask` it is scaled as
+    `keras_vtr.data.detection_dataset(training=False)` does.
+
+    Args:
+        model: A functional detector.
+        image_size: As in `export_detector`, as are the others.
+
+    Returns:
+        A `Preparation`, and a dict that describes it.
+    """
+    *own_size, num_channels = model.inputs[0].shape[1:]
+    pads, is_free = len(model.inputs) == 2, None in own_size
+    if image_size is not None and (pads or not is_free):
+        raise ValueError(
+            "`image_size` is for a model of free size without padding mask. "
+            f"Received: image_size={image_size}, a model of size "
+            f"{tuple(own_size)} with {len(model.inputs)} inputs"
+        )
+    if image_size is not None and np.shape(image_size) != (2,):
+        raise ValueError(
+            "`image_size` must be (height, width). Received: "
+            f"image_size={image_size!r}"
+        )
+    if image_size is None and is_free and not pads:
+        raise ValueError(
+            "A model of free size without padding mask needs `image_size`, "
+            "(height, width): images of several sizes can't share a batch. Or "
+            'build it with padding="exact".'
+        )
+    height, width = image_size or own_size
+    if pads and is_free:
+        words = {"short_side": short_side, "longest_side": longest_side}
+        resizing, height, width = scaled(**words), None, None
+        words = {"kind": "scaled", **words}
+    elif pads:
+        resizing, words = fitted(height, width), {"kind": "fitted"}
+    else:
+        stretch = keras.layers.Resizing(
+            height, width, antialias=True, data_format="channels_last"
+        )
+        resizing, words = resized(stretch), {"kind": "stretched"}
+    shape = (height, width, num_channels)
+    return Preparation(resizing, shape, pads, max_bytes, max_pixels), words
 
 
 def resized(resizing):
