@@ -9,7 +9,7 @@ from keras_vtr.targets import refuse
 
 
 def check_detections(detections, num_images=None, num_classes=None):
-    """Refuses detections that can't be judged or drawn.
+    """Refuses detections that can't be evaluated or drawn.
 
     Args:
         detections: Dict with `"boxes"` (B, n, 4), absolute `xyxy` pixels,
@@ -157,7 +157,7 @@ def sides_of(image_shape, num_images=None, name="image_shape"):
 
 
 def height_and_width(image_shape, name="image_shape"):
-    """(height, width), two whole numbers, the same for all images."""
+    """(height, width), two integers, the same for all images."""
     sides = np.array(sides_of(image_shape, name=name))
     if sides.shape != (2,) or (sides != sides.astype(int)).any():
         raise ValueError(

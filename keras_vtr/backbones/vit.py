@@ -174,7 +174,7 @@ class _Copy:
 
 
 def _is_cut_from_images(vit):
-    """Whether no backbone of its own stands before the patches."""
+    """Whether the patches are cut from images, not from a backbone's map."""
     stages = {layer.name: layer for layer in vit.layers}
     normalize = stages.get(ViT.NORMALIZE_PIXELS)
     starts = [vit.inputs[0], normalize and normalize.output]

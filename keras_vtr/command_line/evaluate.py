@@ -3,7 +3,7 @@
 import pathlib
 
 from keras_vtr.callbacks import DetectionPictures
-from keras_vtr.command_line.run_folder import legible
+from keras_vtr.command_line.run_folder import enlargement
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.command_line.run_folder import scales
@@ -38,6 +38,6 @@ def run(run, folder, split):
     output = pathlib.Path(run)
     (output / "evaluation.json").write_text(json_text(result))
     pictures = DetectionPictures(
-        batches, output, class_names=data.class_names, scale=legible(config)
+        batches, output, class_names=data.class_names, scale=enlargement(config)
     )
     pictures.draw(model).save(output / "evaluation.png")

@@ -29,13 +29,13 @@ COMMANDS = {
     "predict": predict,
     "export": export,
 }
-DESCRIPTION = """Trains, judges and exports detectors.
+DESCRIPTION = """Trains, evaluates and exports detectors.
 
 A data folder holds annotations in COCO's format beside a folder of pictures of
-the same name: train.json and train/, val.json and val/. What Roboflow and CVAT
-export as COCO, and Ultralytics' data.yaml, are read, too. Look at it first, by
-`keras-vtr inspect FOLDER`. Exit codes: 0 done; 1 failed, the reason is the last
-line; 2 wrong arguments.
+the same name: train.json and train/, val.json and val/. COCO exports of
+Roboflow and CVAT, and Ultralytics' data.yaml, are read, too. Look at the data
+first: `keras-vtr inspect FOLDER`. Exit codes: 0 done; 1 failed, the reason is
+the last line; 2 wrong arguments.
 """
 
 
@@ -59,14 +59,14 @@ def main(arguments=None):
 
 
 def _reason(error):
-    """Its text; of TensorFlow's the line before the names of its nodes."""
+    """The error's text; TensorFlow's without the names of graph nodes."""
     if not isinstance(error, tf.errors.OpError):
         return error
     return error.message.partition("\n\t [[")[0].strip().splitlines()[-1]
 
 
 def parse(arguments):
-    """Command and options, of the command line and of --config."""
+    """The command and its options, from the command line and --config."""
     parser = argparse.ArgumentParser(
         prog="keras-vtr",
         description=DESCRIPTION,
@@ -86,7 +86,7 @@ def parse(arguments):
         parsers[name].add_argument(
             "--config", help="YAML file of options, by their names"
         )
-    # What the command line says counts more than what the file says.
+    # The command line overrides the file.
     first, _ = parser.parse_known_args(arguments)
     if first.config:
         own = parsers[first.command]
@@ -99,7 +99,7 @@ def parse(arguments):
 def _read(path, parser):
     known = {
         action.dest: action
-        for action in parser._actions
+        for action in parser._actions  # no public list (Python 3.13)
         if action.option_strings and action.dest not in ("help", "config")
     }
     try:
@@ -115,7 +115,7 @@ def _read(path, parser):
         )
     for name, value in found.items():
         if known[name].type is float and isinstance(value, str):
-            # YAML 1.1 takes 1e-4, without a point, for text.
+            # YAML 1.1 reads 1e-4, without a point, as text.
             value = found[name] = _number(value)
         if not _fits(known[name], value):
             choices = known[name].choices

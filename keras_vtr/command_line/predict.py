@@ -3,7 +3,7 @@
 import pathlib
 import sys
 
-from keras_vtr.command_line.run_folder import LEGIBLE_SIDE
+from keras_vtr.command_line.run_folder import READABLE_SIDE
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.data.pictures.files import read_picture
@@ -48,7 +48,7 @@ def run(run, images, output, score_threshold):
             scores,
             class_names=model.class_names,
             score_threshold=score_threshold,
-            scale=max(1, LEGIBLE_SIDE // max(image.shape)),
+            scale=max(1, READABLE_SIDE // max(image.shape)),
         ).save(output / f"{len(found):06d}_{pathlib.Path(path).stem}.png")
         found[path] = [
             {"name": name, "score": float(score), "box": box.tolist()}

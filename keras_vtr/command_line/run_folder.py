@@ -6,11 +6,11 @@ import keras
 import yaml
 
 CONFIG, MODEL = "config.yaml", "model.keras"
-LEGIBLE_SIDE = 256  # pixels
+READABLE_SIDE = 256  # pixels
 
 
 def check_config(folder, config):
-    """Whether a run, if there is one already, has these options.
+    """Refuses other options than those of the run in this folder.
 
     Raises:
         ValueError: If it was begun with others.
@@ -60,9 +60,9 @@ def scales(config):
     return {key: config[key] for key in ("short_sides", "longest_side")}
 
 
-def legible(config):
+def enlargement(config):
     """How many times small images are enlarged, so that text can be read."""
-    return max(1, LEGIBLE_SIDE // config["longest_side"])
+    return max(1, READABLE_SIDE // config["longest_side"])
 
 
 def load_model(folder):

@@ -1,4 +1,4 @@
-"""Trains a detector; run again, it goes on where it was.
+"""Trains a detector; run again, it resumes from the last checkpoint.
 
 Writes into --output: config.yaml, checkpoints/, history.csv, pictures/ and, at
 the end, the best epoch's model.keras.
@@ -17,7 +17,7 @@ from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
 from keras_vtr.command_line.run_folder import MODEL
 from keras_vtr.command_line.run_folder import check_config
-from keras_vtr.command_line.run_folder import legible
+from keras_vtr.command_line.run_folder import enlargement
 from keras_vtr.command_line.run_folder import scales
 from keras_vtr.command_line.run_folder import write_config
 from keras_vtr.data import batch_paths
@@ -54,23 +54,32 @@ def add_arguments(parser):
     add(
         "--model",
         default="small",
-        help="'small', to begin at random, or a DETR checkpoint: a .pth, a "
+        help="'small', with random weights, or a pretrained DETR: a .pth, a "
         "folder, hf://facebook/detr-resnet-50",
     )
     add("--epochs", type=int, default=50, help="passes over the data")
     add("--batch-size", type=int, default=4, help="images a step")
-    add("--learning-rate", type=float, default=1e-4, help="of all else")
+    add(
+        "--learning-rate",
+        type=float,
+        default=1e-4,
+        help="of all but the backbone",
+    )
     add(
         "--backbone-learning-rate",
         type=float,
         default=1e-5,
         help="0 freezes it",
     )
-    add("--use-ema", action="store_true", help="keep and judge averages")
+    add(
+        "--use-ema",
+        action="store_true",
+        help="keep moving averages of the weights and evaluate them",
+    )
     add(
         "--gradient-accumulation-steps",
         type=int,
-        help="steps whose gradients are gathered",
+        help="steps whose gradients are added up",
     )
     add(
         "--precision",
@@ -79,21 +88,27 @@ def add_arguments(parser):
         help="of what is computed; weights are float32",
     )
     add("--seed", type=int, default=0, help="of weights, order, augmentation")
-    most = f"objects of an image; default: {NUM_QUERIES}, or the checkpoint's"
+    most = (
+        f"objects of an image; default: {NUM_QUERIES}, or the pretrained DETR's"
+    )
     add("--num-queries", type=int, help=most)
     sides = {"type": int, "help": "pixels, to choose from"}
     add("--short-sides", nargs="+", default=[*SHORT_SIDES], **sides)
     add("--crop-short-sides", nargs="+", default=[*CROP_SHORT_SIDES], **sides)
     add("--crop-range", nargs=2, default=[*CROP_RANGE], **sides)
     add("--longest-side", type=int, default=LONGEST_SIDE, help="pixels")
-    add("--no-flips", action="store_true", help="mirror no image")
+    add("--no-flips", action="store_true", help="flip no image")
     add("--save-every", type=int, default=1000, help="steps, and each epoch")
     add(
         "--deterministic",
         action="store_true",
-        help="the same bits in every run, more slowly",
+        help="bit-identical runs, slower",
     )
-    add("--skip-broken", action="store_true", help="leave out what is broken")
+    add(
+        "--skip-broken",
+        action="store_true",
+        help="leave out broken images and annotations",
+    )
 
 
 def run(folder, output, **options):
@@ -118,7 +133,7 @@ def run(folder, output, **options):
     detr = _build(train.class_names, **options)
     _check_queries(train, detr)
     compile_detr(detr, steps, **{name: options[name] for name in RECIPE})
-    write_config(output, config)  # All options have been tried by now.
+    write_config(output, config)  # after all options were checked
     num_queries = detr.output["logits"].shape[1]
     detr.fit(
         check_dataset(
@@ -127,9 +142,9 @@ def run(folder, output, **options):
         steps_per_epoch=steps,
         epochs=options["epochs"],
         shuffle=False,
-        callbacks=[*_watch(train, seen, output, options), checkpoint],
+        callbacks=[*_callbacks(train, seen, output, options), checkpoint],
     )
-    _keep_best(detr, output)
+    _save_best(detr, output)
 
 
 def _read(folder, invalid):
@@ -151,8 +166,8 @@ def _check_queries(train, detr):
         )
 
 
-def _watch(train, seen, output, options):
-    """Guard, judge, table and pictures."""
+def _callbacks(train, seen, output, options):
+    """Callbacks: non-finite steps, AP, a table, pictures."""
     images = functools.partial(
         batch_paths, train, options["batch_size"], seed=options["seed"]
     )
@@ -162,12 +177,15 @@ def _watch(train, seen, output, options):
         CocoAveragePrecision(data=seen),
         keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
         DetectionPictures(
-            seen, output / "pictures", class_names=names, scale=legible(options)
+            seen,
+            output / "pictures",
+            class_names=names,
+            scale=enlargement(options),
         ),
     ]
 
 
-def _keep_best(detr, output):
+def _save_best(detr, output):
     checkpoints = output / "checkpoints"
     path, manifest = best_checkpoint(checkpoints) or next(
         whole_checkpoints(checkpoints)

@@ -16,7 +16,7 @@ def block_arguments(
     attention_dropout=0.0,
     activation="gelu",
     norm=None,
-    layer_norm_epsilon=1e-6,
+    layer_norm_epsilon=None,
     normalize_query_key=False,
     position_rule=None,
     normalize_first=True,
@@ -32,7 +32,8 @@ def block_arguments(
         attention_dropout: Fraction of attention weights dropped in training.
         activation: As in `FeedForward`.
         norm: Every norm, an unbuilt Keras layer. Default: a layer norm.
-        layer_norm_epsilon: Added to the variance in that layer norm.
+        layer_norm_epsilon: Added to the variance in that layer norm. Default:
+            1e-6.
         normalize_query_key: Whether each head's queries and keys are
             normalized (Dehghani et al. 2023, section 2).
         position_rule: As in `MultiHeadAttention`.
@@ -45,9 +46,16 @@ def block_arguments(
         A dict of arguments.
     """
     check_fraction("dropout", dropout)
-    check_positive("layer_norm_epsilon", layer_norm_epsilon)
     if norm is None:
-        norm = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon)
+        epsilon = 1e-6 if layer_norm_epsilon is None else layer_norm_epsilon
+        check_positive("layer_norm_epsilon", epsilon)
+        norm = keras.layers.LayerNormalization(epsilon=epsilon)
+    elif layer_norm_epsilon is not None:
+        raise ValueError(
+            "`layer_norm_epsilon` has no effect beside `norm`: give it to that "
+            f"layer. Received: norm={norm!r}, layer_norm_epsilon="
+            f"{layer_norm_epsilon}"
+        )
     attention = MultiHeadAttention(
         num_heads,
         attention_dropout=attention_dropout,

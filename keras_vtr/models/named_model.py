@@ -8,10 +8,10 @@ from keras_vtr.strict_model import StrictModel
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class NamedModel(StrictModel):
-    """A functional model that knows the names of its classes.
+    """A functional model with the names of its classes.
 
-    Its `keras_vtr.layers.ClassHead` keeps them, so that they are saved with
-    the model, and a clone has them too. All else is `StrictModel`.
+    Its `keras_vtr.layers.ClassHead` keeps them, so they are saved with the
+    model and cloned with it. Everything else is as in `StrictModel`.
 
     Args:
         inputs: The model's inputs, as for `keras.Model`.
@@ -26,11 +26,11 @@ class NamedModel(StrictModel):
     ('cat', 'dog')
     """
 
-    # No `__init__`: a model that has its own is not reloaded (Keras 3.15).
+    # No `__init__`: Keras 3.15 doesn't reload a functional model with its own.
 
     @property
     def num_classes(self):
-        """K; of a model that has no head, the number of its features."""
+        """K; without a head, the number of features."""
         return self.output.shape[-1]
 
     @property
@@ -54,6 +54,6 @@ class NamedModel(StrictModel):
 
 
 def with_names(model, class_names):
-    """The `NamedModel` itself, which knows `class_names` now."""
+    """The `NamedModel` itself, after setting its `class_names`."""
     model.class_names = class_names
     return model

@@ -1,4 +1,4 @@
-"""The first layer of every model: pixels in [0, 255] to what it computes on."""
+"""The first layer of every model normalizes pixels in [0, 255]."""
 
 import keras
 
@@ -41,8 +41,8 @@ def normalize_pixels(images, mean, std):
         raise ValueError(
             f"`pixel_std` must be above 0. Received: pixel_std={std}"
         )
-    # Of three axes, or Keras 3.15 turns them for channels that come first, if
-    # it is set so.
+    # Three axes: Keras 3.15 moves the channels of one axis to the front if
+    # `image_data_format` is "channels_first".
     return keras.layers.Rescaling(
         scale=[[[1 / d for d in std]]],
         offset=[[[-m / d for m, d in zip(mean, std, strict=True)]]],

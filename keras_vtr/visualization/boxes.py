@@ -50,7 +50,7 @@ def draw_boxes(
             where a name is None: the label itself.
         score_threshold: Boxes with a lower score are not drawn.
         scale: Whole number by which the picture is enlarged first, so that
-            boxes and text are legible on small images.
+            boxes and text can be read on small images.
 
     Returns:
         A `PIL.Image.Image`; `.save("picture.png")` writes it.

@@ -10,11 +10,12 @@ from keras_vtr.stages import DETR
 def add_denoising(
     detr, num_targets, *, num_groups=5, box_noise=0.4, label_noise=0.2
 ):
-    """Builds the model that trains a DETR on noised true objects, too.
+    """Builds the model that trains a DETR with denoising.
 
-    Li et al. 2022 (DN-DETR), section 3.2 and figure 4. It shares all layers
-    with `detr` and has the true objects as further inputs; what `detr` itself
-    computes doesn't change, and is what you evaluate, save and export:
+    Li et al. 2022 (DN-DETR), section 3.2 and figure 4: true boxes and labels
+    with noise are further queries, which the decoder learns to denoise. The
+    model shares all layers with `detr`. Evaluate, save and export `detr`, whose
+    outputs don't change:
 
     >>> images = (64, 64, 3)
     >>> detr = keras_vtr.models.build_detr(
@@ -24,12 +25,12 @@ def add_denoising(
     >>> print(sorted(training_model.input))
     ['boxes', 'images', 'labels']
 
-    The data set gives them, by
+    The data set provides them by
     `dataset.map(lambda images, y: ({"images": images, **y}, y))`.
 
     Args:
         detr: From `build_detr` with `queries="anchors"`.
-        num_targets: M, to which the targets of every batch are padded.
+        num_targets: M, the number that each batch's targets are padded to.
         num_groups: How many noised copies each true object has.
         box_noise: As in `keras_vtr.layers.DenoisingQueries`.
         label_noise: Likewise.
@@ -90,7 +91,7 @@ def add_denoising(
 
 
 def _memory(detr):
-    """What `detr`'s decoder reads, by its arguments' names."""
+    """The inputs of `detr`'s decoder by its arguments' names."""
     layers = {
         "memory": DETR.ENCODER,
         "memory_positions": DETR.POSITIONS,

@@ -15,12 +15,12 @@ METRICS = (
 class DetectionModel(NamedModel):
     """A functional model whose loss sees all outputs at once.
 
-    Keras hands a `Loss` one output of a dict-output model at a time, but
-    matching needs a query's class and its box together. This class hands the
+    Keras passes one output of a dict-output model at a time to a `Loss`, but
+    matching needs a query's class and its box together. This class passes the
     whole dict to `loss.term_values` and `loss.total`, as
     `keras_vtr.losses.HungarianLoss` has them, and shows the last decoder
-    layer's values of `loss.term_names` in the progress bar of `fit`. All else
-    is `NamedModel`.
+    layer's values of `loss.term_names` in the progress bar of `fit`. Everything
+    else is as in `NamedModel`.
 
     Args:
         inputs: The model's inputs, as for `keras.Model`.
@@ -43,8 +43,8 @@ class DetectionModel(NamedModel):
     >>> model.compile("adamw", loss=keras_vtr.losses.HungarianLoss())
     """
 
-    # No `__init__` and no `compile`: a model that has its own is not reloaded
-    # (Keras 3.15).
+    # No `__init__` and no `compile`: Keras 3.15 doesn't reload a functional
+    # model that has its own.
 
     @own_errors()
     def fit(self, *args, **kwargs):
@@ -76,15 +76,16 @@ class DetectionModel(NamedModel):
                 "normalized by the number of boxes. Received: "
                 f"sample_weight={sample_weight!r}"
             )
-        self._check_compiled()  # by `train_on_batch`
+        self._check_compiled()  # for `train_on_batch`, too
         values = self.loss.term_values(y, y_pred)
-        # Each replica has its share of the terms, and Keras will average them.
+        # Each replica has its share of the terms; Keras averages them.
         strategy = getattr(self, "distribute_strategy", None)
         replicas = strategy.num_replicas_in_sync if strategy else 1
         for tracker in self._term_trackers:
             tracker.update_state(values[tracker.name][-1] * replicas)
         loss = self.loss.total(values)
         for penalty in self.losses:  # of regularizers
+            # Private in Keras 3.15; it casts and scales as `compute_loss`.
             loss += self._aggregate_additional_loss(penalty)
         return loss
 
@@ -108,7 +109,7 @@ class DetectionModel(NamedModel):
                 )
 
     def make_train_function(self, force=False):
-        # An optimizer that builds its variables within the first step makes
+        # An optimizer that builds its variables in the first step makes
         # TensorFlow trace that step twice: 10 s instead of 6 s for the model
         # of examples/train_detr.py (Keras 3.15, TensorFlow 2.21).
         if self.optimizer is not None and not self.optimizer.built:
@@ -116,9 +117,9 @@ class DetectionModel(NamedModel):
         return super().make_train_function(force)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Under `tf.distribute` Keras 3.15.1 takes a batch of the training,
-        # which nobody then learns from, and its mean over the replicas, which
-        # a mask has none of, to build what is built here already.
+        # Private in Keras 3.15.1. Under `tf.distribute` it takes a training
+        # batch, which is then lost, and its mean over the replicas, which a
+        # boolean mask doesn't have, to build what is built already.
         if self._distribute_strategy is not None and self.optimizer is not None:
             with self._distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
@@ -136,7 +137,7 @@ class DetectionModel(NamedModel):
     @property
     def _term_trackers(self):
         names = getattr(self.loss, "term_names", ()) if self.compiled else ()
-        # Through `vars`, because a built layer takes no new sub-objects.
+        # Through `vars`: Keras 3.15 lets a built layer track nothing new.
         trackers = vars(self).get("_terms", [])
         if [tracker.name for tracker in trackers] != list(names):
             strategy = getattr(self, "_distribute_strategy", None)

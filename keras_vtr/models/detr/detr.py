@@ -44,7 +44,7 @@ SIZES = {
         "normalize_first": True,
     },
 }
-BLOCKS = {"activation": "relu", "layer_norm_epsilon": 1e-5}
+EPSILON = 1e-5  # of the layer norms, torch's default
 
 
 def build_detr(
@@ -70,12 +70,12 @@ def build_detr(
     """Builds a detector: images in, a set of classes and boxes out.
 
     Carion et al. 2020, "End-to-End Object Detection with Transformers",
-    figures 2 and 10 and appendix A.4: a convolutional network makes a feature
-    map, its pixels become tokens, an encoder relates them to each other, a
-    decoder turns object queries into answers, and two small heads read from
-    each answer a class and a box. The defaults are the paper's.
+    figures 2 and 10 and appendix A.4: a backbone makes a feature map, its
+    pixels become tokens, self-attention in the encoder relates them, the
+    decoder turns object queries into one answer each, and two small heads
+    predict a class and a box from each answer. The defaults are the paper's.
 
-    Every stage is a named layer of a functional model (`keras_vtr.stages`), so
+    Each stage is a named layer of a functional model (`keras_vtr.stages`), so
     the graph can be read, cut and rewired:
     `keras.Model(detr.input, detr.get_layer("encoder").output)`.
 
@@ -92,12 +92,12 @@ def build_detr(
             one feature map (B, height', width', features), or to a list of
             them, the one for the encoder last.
         padding: How images of several sizes share a batch. None: they don't.
-            Else the model has a second input, `padding_mask`, and attention
-            and position encodings see real pixels only. "exact": the backbone
-            doesn't see padding either, and an image has the same detections
-            whatever it is padded to. "published": padding enters the backbone
-            as zeros, as in the authors' code; detections near the lower and
-            right edge change a little with it.
+            Otherwise the model has a second input, `padding_mask`, and
+            attention and position encodings use real pixels only. "exact": the
+            backbone ignores padding, too, and the detections of an image don't
+            depend on it. "published": padding enters the backbone as zeros, as
+            in the authors' code, and changes detections near the lower and
+            right edge a little.
         queries: "learned", the paper's `ObjectQueries`; or "anchors",
             `AnchorQueries` and `AnchorDecoder` of its successors, which with
             `add_denoising` learn in half the steps (benchmarks/README.md).
@@ -106,9 +106,9 @@ def build_detr(
         num_encoder_layers: How many blocks the encoder has.
         num_decoder_layers: L, how many blocks the decoder has.
         auxiliary_outputs: Whether the model also returns the answers of the
-            decoder layers before the last one, which the loss supervises
-            (section 3.2, "auxiliary decoding losses").
-        masks: Whether a mask head draws a mask for each query (section 4.4,
+            decoder layers before the last one, for the loss (section 3.2,
+            "auxiliary decoding losses").
+        masks: Whether a mask head predicts a mask for each query (section 4.4,
             panoptic segmentation), from all of the backbone's feature maps.
         class_names: Optional K names, None for a class that isn't used; kept
             as `model.class_names` and saved with the model.
@@ -159,7 +159,7 @@ def build_detr(
     )
     num_heads = options["num_heads"]
     _check_arguments(num_classes, hidden_dim, num_heads, padding, queries)
-    inputs, feature_maps, mask = read_images(
+    inputs, feature_maps, padding_mask = read_images(
         image_shape, backbone, padding, pixel_mean, pixel_std
     )
     projection = keras.layers.Conv2D(
@@ -167,15 +167,15 @@ def build_detr(
     )
     feature_map = projection(feature_maps[-1])  # (B, height', width', D)
     options = block_arguments(**options)
-    memory = encode(feature_map, mask, depths[0], options)
+    memory = encode(feature_map, padding_mask, depths[0], options)
     answers = DECODERS[queries](
-        memory, feature_map, mask, num_queries, depths[1], options
+        memory, feature_map, padding_mask, num_queries, depths[1], options
     )
     outputs = predict(*answers, num_classes, auxiliary_outputs)
     if masks:
         maps = [*feature_maps[:-1], feature_map]
         outputs["masks"] = draw_masks(
-            num_heads, answers[0], memory["memory"], maps, mask
+            num_heads, answers[0], memory["memory"], maps, padding_mask
         )
     return with_names(DetectionModel(inputs, outputs, name=name), class_names)
 
@@ -187,7 +187,9 @@ def _settings(size, given, block_options):
             f"`size` must be one of {sorted(SIZES)}. Received: size={size!r}"
         )
     given = {key: value for key, value in given.items() if value is not None}
-    options = {**SIZES[size], **given, **BLOCKS, **block_options}
+    options = {**SIZES[size], "activation": "relu", **given, **block_options}
+    if options.get("norm") is None:
+        options.setdefault("layer_norm_epsilon", EPSILON)
     return {"attention_dropout": options["dropout"], **options}
 
 

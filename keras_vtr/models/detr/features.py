@@ -35,8 +35,8 @@ def read_images(image_shape, backbone, padding, mean, std):
         image_shape: (height, width, channels).
         backbone: As in `build_detr`.
         padding: One of `PADDINGS`.
-        mean: Of each channel's pixels; default: the backbone's, if it is a ViT,
-            else ImageNet's, if images have color.
+        mean: Of each channel's pixels. Default: the ViT's, if the backbone is
+            one, else ImageNet's, if images have color.
         std: Likewise.
 
     Returns:
@@ -63,30 +63,35 @@ def read_images(image_shape, backbone, padding, mean, std):
     pixels = normalize_pixels(images, mean, std)
     if padding is None:
         return images, *_read_features(backbone, pixels, None, padding)
-    mask = keras.Input(image_shape[:2], dtype="bool", name=DETR.PADDING_MASK)
-    inputs = {"images": images, "padding_mask": mask}
-    return inputs, *_read_features(backbone, pixels, mask, padding)
+    padding_mask = keras.Input(
+        image_shape[:2], dtype="bool", name=DETR.PADDING_MASK
+    )
+    inputs = {"images": images, "padding_mask": padding_mask}
+    return inputs, *_read_features(backbone, pixels, padding_mask, padding)
 
 
-def _read_features(backbone, pixels, mask, padding):
+def _read_features(backbone, pixels, padding_mask, padding):
     takes_mask = len(getattr(backbone, "inputs", None) or (0,)) == 2
     if takes_mask != (padding == "exact"):
         raise ValueError(
             'padding="exact" needs a backbone with a second input, '
-            "`padding_mask`, such as build_resnet(padding_mask=True), and no "
-            f"other does. Received: padding={padding!r}, {backbone!r} with "
+            "`padding_mask`, such as build_resnet(padding_mask=True); other "
+            "values of `padding` need one with one input. Received: "
+            f"padding={padding!r}, {backbone!r} with "
             f"{'two inputs' if takes_mask else 'one input'}"
         )
     if takes_mask:
-        outputs = backbone({"images": pixels, "padding_mask": mask})
-        maps, mask = outputs["feature_maps"], outputs["padding_mask"]
-        return _checked(maps, backbone), mask
-    if mask is not None:
-        pixels = MaskPadding(name="mask_padding")(pixels, mask)
+        outputs = backbone({"images": pixels, "padding_mask": padding_mask})
+        maps, padding_mask = outputs["feature_maps"], outputs["padding_mask"]
+        return _checked(maps, backbone), padding_mask
+    if padding_mask is not None:
+        pixels = MaskPadding(name="mask_padding")(pixels, padding_mask)
     maps = _checked(backbone(pixels), backbone)
-    if mask is not None:
-        mask = ResizePaddingMask(name="padding_mask_of_tokens")(mask, maps[-1])
-    return maps, mask
+    if padding_mask is not None:
+        padding_mask = ResizePaddingMask(name="padding_mask_of_tokens")(
+            padding_mask, maps[-1]
+        )
+    return maps, padding_mask
 
 
 def _named_backbone(name, image_shape, padding):

@@ -10,7 +10,7 @@ from keras_vtr.stages import DETR
 def read_boxes(answers):
     """(B, L, Q, D) -> (B, L, Q, 4), by the same head in every layer.
 
-    In float32: a box of a photograph needs more than float16's digits.
+    In float32: float16 is too coarse for boxes of a photograph.
     """
     boxes = answers
     for name in (DETR.BOX_HEAD_0, DETR.BOX_HEAD_1):
@@ -23,7 +23,7 @@ def read_boxes(answers):
 
 
 def predict(answers, boxes, num_classes, auxiliary_outputs):
-    """A dict of outputs, in which the last layer's lead."""
+    """The dict of outputs: the last decoder layer's come first."""
     logits = ClassHead(num_classes + 1, dtype="float32", name=DETR.CLASS_HEAD)(
         answers
     )  # (B, L, Q, K + 1)
@@ -38,11 +38,15 @@ def name_outputs(logits, boxes, auxiliary_outputs):
     return outputs
 
 
-def draw_masks(num_heads, answers, memory, feature_maps, mask):
+def draw_masks(num_heads, answers, memory, feature_maps, padding_mask):
     """A mask of logits for each query of the last layer, in float32."""
     *finer_maps, feature_map = feature_maps
     masks = MaskHead(num_heads, name=DETR.MASK_HEAD)(
-        answers[:, -1], memory, feature_map, finer_maps, padding_mask=mask
+        answers[:, -1],
+        memory,
+        feature_map,
+        finer_maps,
+        padding_mask=padding_mask,
     )  # (B, Q, height', width')
     return keras.layers.Activation("linear", dtype="float32", name=DETR.MASKS)(
         masks

@@ -15,34 +15,35 @@ from keras_vtr.models.detr.heads import read_boxes
 from keras_vtr.stages import DETR
 
 
-def encode(feature_map, mask, num_layers, options):
-    """The feature map's pixels as tokens that know of each other.
+def encode(feature_map, padding_mask, num_layers, options):
+    """Relates the feature map's pixels to each other by self-attention.
 
     Returns:
-        What the decoder reads, by its arguments' names.
+        The decoder's inputs by its arguments' names.
     """
     hidden_dim = feature_map.shape[-1]
     positions = SinePositionEncoding2D(name=DETR.POSITIONS)
-    positions = positions(feature_map, padding_mask=mask)  # (B, N, D)
+    positions = positions(feature_map, padding_mask=padding_mask)  # (B, N, D)
     tokens = keras.layers.Reshape((-1, hidden_dim), name=DETR.TOKENS)(
         feature_map
     )
-    if mask is not None:
-        mask = keras.layers.Reshape((-1,), name=DETR.REAL_TOKENS)(
-            mask
-        )  # (B, N)
+    if padding_mask is not None:
+        flatten = keras.layers.Reshape((-1,), name=DETR.REAL_TOKENS)
+        padding_mask = flatten(padding_mask)  # (B, N)
     block = TransformerEncoderBlock(**options)
     encoder = TransformerEncoder(block, num_layers, name=DETR.ENCODER)
-    memory = encoder(tokens, positions=positions, padding_mask=mask)
+    memory = encoder(tokens, positions=positions, padding_mask=padding_mask)
     return {
         "memory": memory,
         "memory_positions": positions,
-        "padding_mask": mask,
+        "padding_mask": padding_mask,
     }
 
 
-def _decode(memory, feature_map, mask, num_queries, num_layers, options):
-    """What each layer of the decoder answers to each query."""
+def _decode(
+    memory, feature_map, padding_mask, num_queries, num_layers, options
+):
+    """The answers of each decoder layer to each query, and their boxes."""
     queries = ObjectQueries(num_queries, name=DETR.OBJECT_QUERIES)
     queries = queries(memory["memory"])  # (B, Q, D)
     decoder = TransformerDecoder(
@@ -59,16 +60,18 @@ def _decode(memory, feature_map, mask, num_queries, num_layers, options):
 
 
 def _decode_anchors(
-    memory, feature_map, mask, num_queries, num_layers, options
+    memory, feature_map, padding_mask, num_queries, num_layers, options
 ):
-    """The same, where a query is a box that each layer moves."""
+    """The same; a query is an anchor box that each layer refines."""
     anchors = AnchorQueries(num_queries, name=DETR.OBJECT_QUERIES)
     anchors = anchors(memory["memory"])  # (B, Q, 4)
     block = TransformerDecoderBlock(**options)
     decoder = AnchorDecoder(
         block, num_layers, norm=options["norm"], name=DETR.DECODER
     )
-    centers = PixelCenters(name=DETR.CENTERS)(feature_map, padding_mask=mask)
+    centers = PixelCenters(name=DETR.CENTERS)(
+        feature_map, padding_mask=padding_mask
+    )
     hidden_dim = feature_map.shape[-1]
     nothing = keras.ops.repeat(
         keras.ops.zeros_like(anchors[..., :1]), hidden_dim, axis=-1

@@ -11,7 +11,7 @@ class BeamSearch(TokenSearch):
     """Follows several answers at once, and returns the best that ended.
 
     Each step goes on from the `num_beams` likeliest answers that haven't
-    ended. One that ends is judged by its logarithmic probability over
+    ended. One that ends is scored by its logarithmic probability over
     `((5 + length) / 6) ^ length_penalty` (Wu et al. 2016, equation 14), since
     every token makes an answer less likely and the shortest would win.
     The search stops when no answer that goes on could still become the best.
@@ -28,7 +28,7 @@ class BeamSearch(TokenSearch):
 
     Returns:
         Dict of `"tokens"` (B, T) int32, the end token and zeros behind it
-        included, and `"scores"` (B,), as judged. Where nothing ended within T
+        included, and `"scores"` (B,), as above. Where nothing ended within T
         tokens, the best as far as it went.
     """
 
@@ -98,11 +98,11 @@ class BeamSearch(TokenSearch):
         candidates, beams = self._extend(alive, logs, place)
         tokens, scores = candidates["tokens"], candidates["scores"]
         is_end = candidates["last"] == self.end_token
-        judged = ops.where(is_end, scores / self._penalty(place + 1), NEVER)
+        end_scores = ops.where(is_end, scores / self._penalty(place + 1), NEVER)
         ended, _ = _best(
             self.num_beams,
             ops.concatenate([ended["tokens"], tokens], axis=1),
-            ops.concatenate([ended["scores"], judged], axis=1),
+            ops.concatenate([ended["scores"], end_scores], axis=1),
         )
         alive, kept = _best(
             self.num_beams, tokens, ops.where(is_end, NEVER, scores)

@@ -15,29 +15,27 @@ def build_generator(
     length_penalty=0.6,
     name="generator",
 ):
-    """Builds the model that writes: a source in, the target's tokens out.
+    """Builds the generator: a source in, the target's tokens out.
 
-    Vaswani et al. 2017, section 6.1: one token after the other, each from
-    those before it, by the likeliest one (`num_beams=1`) or by beam search
-    (the paper's: `num_beams=4`). The keys and values of earlier tokens are
-    kept, so that a token costs one token's work. The whole loop is one graph:
-    `predict` compiles it and `export` writes it. The weights are those of
-    `transformer`, trained or not.
+    Vaswani et al. 2017, section 6.1: autoregressive decoding, greedy
+    (`num_beams=1`) or by beam search (the paper's: `num_beams=4`). Keys and
+    values of earlier tokens are cached. The loop is one graph, which `predict`
+    compiles and `export` writes. The weights are shared with `transformer`.
 
     Args:
         transformer: What `build_transformer` returned.
-        start_token: What every target started with in training.
-        end_token: What every target ended with.
-        max_length: T, the most tokens of an answer, its end included.
-        num_beams: How many answers are followed at once.
+        start_token: The first token of each target in training.
+        end_token: The last one.
+        max_length: T, the most tokens of an answer, the end token included.
+        num_beams: How many answers are extended at once.
         length_penalty: alpha of Wu et al. 2016, equation 14, 0 or more: the
-            greater, the longer the answers. For beam search alone.
+            larger, the longer the answers. For beam search only.
         name: Name of the model.
 
     Returns:
         A `keras_vtr.models.SequenceModel` from a dict of `"source"`, as the
         transformer's, to a dict of `"tokens"` (B, T) int32, the end token and
-        zeros behind it included, and `"scores"` (B,) float32: the logarithm of
+        zeros after it included, and `"scores"` (B,) float32: the logarithm of
         the answer's probability, divided by the length penalty in beam search.
 
     Raises:

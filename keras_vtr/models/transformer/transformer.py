@@ -37,15 +37,15 @@ def build_transformer(
     """Builds the original Transformer: a sequence in, the next tokens out.
 
     Vaswani et al. 2017, "Attention Is All You Need", figure 1. The encoder
-    reads the source at once; the decoder writes the target one token after the
-    other, each from those before it (`use_causal_mask`) and from the source.
-    In training it is given the whole target, shifted by one, and all tokens
-    are predicted at once. It is made of the layers that DETR is made of: what
-    differs is the mask, and that positions are added once, to the embeddings.
+    reads the source at once; the decoder predicts the target token by token,
+    each from those before it (`use_causal_mask`) and from the source. Training
+    gives it the complete target, shifted by one, and predicts all tokens at
+    once. The layers are those of DETR; the differences are the causal mask,
+    and positions that are added once, to the embeddings.
 
-    One matrix embeds source and target and turns answers into logits (section
-    3.4). Stages have names: `embedding`, `positions`, `encoder`, `memory`,
-    `decoder`. `build_generator` writes with it.
+    One matrix embeds source and target and projects answers to logits (section
+    3.4). `keras_vtr.stages` names the stages. `build_generator` generates text
+    with it.
 
     Args:
         vocabulary_size: V, number of tokens; token 0 is padding.
@@ -56,9 +56,8 @@ def build_transformer(
         mlp_dim: Width of the feed-forward blocks' inner layer.
         dropout: Fraction dropped in training, of the embeddings and after each
             sub-layer.
-        encoder: Optional Keras model from anything, an image for example, to
-            its memory (B, N, ...), which the decoder then writes from.
-            Default: the paper's, from tokens.
+        encoder: Optional Keras model from one input, such as images, to the
+            memory (B, N, ...). Default: the paper's encoder of tokens.
         name: Name of the model.
         **block_options: Of encoder and decoder: `normalize_first=True` for
             pre-norm (Xiong et al. 2020) instead of the paper's post-norm;
@@ -110,7 +109,7 @@ def build_transformer(
         memory = encoder(source)
     memory = keras.layers.Identity(name=Transformer.MEMORY)(memory)  # (B, S, D)
     target = keras.Input((None,), dtype="int32", name=Transformer.TARGET)
-    # Target padding comes last, where no real token looks.
+    # Target padding comes last: the causal mask hides it.
     block = TransformerDecoderBlock(**options)
     answers = TransformerDecoder(block, num_layers, name=Transformer.DECODER)(
         embed(target), memory, padding_mask=is_real, use_causal_mask=True
@@ -149,7 +148,7 @@ def _check_encoder(encoder):
 
 
 def _embedding(vocabulary_size, hidden_dim, dropout):
-    """Tokens to what encoder and decoder read, and the matrix it has from."""
+    """A function from tokens to the stacks' input, and its embedding."""
     embedding = keras.layers.ReversibleEmbedding(
         vocabulary_size,
         hidden_dim,

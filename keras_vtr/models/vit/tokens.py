@@ -14,14 +14,14 @@ from keras_vtr.stages import ViT
 POSITIONS = ("none", "learned_1d", "learned_2d", "relative", "sine", "rotary")
 
 
-def place_tokens(
+def add_positions(
     patches, position, grid, interpolation, num_heads, num_class, num_register
 ):
-    """(B, rows, columns, D) -> tokens (B, N, D) that know where they are.
+    """(B, rows, columns, D) -> tokens (B, N, D) with positions.
 
     Returns:
-        The tokens, and arguments for the encoder: the bias of attention for
-        relative positions, or the places of rotary ones.
+        The tokens, and arguments for the encoder: an attention bias for
+        relative positions, the centers of the patches for rotary ones.
     """
     if position not in POSITIONS:
         raise ValueError(
@@ -31,9 +31,10 @@ def place_tokens(
     is_learned = position in ("learned_1d", "learned_2d", "relative")
     if is_learned and grid is None and None in patches.shape[1:3]:
         raise ValueError(
-            "`position_grid` must be given where `image_shape` leaves height "
-            "or width open: learned positions need a table of some size, such "
-            "as (14, 14) for 224 x 224 pixels and patches of 16. Received: "
+            "`position_grid` must be given where height or width of "
+            "`image_shape` is None: it is the size of the table of learned "
+            "positions, such as (14, 14) for 224 x 224 pixels and patches of "
+            "16. Received: "
             f"position={position!r}, position_grid=None"
         )
     options = {"grid_shape": grid, "name": ViT.POSITIONS}
@@ -69,8 +70,8 @@ def place_tokens(
 
 
 def rotary_rule(num_leading_tokens):
-    """DINOv3's (Simeoni et al. 2025): from the middle of the image to its edge
-    the fastest channel turns once."""
+    """DINOv3's (Simeoni et al. 2025): the fastest channel rotates once from
+    the middle of the image to its edge."""
     return RotaryPositions2D(
         base=100.0,
         scale=4 * math.pi,

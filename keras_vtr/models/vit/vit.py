@@ -13,7 +13,7 @@ from keras_vtr.models.named_model import NamedModel
 from keras_vtr.models.named_model import with_names
 from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
-from keras_vtr.models.vit.tokens import place_tokens
+from keras_vtr.models.vit.tokens import add_positions
 from keras_vtr.models.vit.tokens import rotary_rule
 from keras_vtr.stages import ViT
 
@@ -60,11 +60,12 @@ def build_vit(
     """Builds an image classifier or feature extractor.
 
     Dosovitskiy et al. 2020, "An Image is Worth 16x16 Words", section 3.1 and
-    figure 1: an image is cut into patches, each becomes a token, a
-    Transformer's encoder relates them, and one token tells the class. Every
-    stage is a named layer of a functional model, so the graph can be read, cut
-    and wired anew: `keras.Model(vit.input, vit.get_layer("encoder").output)`
-    gives all tokens: class tokens, registers, patches in raster order.
+    figure 1: an image is cut into patches, each patch becomes a token, a
+    Transformer encoder relates the tokens, and a head classifies one of them.
+    Each stage is a named layer of a functional model (`keras_vtr.stages`), so
+    the graph can be read, cut and rewired:
+    `keras.Model(vit.input, vit.get_layer("encoder").output)` returns all
+    tokens: class tokens, registers, patches in raster order.
 
     Args:
         num_classes: K; 0 for no head: the model then ends in `pooling`.
@@ -73,26 +74,26 @@ def build_vit(
         patch_size: Side of a patch in pixels (of the backbone's map, where
             there is one).
         image_shape: (height, width, channels). Height and width may be None:
-            the model then takes every size that the patches divide.
+            then any multiples of the patch size can be given.
         backbone: Optional Keras model from images to a feature map whose
             pixels, or patches, become the tokens: the paper's hybrid, with
             `keras_vtr.backbones.build_bit_resnet`.
         hidden_dim: Width D of a token. Default: the size's.
-        position: What tells the tokens where they are, as appendix D.4
-            compares it: `"none"`, `"learned_1d"` (a table in raster order,
-            the paper's choice), `"learned_2d"` (rows and columns),
-            `"relative"` (a bias of attention), the fixed `"sine"`; or
-            `"rotary"`, which turns queries and keys by their places (Simeoni
-            et al. 2025, DINOv3), or lets them meet by a `position_rule`.
+        position: How tokens get their positions (compared in appendix D.4):
+            `"none"`, `"learned_1d"` (a table in raster order, the paper's
+            choice), `"learned_2d"` (rows and columns), `"relative"` (an
+            attention bias), the fixed `"sine"`; or `"rotary"`, which rotates
+            queries and keys (Simeoni et al. 2025, DINOv3) or applies a
+            `position_rule` of your own to them.
         position_grid: (rows, columns) of patches that learned positions are
             made for. Default: those of `image_shape`.
-        position_interpolation: How they are resized for other images, as in
+        position_interpolation: How these are resized for other images, as in
             `keras_vtr.layers.PositionEmbedding`.
-        pooling: What the head reads: `"class_token"`, `"mean"` over the
+        pooling: Input of the head: `"class_token"`, `"mean"` over the
             patches, both (`"class_token_and_mean"`), or `"attention"`.
-        num_class_tokens: Default: 2 if `distilled`, else 1 if `pooling` reads
-            it, else 0.
-        num_register_tokens: Learned tokens that nobody reads (Darcet et al.
+        num_class_tokens: Default: 2 if `distilled`, else 1 if `pooling` uses
+            one, else 0.
+        num_register_tokens: Learned tokens that no head uses (Darcet et al.
             2023).
         distilled: If True, a second class token has a head of its own, and
             the logits are the mean of both heads (Touvron et al. 2021, DeiT,
@@ -100,7 +101,7 @@ def build_vit(
         representation_dim: Width of a dense layer with tanh before the head,
             as the paper has in pre-training. Default: no such layer.
         pixel_mean: Of each channel in [0, 255], one number a channel or one
-            for all. -1 to 1 for the network, as the paper has it, by default.
+            for all. Default: pixels become -1 to 1, as in the paper.
         pixel_std: Likewise.
         dropout: Fraction dropped in training after positions are added, and
             after each sub-layer.
@@ -142,7 +143,7 @@ def build_vit(
         hidden_dim, patch_size, flatten=False, name=ViT.PATCHES
     )(pixels if backbone is None else backbone(pixels))
     num_tokens = (num_class_tokens, num_register_tokens)
-    tokens, positions = place_tokens(
+    tokens, positions = add_positions(
         patches,
         position,
         position_grid,
@@ -176,14 +177,14 @@ def _block(position, num_leading_tokens, options):
         options = {"position_rule": rule, **options}
     elif options.get("position_rule") is not None:
         raise ValueError(
-            "`position_rule` has no effect but with position='rotary', which "
-            f"gives places to each attention. Received: position={position!r}"
+            "`position_rule` needs position='rotary'. Received: "
+            f"position={position!r}"
         )
     return TransformerEncoderBlock(**block_arguments(**options))
 
 
 def _check_tokens(num_classes, pooling, num_class_tokens, distilled):
-    """The number of class tokens, after a look at what depends on it."""
+    """Checks what depends on the class tokens; returns their number."""
     if not isinstance(num_classes, int) or num_classes < 0:
         raise ValueError(
             "`num_classes` must be an integer, 0 for no head. Received: "

@@ -257,7 +257,10 @@ def test_int8_stays_near_and_reloads(rng, tmp_path):
     [
         ({"size": "vast"}, "`size` must be one of .* Received: size='vast'"),
         ({"position": "3d"}, "Received: position='3d'"),
-        ({"position_rule": RotaryPositions2D()}, "no effect.*'learned_1d'"),
+        (
+            {"position_rule": RotaryPositions2D()},
+            "needs position='rotary'.*'learned_1d'",
+        ),
         ({"pooling": "max"}, "Received: pooling='max'"),
         ({"num_classes": -1}, "`num_classes` must be an integer, 0 for no"),
         ({"num_class_tokens": 0}, "`num_class_tokens` must be 1 or more"),
@@ -269,7 +272,7 @@ def test_int8_stays_near_and_reloads(rng, tmp_path):
         ),
         (
             {"image_shape": (None, None, 3)},
-            "`position_grid` must be given where `image_shape` leaves height",
+            "`position_grid` must be given where height or width of",
         ),
         ({"pixel_std": 0}, "`pixel_std` must be above 0"),
         ({"pixel_mean": [1, 2]}, "one number or one for each of the 3"),
