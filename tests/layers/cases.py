@@ -348,7 +348,7 @@ case(
 )
 case(
     layers.RealTokens,
-    {"padding": 3},
+    {"padding_token": 3},
     {"tokens": (2, 5)},
     (2, 5),
     output_dtype="bool",
