@@ -118,7 +118,7 @@ def _get_function(activation):
         return keras.activations.get(activation)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"`activation` must be one of {sorted(ACTIVATIONS)}, or what "
-            "keras.activations.get takes. Received: "
+            f"`activation` must be one of {sorted(ACTIVATIONS)}, or a name or "
+            "function that keras.activations.get takes. Received: "
             f"activation={activation!r}"
         ) from error

@@ -8,7 +8,7 @@ def rematerialized(layer, call):
     Deep Nets with Sublinear Memory Cost") through `keras.remat` of a stateless
     function. `keras.RematScope` (3.15.1) applies `keras.remat` to `call`
     itself, which turns flags such as `training` into tensors and lets dropout
-    draw other numbers the second time. Here only what has a gradient is
+    draw other numbers the second time. Here only tensors with a gradient are
     passed, and weights and dropout's seeds are read once.
 
     Args:

@@ -10,7 +10,7 @@ from tests.layer_checks import to_numpy
 GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
 
 
-def test_each_image_loses_its_whole_branch_or_nothing():
+def test_each_image_loses_its_complete_branch_or_nothing():
     branch = np.ones((2000, 3, 5), "float32")
     layer = StochasticDepth(0.25, seed=1)
     np.testing.assert_array_equal(to_numpy(layer(branch)), branch)
