@@ -103,19 +103,11 @@ class LocalAttention2D(keras.layers.Layer):
         self._check_sides(feature_map_shape)
         self.key_dim = self.filters // self.num_heads
 
-        def projection(name):
-            return build_sublayer(
-                self,
-                name,
-                Dense,
-                feature_map_shape,
-                units=self.filters,
-                use_bias=False,
-            )
-
-        self.query_projection = projection("query_projection")
-        self.key_projection = projection("key_projection")
-        self.value_projection = projection("value_projection")
+        config = {"units": self.filters, "use_bias": False}
+        self.query_projection, self.key_projection, self.value_projection = (
+            build_sublayer(self, name, Dense, feature_map_shape, **config)
+            for name in [f"{x}_projection" for x in ("query", "key", "value")]
+        )
         shape = (self.kernel_size, self.num_heads, self.key_dim // 2)
         self.row_embedding, self.column_embedding = (
             self.add_weight(name=name, shape=shape, initializer="random_normal")

@@ -109,20 +109,13 @@ class BoxEncoding(keras.layers.Layer):
         check_rank("boxes", boxes_shape, ("B", "Q", "4"))
         check_static("boxes", boxes_shape, -1, "number of coordinates")
         units = self.hidden_dim
+        shape, inner = (*boxes_shape[:2], 2 * units), (*boxes_shape[:2], units)
+        relu = {"units": units, "activation": "relu"}
         self.inner_projection = build_sublayer(
-            self,
-            "inner_projection",
-            Dense,
-            (*boxes_shape[:2], 2 * units),
-            units=units,
-            activation="relu",
+            self, "inner_projection", Dense, shape, **relu
         )
         self.output_projection = build_sublayer(
-            self,
-            "output_projection",
-            Dense,
-            (*boxes_shape[:2], units),
-            units=units,
+            self, "output_projection", Dense, inner, units=units
         )
 
     def call(self, boxes):

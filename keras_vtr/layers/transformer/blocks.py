@@ -30,15 +30,8 @@ class Block(ResidualOptions):
         return layer_call
 
     def _build_residual(self, name, part, *shapes):
-        return build_sublayer(
-            self,
-            name,
-            Residual,
-            *shapes,
-            layer=part,
-            norm=self.norm,
-            **self._options(),
-        )
+        config = {"layer": part, "norm": self.norm, **self._options()}
+        return build_sublayer(self, name, Residual, *shapes, **config)
 
     def _feed_forward(self, attended, training):
         """Feed-forward on tokens, or on the first of tokens and scores."""
