@@ -3,8 +3,8 @@ import keras
 from keras_vtr.layers import StandardizedConv2D
 from keras_vtr.strict_model import StrictModel
 
-# Units of each stage, and the ViT that reads the feature map (Dosovitskiy et
-# al. 2020, section 4.1; Steiner et al. 2021, table 2).
+# Units of each stage, and the ViT after it (Dosovitskiy et al. 2020, section
+# 4.1; Steiner et al. 2021, table 2).
 #   num_units     stride  with                        parameters without head
 #   ()            4       tiny, patch 8: R+Ti/16            6,144,704
 #   (3, 4, 9)     16      base, patch 1: R50+B/16          97,890,112
@@ -20,21 +20,20 @@ def build_bit_resnet(
     standardization_epsilon=1e-8,
     name="bit_resnet",
 ):
-    """Builds the ResNet that stands in front of ViT's hybrids.
+    """Builds the backbone of ViT's hybrids: images to one feature map.
 
     Dosovitskiy et al. 2020 (ViT), section 3.1, "Hybrid Architecture": a
-    ResNet whose batch normalization is replaced by group normalization and
-    whose convolutions are standardized, as Kolesnikov et al. 2020 (BiT),
-    section 3, has them. Unlike BiT's own networks it normalizes after each
-    convolution, not before. With `num_units=(3, 4, 9)` stage 4 of ResNet-50 is
-    left out and its units put into stage 3, which keeps the map at 1/16; the
-    empty tuple leaves the root alone.
+    ResNet with group normalization and standardized convolutions, as in
+    Kolesnikov et al. 2020 (BiT), section 3. Unlike BiT's own networks it
+    normalizes after each convolution, not before. `num_units=(3, 4, 9)` moves
+    the units of ResNet-50's stage 4 to stage 3, so that the feature map has
+    1/16 of the image's sides; the empty tuple keeps only the root.
 
     Args:
         image_shape: (height, width, channels); height and width may be None.
         num_units: Number of bottleneck units of each stage.
-        width: Number of channels after the root; each stage doubles it, and
-            puts out four times that.
+        width: Number of channels after the root. Each stage doubles it, and
+            its output has four times as many.
         group_norm_epsilon: Added to the variance in the group norms.
         standardization_epsilon: Added to the variance of a filter.
         name: Name of the model.
@@ -110,7 +109,7 @@ def _unit(x, filters, strides, prefix, convolution, norm):
     x = convolution(x, filters, 3, strides, f"{prefix}_convolution_1")
     x = relu(norm(x, f"{prefix}_norm_1"), "relu_1")
     x = convolution(x, 4 * filters, 1, 1, f"{prefix}_convolution_2")
-    # Zeros, so that each unit begins as the identity.
+    # Zeros, so that each unit is initially the identity.
     x = norm(x, f"{prefix}_norm_2", start="zeros")
     x = keras.layers.Add(name=f"{prefix}_residual")([residual, x])
     return relu(x, "relu_2")

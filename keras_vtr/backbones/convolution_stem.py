@@ -8,11 +8,12 @@ def build_convolution_stem(
     filters=(32, 64, 96, 96),
     name="convolution_stem",
 ):
-    """Builds a small backbone: 3 x 3 convolutions with batch normalization.
+    """Builds a small backbone: images to one feature map.
 
-    For small images and for learning; for photographs take a ResNet. The first
-    three convolutions halve the image, those after them look further without
-    making it smaller.
+    It consists of 3 x 3 convolutions with batch normalization, for small
+    images and for learning; photographs need a ResNet. The first three
+    convolutions halve the image, the later ones only widen the receptive
+    field.
 
     Args:
         image_shape: (height, width, channels) of the images; height and width
@@ -36,7 +37,7 @@ def build_convolution_stem(
     """
     if not filters:
         raise ValueError(
-            "`filters` must name at least one number of channels. Received: "
+            "`filters` must have at least one number of channels. Received: "
             f"filters={filters!r}"
         )
     images = keras.Input(image_shape, name="images")

@@ -9,20 +9,20 @@ def fold_norms(model):
     """Replaces convolutions with frozen norms by plain convolutions.
 
     `keras_vtr.layers.FrozenNormConv2D` multiplies its kernel by the norm's
-    scale in each call, so that it can be trained; for inference once is enough.
-    The outputs are equal but for rounding. All other layers are shared with
-    `model`, which stays as it is.
+    scale in each call, because the kernel may be trained; inference needs this
+    only once. The outputs are equal except for rounding. All other layers are
+    shared with `model`, which is not changed.
 
     Args:
-        model: A functional model or a `keras.Sequential`, with others inside,
-            too.
+        model: A functional model or a `keras.Sequential`. Models inside it are
+            folded too.
 
     Returns:
         A functional model of the same inputs and outputs, for inference and
         export.
 
     Raises:
-        ValueError: If `model` is no functional model.
+        ValueError: If `model` is not a functional model.
 
     Example:
 
@@ -37,14 +37,14 @@ def fold_norms(model):
         if is_graph(layer):
             return fold_norms(layer)
         if isinstance(layer, FrozenNormConv2D):
-            return _folded(layer)
+            return _fold_norm(layer)
         return layer
 
     return keras.models.clone_model(model, clone_function=replace)
 
 
-def _folded(layer):
-    """The plain convolution, with its padding if that isn't Keras's own."""
+def _fold_norm(layer):
+    """The plain convolution, after its padding if that isn't Keras's own."""
     kernel, bias = layer.folded_weights()
     convolution = keras.layers.Conv2D(
         layer.filters,

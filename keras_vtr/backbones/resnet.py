@@ -5,7 +5,7 @@ from keras_vtr.layers import MaskPadding
 from keras_vtr.strict_model import StrictModel
 
 # Blocks of each stage (He et al. 2015, table 1), and the parameters of the
-# convolutions, the frozen norms' not counted (as DETR's authors count).
+# convolutions, without those of the frozen norms (as DETR's authors count).
 #   num_blocks      parameters
 #   (3, 4, 6, 3)    23,454,912   ResNet-50
 #   (3, 4, 23, 3)   42,394,816   ResNet-101
@@ -21,28 +21,27 @@ def build_resnet(
     padding_mask=False,
     name="resnet",
 ):
-    """Builds the ResNet that DETR reads images with.
+    """Builds DETR's backbone: images to the feature maps of all stages.
 
-    He et al. 2015, section 4.1 and figure 5 right, "version 1.5" as torchvision
-    has it: the 3 x 3 convolution of a bottleneck has the stride, not the first
+    He et al. 2015, section 4.1 and figure 5 right, in torchvision's "version
+    1.5": the 3 x 3 convolution of a bottleneck has the stride, not the first
     1 x 1. All norms are frozen, and padding is the same on all sides (see
-    `keras_vtr.layers.FrozenNormConv2D`). It starts at random; without an
-    ImageNet checkpoint (`keras_vtr.pretrained.load_weights`) its frozen
-    norms have nothing to say, and it learns slowly.
+    `keras_vtr.layers.FrozenNormConv2D`). The weights are initialized at
+    random. Without pretrained weights (`keras_vtr.pretrained.load_weights`)
+    the frozen norms are the identity, and training is slow.
 
     Args:
         image_shape: (height, width, channels); height and width may be None.
         num_blocks: Number of bottleneck blocks of each stage: (3, 4, 6, 3) for
             ResNet-50, (3, 4, 23, 3) for ResNet-101.
-        width: Number of channels after the stem; each stage doubles it, and
-            puts out four times that.
-        dilation: Whether the last stage keeps the resolution of the one before
-            it and looks twice as far instead: "DC5" of Carion et al. 2020
-            (DETR), section 4.
+        width: Number of channels after the stem. Each stage doubles it, and
+            its output has four times as many.
+        dilation: Whether the last stage has dilated convolutions instead of a
+            stride: "DC5" of Carion et al. 2020 (DETR), section 4.
         padding_mask: Whether the model has a second input, `padding_mask`
-            (B, height, width) bool, True = real. Then padding is zero before
-            each convolution that sees neighbors, so that an image has the same
-            features whatever it is padded to.
+            (B, height, width) bool, True = real. Then padding is set to zero
+            before each convolution that reads neighbors, so that the features
+            of an image don't depend on its padding.
         name: Name of the model.
 
     Returns:
@@ -64,7 +63,7 @@ def build_resnet(
     """
     if not num_blocks:
         raise ValueError(
-            "`num_blocks` must name at least one stage's number of blocks. "
+            "`num_blocks` must have the number of blocks of a stage or more. "
             f"Received: num_blocks={num_blocks!r}"
         )
     images = keras.Input(image_shape, name="images")
@@ -73,17 +72,17 @@ def build_resnet(
         mask = keras.Input(image_shape[:2], dtype="bool", name="padding_mask")
     inputs = {"images": images, "padding_mask": mask}
     x = FrozenNormConv2D(width, 7, 2, name="stem_convolution")(
-        _without_padding(images, mask)
+        _mask_padding(images, mask)
     )
     x = keras.layers.ReLU(name="stem_relu")(x)
-    mask = _every_second(mask)
+    mask = _halve_mask(mask)
     x = keras.layers.ZeroPadding2D(
         1, data_format="channels_last", name="stem_padding"
-    )(_without_padding(x, mask))
+    )(_mask_padding(x, mask))
     x = keras.layers.MaxPooling2D(
         3, 2, data_format="channels_last", name="stem_pooling"
     )(x)
-    mask = _every_second(mask)
+    mask = _halve_mask(mask)
     feature_maps = []
     for stage, count in enumerate(num_blocks):
         is_dilated = dilation and stage == len(num_blocks) - 1
@@ -116,7 +115,7 @@ def _block(x, mask, filters, strides, dilation_rate, prefix):
         residual = convolution(x, 4 * filters, 1, "projection", strides=strides)
     x = relu(convolution(x, filters, 1, "convolution_0"), "relu_0")
     x = convolution(
-        _without_padding(x, mask),
+        _mask_padding(x, mask),
         filters,
         3,
         "convolution_1",
@@ -126,17 +125,17 @@ def _block(x, mask, filters, strides, dilation_rate, prefix):
     x = relu(x, "relu_1")
     x = convolution(x, 4 * filters, 1, "convolution_2")
     x = keras.layers.Add(name=f"{prefix}_residual")([residual, x])
-    mask = _every_second(mask) if strides == 2 else mask
+    mask = _halve_mask(mask) if strides == 2 else mask
     return relu(x, "relu_2"), mask
 
 
-def _without_padding(x, mask):
-    """Zeros where there is padding, as around the image."""
+def _mask_padding(x, mask):
+    """Sets padding to zero, as beyond the edge of the image."""
     if mask is None:
         return x
     return MaskPadding()(x, mask)
 
 
-def _every_second(mask):
-    """An output of stride 2 is as real as the pixel in its middle."""
+def _halve_mask(mask):
+    """The mask after stride 2: each output has its middle pixel's."""
     return None if mask is None else mask[:, ::2, ::2]

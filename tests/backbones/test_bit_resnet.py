@@ -19,7 +19,7 @@ def test_each_stage_halves_the_map_and_doubles_its_features(
     assert tuple(resnet(images).shape) == shape
 
 
-def test_a_unit_begins_as_the_identity(rng):
+def test_a_unit_is_initially_the_identity(rng):
     resnet = build_bit_resnet((16, 16, 3), (2,), width=32)
     units = keras.Model(
         resnet.input,

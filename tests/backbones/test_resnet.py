@@ -68,9 +68,7 @@ def test_gradients_reach_every_kernel(dilation, rng):
     ("sides", "dilation"),
     [((64, 64), False), ((45, 77), True), ((31, 33), False)],
 )
-def test_an_image_has_the_same_features_whatever_it_is_padded_to(
-    sides, dilation, rng
-):
+def test_padding_does_not_change_the_features_of_an_image(sides, dilation, rng):
     resnet = build_resnet(
         (None, None, 3), **TINY_RESNET, dilation=dilation, padding_mask=True
     )

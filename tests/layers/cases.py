@@ -1,4 +1,4 @@
-"""What `check_layer` is told about each public layer."""
+"""Arguments of `check_layer` for each public layer."""
 
 import keras
 
@@ -13,7 +13,7 @@ def case(layer_class, config, shapes, output_shape, **options):
 
 
 def parts(**change):
-    """Parts of blocks, to be made under each dtype policy."""
+    """Parts of blocks, as functions that make them under a dtype policy."""
     return {
         "attention": lambda: layers.MultiHeadAttention(
             3, attention_dropout=0.2
@@ -35,7 +35,7 @@ def norm():
     return keras.layers.LayerNormalization(epsilon=1e-3)
 
 
-# The bias of the keys moves all logits of a softmax alike.
+# The bias of the keys adds the same number to all logits of a softmax.
 ATTENTION = {"without_gradient": ["key_projection/bias"]}
 TOKENS = {"tokens": (2, 5, 12)}
 MAP = {"feature_map": (2, 7, 5, 3)}
@@ -303,8 +303,7 @@ case(
 )
 FINER = [(2, 23, 19, 3), (2, 13, 11, 6)]
 for finer_maps, finest in (([], (7, 5)), (FINER, (23, 19))):
-    # A norm takes the bias of what stands before it away, where its groups
-    # are single channels.
+    # A norm whose groups are single channels cancels the bias before it.
     num_single = 1 + len(finer_maps)
     case(
         layers.MaskHead,
@@ -360,7 +359,7 @@ case(
 )
 case(
     layers.RealTokens,
-    {"padding": 3},
+    {"padding_token": 3},
     {"tokens": (2, 5)},
     (2, 5),
     output_dtype="bool",

@@ -1,4 +1,4 @@
-"""The layers once more, in NumPy and float64, as plainly as they can be said.
+"""The layers in NumPy and float64, without any optimization.
 
 `weights` is a dict of the layer's weights by the end of their path.
 """
@@ -102,13 +102,13 @@ def attention_block(
     mask=None,
 ):
     norm = below(weights, "norm")
-    asking = layer_norm(norm, query, epsilon) if normalize_first else query
+    normed = layer_norm(norm, query, epsilon) if normalize_first else query
     if memory is None:
-        memory, memory_positions = asking, query_positions
+        memory, memory_positions = normed, query_positions
     attended, _ = attention(
         below(weights, "layer"),
         num_heads,
-        asking,
+        normed,
         memory,
         memory,
         query_positions,

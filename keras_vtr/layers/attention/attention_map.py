@@ -1,17 +1,19 @@
 import keras
 from keras import ops
+from keras.layers import Dense
 
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
+from keras_vtr.layers.parts import build_sublayer
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class MultiHeadAttentionMap(keras.layers.Layer):
-    """Where each query looks, as one map for each head.
+    """Computes each query's attention to a feature map, one map for each head.
 
     Carion et al. 2020 (DETR), section 4.4 and figure 8: attention without
-    values. The weights themselves are what the mask head reads. As in the
-    authors' code, they sum to 1 over all places of *all heads* together.
+    values, whose weights the mask head reads. As in the authors' code, they
+    sum to 1 over all pixels of *all heads* together.
 
     Args:
         num_heads: H. Must divide the width D of the queries.
@@ -52,12 +54,12 @@ class MultiHeadAttentionMap(keras.layers.Layer):
                 f"queries.shape={tuple(queries_shape)}"
             )
         self.key_dim = hidden_dim // self.num_heads
-        for name, shape in (("query", queries_shape), ("key", memory_shape)):
-            layer = keras.layers.Dense(
-                hidden_dim, name=f"{name}_projection", dtype=self.dtype_policy
-            )
-            layer.build(shape)
-            setattr(self, f"{name}_projection", layer)
+        self.query_projection = build_sublayer(
+            self, "query_projection", Dense, queries_shape, units=hidden_dim
+        )
+        self.key_projection = build_sublayer(
+            self, "key_projection", Dense, memory_shape, units=hidden_dim
+        )
 
     def call(self, queries, memory, padding_mask=None):
         batch_size, num_queries, _ = ops.shape(queries)

@@ -1,53 +1,56 @@
 import keras
 from keras import ops
+from keras.layers import Dense
 
 from keras_vtr.layers.arguments import check_choice
+from keras_vtr.layers.arguments import check_feature_map
 from keras_vtr.layers.arguments import check_positive_int
-from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
 from keras_vtr.layers.arguments import require_sides
 from keras_vtr.layers.attention.masking import masked_softmax
+from keras_vtr.layers.parts import build_sublayer
 
 PADDINGS = ("same", "valid")
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class LocalAttention2D(keras.layers.Layer):
-    """Lets every pixel gather values from its neighbourhood: a convolution
-    whose weights are made anew at each place, from what the pixels contain.
+    """Maps a feature map to another one by attention within local windows.
 
     Ramachandran et al. 2019, "Stand-Alone Self-Attention in Vision Models",
-    section 3, equations 1 to 3: within a window of k x k pixels the one in the
-    middle asks, `softmax(q (key + position) / sqrt(key_dim)) value`. Half of a
-    relative position's channels tell its row in the window, half its column.
-    It takes a `keras.layers.Conv2D`'s arguments and has its output shape, so
-    that it can stand in its place.
+    section 3, equations 1 to 3: the query is the pixel in the middle of a
+    window of k x k pixels, `softmax(q (key + position) / sqrt(key_dim)) value`.
+    Half of a relative position's channels embed its row in the window, half
+    its column. To a reader who knows convolutions: a kernel whose weights are
+    computed for every pixel from the contents of its window. The layer takes
+    the arguments of `keras.layers.Conv2D`, has its output shape, and can
+    replace it.
 
-    Its weights are of height x width x k x k, never of (height x width)^2 as
-    in full attention, and its parameters don't grow with k but for the 2 k
-    position embeddings.
+    The attention weights need memory for height x width x k x k numbers,
+    instead of (height x width)^2 as in full attention. Only the 2 k position
+    embeddings grow with k, no other parameters.
 
     Differences from the paper: the logits are divided by `sqrt(key_dim)` as in
-    Vaswani et al. 2017; what lies outside of the image isn't attended to; and
-    strides leave queries out, where the paper pools afterwards.
+    Vaswani et al. 2017; pixels outside of the image are not attended to;
+    strides skip queries, where the paper pools afterwards.
 
     Args:
         filters: Number of output channels, a multiple of `2 * num_heads`.
         kernel_size: Side k of the window, odd, 3 or more.
         num_heads: H.
         strides: Step from one query to the next.
-        padding: "same", or "valid" for windows within the image alone; they
-            stand where those of `Conv2D` stand.
+        padding: "same", or "valid" for windows within the image only. The
+            windows are those of `Conv2D`.
 
     Call arguments:
         feature_map: (B, height, width, C), of any size.
-        padding_mask: Optional (B, height, width) bool, True = real: which
-            pixels may be attended to.
+        padding_mask: Optional (B, height, width) bool, True = real. Padding
+            is not attended to.
         return_attention_scores: If True, also return the attention weights.
 
     Returns:
         (B, height', width', filters), and with `return_attention_scores` the
-        weights (B, height', width', H, k * k), the window in raster order.
+        weights (B, height', width', H, k * k), each window in raster order.
 
     Raises:
         ValueError: If an argument is out of its range or a shape doesn't fit.
@@ -72,24 +75,20 @@ class LocalAttention2D(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, value in (
-            ("filters", filters),
-            ("kernel_size", kernel_size),
-            ("num_heads", num_heads),
-            ("strides", strides),
-        ):
-            check_positive_int(name, value)
+        check_positive_int("filters", filters)
+        check_positive_int("kernel_size", kernel_size)
+        check_positive_int("num_heads", num_heads)
+        check_positive_int("strides", strides)
         check_choice("padding", padding, PADDINGS)
         if kernel_size % 2 == 0 or kernel_size == 1:
             raise ValueError(
-                "`kernel_size` must be odd and 3 or more: the pixel in the "
-                "middle of its neighbourhood asks. Received: "
-                f"kernel_size={kernel_size}"
+                "`kernel_size` must be odd and 3 or more: the query is the "
+                f"middle of its window. Received: kernel_size={kernel_size}"
             )
         if filters % (2 * num_heads):
             raise ValueError(
                 "`filters` must be a multiple of 2 * `num_heads`: half of a "
-                "head's channels tell the row, half the column. Received: "
+                "head's channels embed the row, half the column. Received: "
                 f"filters={filters}, num_heads={num_heads}"
             )
         self.filters = filters
@@ -99,26 +98,16 @@ class LocalAttention2D(keras.layers.Layer):
         self.padding = padding
 
     def build(self, feature_map_shape, padding_mask_shape=None):
-        letters = ("B", "height", "width", "C")
-        check_rank("feature_map", feature_map_shape, letters)
-        check_static("feature_map", feature_map_shape, -1, "channels C")
-        if padding_mask_shape is not None:
-            check_rank("padding_mask", padding_mask_shape, letters[:3])
-        if self.padding == "valid":
-            for side in feature_map_shape[1:3]:
-                self._check_side(side, feature_map_shape)
+        check_feature_map(feature_map_shape, padding_mask_shape, "C")
+        check_static("feature_map", feature_map_shape, -1, "number of channels")
+        self._check_sides(feature_map_shape)
         self.key_dim = self.filters // self.num_heads
 
-        def projection(name):
-            layer = keras.layers.Dense(
-                self.filters, use_bias=False, name=name, dtype=self.dtype_policy
-            )
-            layer.build(feature_map_shape)
-            return layer
-
-        self.query_projection = projection("query_projection")
-        self.key_projection = projection("key_projection")
-        self.value_projection = projection("value_projection")
+        config = {"units": self.filters, "use_bias": False}
+        self.query_projection, self.key_projection, self.value_projection = (
+            build_sublayer(self, name, Dense, feature_map_shape, **config)
+            for name in [f"{x}_projection" for x in ("query", "key", "value")]
+        )
         shape = (self.kernel_size, self.num_heads, self.key_dim // 2)
         self.row_embedding, self.column_embedding = (
             self.add_weight(name=name, shape=shape, initializer="random_normal")
@@ -129,9 +118,8 @@ class LocalAttention2D(keras.layers.Layer):
         self, feature_map, padding_mask=None, return_attention_scores=False
     ):
         sides = ops.shape(feature_map)[1:3]
+        self._check_sides(feature_map.shape)
         if self.padding == "valid":
-            for side in feature_map.shape[1:3]:
-                self._check_side(side, feature_map.shape)
             feature_map = require_sides(
                 feature_map,
                 [ops.maximum(side, self.kernel_size) for side in sides],
@@ -142,16 +130,16 @@ class LocalAttention2D(keras.layers.Layer):
             real = ops.cast(padding_mask, "bool")[..., None]
         keys = self._split_heads(self.key_projection(feature_map))
         values = self._split_heads(self.value_projection(feature_map))
-        pixels = self._neighbors(feature_map, sides)[len(self._places) // 2]
-        # Scaled before the product, which can overflow float16 otherwise.
+        pixels = self._neighbors(feature_map, sides)[len(self._offsets) // 2]
+        # Scaled before the product, which could overflow float16 otherwise.
         queries = self.query_projection(pixels) * self.key_dim**-0.5
         queries = self._split_heads(queries)  # (B, height', width', H, key_dim)
 
-        # Neighbor by neighbor, so that no window is ever written out.
+        # One neighbor at a time, so that no window is stored.
         logits = [
-            ops.sum(queries * (key + self._position(*place)), axis=-1)
-            for place, key in zip(
-                self._places, self._neighbors(keys, sides), strict=True
+            ops.sum(queries * (key + self._position(*offset)), axis=-1)
+            for offset, key in zip(
+                self._offsets, self._neighbors(keys, sides), strict=True
             )
         ]  # k * k of (B, height', width', H)
         scores = masked_softmax(
@@ -186,13 +174,16 @@ class LocalAttention2D(keras.layers.Layer):
         }
 
     @property
-    def _places(self):
+    def _offsets(self):
         """Row and column of each pixel of a window, in raster order."""
         side = range(self.kernel_size)
         return [(row, column) for row in side for column in side]
 
-    def _check_side(self, side, feature_map_shape):
-        if side is not None and side < self.kernel_size:
+    def _check_sides(self, feature_map_shape):
+        if self.padding == "valid" and any(
+            side is not None and side < self.kernel_size
+            for side in feature_map_shape[1:3]
+        ):
             raise ValueError(
                 'With padding="valid" the sides of `feature_map` must be '
                 "`kernel_size` or more. Received: kernel_size="
@@ -201,8 +192,8 @@ class LocalAttention2D(keras.layers.Layer):
             )
 
     def _windows(self, side):
-        """Where along a side the first window's middle stands, and how many
-        windows there are: as `Conv2D` places them.
+        """The middle of the first window along a side, and the number of
+        windows, as in `Conv2D`.
         """
         kernel, strides = self.kernel_size, self.strides
         if self.padding == "valid":
@@ -213,7 +204,7 @@ class LocalAttention2D(keras.layers.Layer):
         return kernel // 2 - missing // 2, count
 
     def _neighbors(self, x, sides):
-        """For each place in the window, that neighbor of each query."""
+        """For each offset in the window, that neighbor of each query."""
         margin = self.kernel_size // 2
         padding = [(0, 0), (margin, margin), (margin, margin)]
         x = ops.pad(x, padding + [(0, 0)] * (len(x.shape) - 3))
@@ -227,11 +218,11 @@ class LocalAttention2D(keras.layers.Layer):
                 top + row : top + row + rows : self.strides,
                 left + column : left + column + columns : self.strides,
             ]
-            for row, column in self._places
+            for row, column in self._offsets
         ]
 
     def _position(self, row, column):
-        """(H, key_dim)"""
+        """The embedding of a relative position, (H, key_dim)."""
         parts = (self.row_embedding[row], self.column_embedding[column])
         return ops.concatenate(parts, axis=-1)
 

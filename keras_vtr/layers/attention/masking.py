@@ -1,4 +1,4 @@
-"""Who may attend to whom: masks, and the softmax that obeys them."""
+"""Masks of attention, and the softmax under a mask."""
 
 import functools
 
@@ -8,7 +8,7 @@ from keras import ops
 def combine_masks(
     query, key, padding_mask=None, attention_mask=None, use_causal_mask=False
 ):
-    """One mask from all.
+    """Combines the masks of attention into one.
 
     Args:
         query: (B, T, ...). Only its shape is read.
@@ -28,11 +28,11 @@ def combine_masks(
     num_keys = key.shape[1]
     masks = []
     if padding_mask is not None:
-        _check("padding_mask", padding_mask, B=batch_size, S=num_keys)
+        _check_mask("padding_mask", padding_mask, B=batch_size, S=num_keys)
         masks.append(padding_mask[:, None, None, :])
     if attention_mask is not None:
         sides = {"B": batch_size, "T": num_queries, "S": num_keys}
-        _check("attention_mask", attention_mask, **sides)
+        _check_mask("attention_mask", attention_mask, **sides)
         masks.append(attention_mask[:, None])
     if use_causal_mask:
         num_queries, num_keys = ops.shape(query)[1], ops.shape(key)[1]
@@ -49,28 +49,28 @@ def combine_masks(
 
 
 def masked_softmax(logits, mask):
-    """Softmax over the last axis in float32; a row without True is zeros."""
+    """Softmax over the last axis, in float32; a fully masked row is zeros."""
     logits = ops.cast(logits, "float32")
     if mask is None:
         return _softmax(logits)
-    # Finite, because -inf in every place of a row would make it NaN.
+    # Finite, because a row of -inf alone would become NaN.
     logits = ops.where(mask, logits, -1e30)
     return ops.where(mask, _softmax(logits), 0.0)
 
 
 def _softmax(logits):
-    # Keras 3.15 warns of a softmax over one number, but a sequence may well
-    # consist of one token.
+    # Keras 3.15 warns of a softmax over one number, but a sequence may have
+    # one token.
     if logits.shape[-1] == 1:
         return ops.ones_like(logits)
     return ops.softmax(logits, axis=-1)
 
 
-def _check(name, mask, **sides):
-    """Refuses another rank, and sides that are known and differ.
+def _check_mask(name, mask, **sides):
+    """Requires the rank, and the sides that are known.
 
-    A side that isn't known yet is None, or JAX's symbol. One mask may serve
-    the whole batch.
+    An unknown side is None, or JAX's symbol. A mask with a batch of 1 fits
+    every batch.
     """
     fits = len(mask.shape) == len(sides) and all(
         found == side or (letter == "B" and found == 1)

@@ -1,5 +1,7 @@
 import keras
 from keras import ops
+from keras.layers import Dense
+from keras.layers import Dropout
 
 from keras_vtr.layers.arguments import check_fraction
 from keras_vtr.layers.arguments import check_positive_int
@@ -7,60 +9,57 @@ from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
 from keras_vtr.layers.attention.masking import combine_masks
 from keras_vtr.layers.attention.masking import masked_softmax
-from keras_vtr.layers.parts import build_part
-from keras_vtr.layers.parts import copy_of
-from keras_vtr.layers.parts import deserialized
-from keras_vtr.layers.parts import serialized
+from keras_vtr.layers.parts import LayerWithParts
+from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import set_part
 from keras_vtr.layers.positions.rules import AddedPositions
 from keras_vtr.layers.positions.rules import PositionRule
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class MultiHeadAttention(keras.layers.Layer):
-    """Lets every query token gather values from the tokens whose keys fit it.
+class MultiHeadAttention(LayerWithParts):
+    """Replaces each query token by a weighted mean of value tokens.
 
     Vaswani et al. 2017, section 3.2, equation 1, for each head:
-    `softmax(Q K^T / sqrt(key_dim)) V`; the heads' results are concatenated
+    `softmax(Q K^T / sqrt(key_dim)) V`; the heads' outputs are concatenated
     and projected. To a reader who knows convolutions: a kernel as large as
-    the image whose weights are made anew for every pixel, from what the
-    pixels contain.
+    the image, whose weights are computed for every pixel from the contents of
+    the pixels.
 
-    Positions are an argument, as DETR needs them (Carion et al. 2020,
-    appendix A.3): they meet queries and keys, never values, by a rule that is
-    handed in. Differences from `keras.layers.MultiHeadAttention`: a
-    query that may attend to nothing gets zeros before the output projection,
-    on every path; the softmax is computed in float32 under every dtype
-    policy; masks say what is *real*.
+    Positions are arguments of their own, as in DETR (Carion et al. 2020,
+    appendix A.3): `position_rule` combines them with queries and keys, never
+    with values. Differences from `keras.layers.MultiHeadAttention`: a query
+    that may attend to no key gets zeros before the output projection, on
+    every path; the softmax is computed in float32 under every dtype policy;
+    True in a padding mask means *real*.
 
     Args:
         num_heads: H. Must divide the width D of the queries; each head works
             with `key_dim = D / H` channels.
         attention_dropout: Fraction of attention weights dropped in training.
         query_key_norm: Optional norm, such as
-            `keras.layers.LayerNormalization(epsilon=1e-6)`: one over each
-            head's queries and one over its keys keep the logits small in
-            large models (Dehghani et al. 2023, section 2).
-        position_rule: How positions meet queries and keys: a `PositionRule`.
-            Default: `AddedPositions()`; another one is `RotaryPositions2D()`.
+            `keras.layers.LayerNormalization(epsilon=1e-6)`. One copy
+            normalizes each head's queries, one its keys, which keeps the
+            logits of large models small (Dehghani et al. 2023, section 2).
+        position_rule: The `PositionRule` that combines positions with queries
+            and keys. Default: `AddedPositions()`; another one is
+            `RotaryPositions2D()`.
 
     Call arguments:
-        query: (B, T, D), the tokens that ask.
-        key: (B, S, ...), the tokens that are asked. Default: `query`, which
-            is self attention.
-        value: (B, S, ...), what is gathered. Default: `key`.
-        query_positions: Optional positions of the queries, as the rule reads
-            them: (B, T, D), added to `query`, by default.
-        key_positions: Optional, of the keys, likewise. Default in self
-            attention: `query_positions`.
-        padding_mask: Optional (B, S) bool, True = real: which keys may be
-            attended to.
+        query: (B, T, D).
+        key: (B, S, ...). Default: `query`, for self attention.
+        value: (B, S, ...). Default: `key`.
+        query_positions: Optional positions of the queries, in the form that
+            the rule takes: by default (B, T, D), added to `query`.
+        key_positions: Optional positions of the keys, likewise. Default in
+            self attention: `query_positions`.
+        padding_mask: Optional (B, S) bool, True = real, for the keys.
         attention_mask: Optional (B, T, S) or (1, T, S) bool, True where query
             t may attend to key s.
         attention_bias: Optional (B, H, T, S) or (1, H, T, S), added to the
-            logits: relative positions.
-        use_causal_mask: If True, query t sees keys 0..t only: the masked
-            attention of the original decoder.
+            logits, such as a `RelativePositionBias`.
+        use_causal_mask: If True, query t sees keys 0..t only, as in the
+            original decoder.
         return_attention_scores: If True, also return the attention weights.
 
     Returns:
@@ -68,8 +67,8 @@ class MultiHeadAttention(keras.layers.Layer):
         (B, H, T, S), after softmax and dropout.
 
     Raises:
-        ValueError: If `num_heads` doesn't divide D, a shape doesn't fit, or a
-            norm or rule is none.
+        ValueError: If `num_heads` doesn't divide D, a shape doesn't fit, or
+            `query_key_norm` or `position_rule` has another type.
 
     Example:
 
@@ -79,6 +78,8 @@ class MultiHeadAttention(keras.layers.Layer):
     >>> print(tuple(attention(queries, memory).shape))
     (2, 5, 8)
     """
+
+    PARTS = ("query_key_norm", "position_rule")
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class MultiHeadAttention(keras.layers.Layer):
         check_fraction("attention_dropout", attention_dropout)
         self.num_heads = num_heads
         self.attention_dropout = attention_dropout
-        set_part(self, "query_key_norm", query_key_norm, may_lack=True)
+        set_part(self, "query_key_norm", query_key_norm, optional=True)
         rule = AddedPositions() if position_rule is None else position_rule
         set_part(self, "position_rule", rule, PositionRule)
 
@@ -113,11 +114,7 @@ class MultiHeadAttention(keras.layers.Layer):
         value_shape = key_shape if value_shape is None else value_shape
 
         def projection(name, shape):
-            layer = keras.layers.Dense(
-                hidden_dim, name=name, dtype=self.dtype_policy
-            )
-            layer.build(shape)
-            return layer
+            return build_sublayer(self, name, Dense, shape, units=hidden_dim)
 
         self.query_projection = projection("query_projection", query_shape)
         self.key_projection = projection("key_projection", key_shape)
@@ -125,10 +122,11 @@ class MultiHeadAttention(keras.layers.Layer):
         self.output_projection = projection("output_projection", query_shape)
         self.query_norm = self._build_norm("query_norm")
         self.key_norm = self._build_norm("key_norm")
-        self.rule = copy_of(self.position_rule, "position_rule", self)
-        self.rule.build(query_shape)
-        self.dropout = keras.layers.Dropout(
-            self.attention_dropout, name="dropout", dtype=self.dtype_policy
+        self.rule = build_sublayer(
+            self, "position_rule", self.position_rule, query_shape
+        )
+        self.dropout = build_sublayer(
+            self, "dropout", Dropout, query_shape, rate=self.attention_dropout
         )
 
     def call(
@@ -165,12 +163,12 @@ class MultiHeadAttention(keras.layers.Layer):
         return (attended, scores) if return_attention_scores else attended
 
     def keys_and_values(self, key, value=None, key_positions=None):
-        """What each head is asked for: two of (B, H, S, key_dim).
+        """Each head's keys and values, two of (B, H, S, key_dim).
 
-        A decoder that writes one token after the other keeps them.
+        A decoder that generates one token after the other caches them.
         """
         value = key if value is None else value
-        keys = self._heads(
+        keys = self._project_heads(
             key, key_positions, self.key_projection, self.key_norm
         )
         return keys, self._split_heads(self.value_projection(value))
@@ -186,15 +184,18 @@ class MultiHeadAttention(keras.layers.Layer):
         attention_bias=None,
         training=None,
     ):
-        """Asks `keys_and_values`; `mask` broadcasts to (B, H, T, S).
+        """Attends to the outputs of `keys_and_values`.
+
+        Args:
+            mask: Optional bool, broadcastable to (B, H, T, S).
 
         Returns:
             (B, T, D), and the weights (B, H, T, S).
         """
-        query = self._heads(
+        query = self._project_heads(
             query, query_positions, self.query_projection, self.query_norm
         )
-        # Scaled before the product, which can overflow float16 otherwise.
+        # Scaled before the product, which could overflow float16 otherwise.
         query = query * self.key_dim**-0.5
         logits = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))
         if attention_bias is not None:
@@ -211,29 +212,24 @@ class MultiHeadAttention(keras.layers.Layer):
             **super().get_config(),
             "num_heads": self.num_heads,
             "attention_dropout": self.attention_dropout,
-            **serialized(self, "query_key_norm", "position_rule"),
         }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**deserialized(config, "query_key_norm", "position_rule"))
 
     def _build_norm(self, name):
         if self.query_key_norm is None:
             return None
-        norm = copy_of(self.query_key_norm, name, self)
-        build_part(norm, (None, None, None, self.key_dim))
-        return norm
+        shape = (None, None, None, self.key_dim)
+        return build_sublayer(self, name, self.query_key_norm, shape)
 
-    def _heads(self, tokens, positions, projection, norm):
-        """Queries or keys, (B, H, N, key_dim), that know where they are."""
+    def _project_heads(self, tokens, positions, projection, norm):
+        """Queries or keys with their positions, (B, H, N, key_dim)."""
         if positions is not None:
             tokens = self.rule.on_tokens(tokens, positions)
         heads = self._split_heads(projection(tokens))
         if norm is not None:
             heads = norm(heads)
-        has_rule = positions is not None
-        return self.rule.on_heads(heads, positions) if has_rule else heads
+        if positions is not None:
+            heads = self.rule.on_heads(heads, positions)
+        return heads
 
     def _split_heads(self, tokens):
         """(B, N, D) -> (B, H, N, key_dim)."""

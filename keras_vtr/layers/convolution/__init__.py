@@ -1,1 +1,1 @@
-"""Convolutions whose norm is frozen or whose filters are normalized."""
+"""Convolutions with a frozen norm, or with standardized filters."""

@@ -1,25 +1,25 @@
 import keras
 from keras import ops
 
+from keras_vtr.layers.arguments import check_feature_map
 from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_positive_int
-from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class FrozenNormConv2D(keras.layers.Layer):
-    """A convolution and its batch norm, whose statistics never change.
+    """Convolves a feature map and applies a batch norm of fixed statistics.
 
     He et al. 2015 ("Deep Residual Learning"), section 3.4, puts a batch norm
-    behind each convolution; Carion et al. 2020 (DETR), section 4, freezes it,
-    since a batch of two images tells no statistics. What is frozen is linear,
-    so it is folded into the filters: `x * (kernel * scale) + offset` with
-    `scale = gamma / sqrt(variance + epsilon)` and `offset = beta - mean *
-    scale`. The kernel itself is trained, through the scale.
+    after each convolution; Carion et al. 2020 (DETR), section 4, freezes it,
+    since two images a batch are too few for statistics. A frozen norm is
+    linear, so it is folded into the filters: `x * (kernel * scale) + offset`
+    with `scale = gamma / sqrt(variance + epsilon)` and `offset = beta - mean *
+    scale`. The kernel itself is trained.
 
-    Unlike Keras's padding `"same"`, as much is padded on the left and above as
-    on the right and below, as in torchvision, where DETR's weights come from.
+    The padding is the same on all four sides, unlike Keras's `"same"`, as in
+    torchvision, where DETR's weights come from.
 
     Args:
         filters: Number of output channels.
@@ -62,8 +62,8 @@ class FrozenNormConv2D(keras.layers.Layer):
         check_positive("epsilon", epsilon)
         if kernel_size % 2 == 0:
             raise ValueError(
-                "`kernel_size` must be odd, to have a middle. Received: "
-                f"kernel_size={kernel_size}"
+                "`kernel_size` must be odd, so that padding is the same on "
+                f"all sides. Received: kernel_size={kernel_size}"
             )
         self.filters = filters
         self.kernel_size = kernel_size
@@ -72,7 +72,7 @@ class FrozenNormConv2D(keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, feature_map_shape):
-        check_rank("feature_map", feature_map_shape, ("B", "h", "w", "C"))
+        check_feature_map(feature_map_shape, channels="C")
         check_static("feature_map", feature_map_shape, -1, "number of channels")
         sides = (self.kernel_size, self.kernel_size)
         self.kernel = self.add_weight(
@@ -115,7 +115,7 @@ class FrozenNormConv2D(keras.layers.Layer):
         return feature_map + ops.cast(offset, self.compute_dtype)
 
     def folded_weights(self):
-        """Kernel and bias of the one convolution that equals this layer."""
+        """Kernel and bias of a plain convolution that equals this layer."""
         scale = self.gamma * ops.rsqrt(self.moving_variance + self.epsilon)
         return self.kernel * scale, self.beta - self.moving_mean * scale
 

@@ -5,19 +5,19 @@ from keras_vtr.layers.arguments import check_positive
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class StandardizedConv2D(keras.layers.Conv2D):
-    """A convolution whose filters always have mean 0 and variance 1.
+    """Convolves a feature map with filters of mean 0 and variance 1.
 
-    Qiao et al. 2019 ("Weight Standardization"), section 3.1, equation 7: with
-    group normalization it does for small batches what batch normalization
-    does for large ones. Kolesnikov et al. 2020 (BiT), section 3, builds its
-    ResNets so, and ViT's hybrids took them over.
+    Qiao et al. 2019 ("Weight Standardization"), section 3.1, equation 7:
+    together with group normalization, it replaces batch normalization where
+    batches are small. Kolesnikov et al. 2020 (BiT), section 3, and ViT's
+    hybrids build their ResNets with it.
 
     Args:
         filters: Number of output channels.
         kernel_size: Side of the kernel.
         epsilon: Added to the variance of a filter.
-        **kwargs: Those of `keras.layers.Conv2D`; padding `"same"` is
-            TensorFlow's, as in the authors' code.
+        **kwargs: Those of `keras.layers.Conv2D`. Its padding `"same"` is
+            that of the authors' code.
 
     Call arguments:
         inputs: (B, height, width, C).
@@ -42,12 +42,11 @@ class StandardizedConv2D(keras.layers.Conv2D):
         self.epsilon = epsilon
 
     def convolution_op(self, inputs, kernel):
-        exact = keras.ops.cast(kernel, "float32")
-        mean, variance = keras.ops.moments(exact, (0, 1, 2), keepdims=True)
-        exact = (exact - mean) * keras.ops.rsqrt(variance + self.epsilon)
-        return super().convolution_op(
-            inputs, keras.ops.cast(exact, inputs.dtype)
-        )
+        dtype = inputs.dtype
+        kernel = keras.ops.cast(kernel, "float32")
+        mean, variance = keras.ops.moments(kernel, (0, 1, 2), keepdims=True)
+        kernel = (kernel - mean) * keras.ops.rsqrt(variance + self.epsilon)
+        return super().convolution_op(inputs, keras.ops.cast(kernel, dtype))
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon}

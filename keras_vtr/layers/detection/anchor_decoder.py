@@ -3,27 +3,28 @@ import math
 import keras
 import numpy as np
 from keras import ops
+from keras.layers import Dense
 
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.detection.anchor_queries import BoxEncoding
+from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.transformer.blocks import Stack
 from keras_vtr.layers.transformer.blocks import given
 
-# Boxes smaller than this are looked at as if they had this size, and logits of
-# coordinates are taken no closer than this to 0 and 1.
-SMALLEST = 0.05
-CLOSEST = 1e-3
+SMALLEST = 0.05  # added to the sides of boxes and to the width of the Gaussian
+CLOSEST = 1e-3  # coordinates are clipped to [CLOSEST, 1 - CLOSEST]
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class AnchorAttentionBias(keras.layers.Layer):
-    """Makes each head of cross attention look at its own part of a box.
+    """Computes a bias that directs each attention head to a part of a box.
 
     Gao et al. 2021 (SMCA), section 3.2, equations 4 and 5: the logarithm of a
-    Gaussian is added to the logits. Its middle and width are learned for each
-    head in units of the box, as Liu et al. 2022 (DAB-DETR), section 4.4,
-    modulate by width and height; there the content predicts them, here they
-    are weights. At the start the heads look in a ring around the middle.
+    Gaussian is added to the logits of cross attention. Each head has a learned
+    center and width of the Gaussian, in units of the box's width and height,
+    as in the modulation of Liu et al. 2022 (DAB-DETR), section 4.4. There they
+    are predicted from the content; here they are weights. The initial centers
+    are on a ring around the center of the box.
 
     Args:
         num_heads: H.
@@ -33,7 +34,7 @@ class AnchorAttentionBias(keras.layers.Layer):
         centers: (B, N, 2), of the pixels, from `PixelCenters`.
 
     Returns:
-        (B, H, Q, N), 0 where a head looks and negative elsewhere.
+        (B, H, Q, N), 0 at the center of a head's Gaussian, else negative.
 
     Raises:
         ValueError: If `num_heads` is not a positive integer.
@@ -64,10 +65,10 @@ class AnchorAttentionBias(keras.layers.Layer):
     def call(self, boxes, centers):
         boxes = ops.cast(boxes, "float32")[:, :, None]  # (B, Q, 1, 4)
         sides = boxes[..., 2:] + SMALLEST
-        middle = boxes[..., :2] + ops.cast(self.offset, "float32") * sides
+        center = boxes[..., :2] + ops.cast(self.offset, "float32") * sides
         width = (ops.abs(ops.cast(self.width, "float32")) + SMALLEST) * sides
         centers = ops.cast(centers, "float32")[:, None, None]  # (B, 1, 1, N, 2)
-        distance = (centers - middle[..., None, :]) / width[..., None, :]
+        distance = (centers - center[..., None, :]) / width[..., None, :]
         bias = -0.5 * ops.sum(ops.square(distance), axis=-1)  # (B, Q, H, N)
         bias = ops.transpose(bias, (0, 2, 1, 3))
         return ops.cast(bias, self.compute_dtype)
@@ -78,24 +79,24 @@ class AnchorAttentionBias(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class AnchorDecoder(Stack):
-    """A decoder whose queries are boxes, which each of its layers moves.
+    """Turns queries with boxes into answers and moved boxes, layer by layer.
 
-    Liu et al. 2022 (DAB-DETR), section 4.3: the blocks are those of
-    `TransformerDecoder`. Before a block a box becomes the query's position
-    (`BoxEncoding`) and tells where to look (`AnchorAttentionBias`); after it,
-    a head reads from the answer how the box is to move, in logits of its
-    coordinates. Gradients don't flow from one layer's box into the next.
+    Liu et al. 2022 (DAB-DETR), section 4.3, with the blocks of
+    `TransformerDecoder`. Before each block, the box gives the query's position
+    (`BoxEncoding`) and the bias of cross attention (`AnchorAttentionBias`).
+    After it, a head predicts from the answer how the box moves, in logits of
+    its coordinates. Gradients don't flow from a layer's box to the next layer.
 
     Args:
-        block: A `TransformerDecoderBlock`, or a layer of your own that takes
-            what that takes and has `num_heads`. Each layer of the decoder is
-            a copy of it, as in `TransformerDecoder`.
-        num_layers: L, how many.
-        norm: The norm of each returned answer. Default: the block's if the
-            block has `normalize_first`; none for other blocks.
+        block: A `TransformerDecoderBlock`, or your own layer with the same
+            call arguments and with `num_heads`. Each layer of the decoder is a
+            copy of it, as in `TransformerDecoder`.
+        num_layers: L, the number of copies.
+        norm: The norm of each returned answer. Default: the block's norm if
+            the block has `normalize_first`; no norm for other blocks.
 
     Call arguments:
-        queries: (B, Q, D), what is known of the objects; zeros if nothing.
+        queries: (B, Q, D), the content of the queries, such as zeros.
         anchors: (B, Q, 4), `rel_center_xywh`, from `AnchorQueries`.
         memory: (B, N, ...), the encoder's output.
         centers: (B, N, 2), of the memory's pixels, from `PixelCenters`.
@@ -113,7 +114,7 @@ class AnchorDecoder(Stack):
         `return_attention_scores` the weights (B, L, H, Q, N).
 
     Raises:
-        ValueError: If a part is no layer or has weights, a number is out of
+        ValueError: If a part is not a layer or has weights, a number is out of
             its range, or a shape doesn't fit.
 
     Example:
@@ -134,32 +135,40 @@ class AnchorDecoder(Stack):
         super().__init__(block, num_layers, norm=norm, **kwargs)
         if not hasattr(block, "num_heads"):
             raise ValueError(
-                "`block` must have `num_heads`, since each head looks at its "
-                f"own part of a box. Received: block={block!r}"
+                "`block` must have `num_heads`, the number of heads of an "
+                f"`AnchorAttentionBias`. Received: block={block!r}"
             )
 
     def build(self, queries_shape, anchors_shape, memory_shape, centers_shape):
         self._build_stack(queries_shape, memory_shape)
         hidden_dim = queries_shape[-1]
-        self.encoding = BoxEncoding(
-            hidden_dim, name="box_encoding", dtype=self.dtype_policy
+        self.encoding = build_sublayer(
+            self,
+            "box_encoding",
+            BoxEncoding,
+            anchors_shape,
+            hidden_dim=hidden_dim,
         )
-        self.encoding.build(anchors_shape)
-        self.biases = []
-        for i in range(self.num_layers):
-            bias = AnchorAttentionBias(
-                self.block.num_heads,
-                name=f"attention_bias_{i}",
-                dtype=self.dtype_policy,
+        self.biases = [
+            build_sublayer(
+                self,
+                f"attention_bias_{i}",
+                AnchorAttentionBias,
+                anchors_shape,
+                centers_shape,
+                num_heads=self.block.num_heads,
             )
-            bias.build(anchors_shape, centers_shape)
-            self.biases.append(bias)
-        # At the start boxes hardly move.
+            for i in range(self.num_layers)
+        ]
+        inner = {"units": hidden_dim, "activation": "relu"}
+        # Small, so that boxes hardly move at first.
         small = keras.initializers.RandomNormal(stddev=0.01)
+        last = {"units": 4, "kernel_initializer": small, "dtype": "float32"}
         self.box_head = [
-            self._dense("box_head_0", hidden_dim, hidden_dim, "relu"),
-            self._dense("box_head_1", hidden_dim, hidden_dim, "relu"),
-            self._dense("box_head_2", hidden_dim, 4, kernel_initializer=small),
+            build_sublayer(
+                self, f"box_head_{i}", Dense, queries_shape, **config
+            )
+            for i, config in enumerate([inner, inner, last])
         ]
 
     def call(
@@ -183,7 +192,7 @@ class AnchorDecoder(Stack):
             return_attention_scores=return_attention_scores,
         )
         for block, bias in zip(self.blocks, self.biases, strict=True):
-            queries, scores = self._answers(
+            queries, scores = self._call_block(
                 block,
                 queries,
                 memory,
@@ -226,20 +235,9 @@ class AnchorDecoder(Stack):
             outputs.append(keras.KerasTensor(shape, self.compute_dtype))
         return tuple(outputs)
 
-    def _dense(self, name, before, after, activation=None, **kwargs):
-        layer = keras.layers.Dense(
-            after,
-            activation=activation,
-            name=name,
-            dtype="float32" if after == 4 else self.dtype_policy,
-            **kwargs,
-        )
-        layer.build((None, None, before))
-        return layer
-
 
 def _ring(shape, dtype=None):
-    """Half a box away from the middle, each head in its own direction."""
+    """Half a box away from its center, each head in another direction."""
     angles = np.arange(shape[0]) * (2 * math.pi / shape[0])
     ring = 0.5 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     return ops.convert_to_tensor(ring, dtype=dtype)

@@ -2,31 +2,33 @@ import math
 
 import keras
 from keras import ops
+from keras.layers import Dense
 
 from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.positions.encoding import sine_waves
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class AnchorQueries(keras.layers.Layer):
-    """Gives the decoder one learned box for each object slot.
+    """Returns learned boxes, the same for every image of a batch.
 
-    Liu et al. 2022 (DAB-DETR), section 4.2: instead of a learned vector of
-    which nobody knows what it means (`ObjectQueries`), a query is a box, from
-    which its position encoding is computed, and which each decoder layer moves
-    (`AnchorDecoder`). Centers start uniformly over the image.
+    Liu et al. 2022 (DAB-DETR), section 4.2: a query is a box, which can be
+    interpreted, instead of a learned vector (`ObjectQueries`). `AnchorDecoder`
+    computes the query's position encoding from the box, and each decoder layer
+    moves the box. The initial centers cover the image.
 
     Args:
-        num_queries: Q, the most objects that one image can yield.
+        num_queries: Q, the largest number of objects in one image.
 
     Call arguments:
-        memory: (B, N, D), the encoder's output. Only its batch is read.
+        memory: (B, N, D), the encoder's output. Only its shape is read.
 
     Returns:
-        (B, Q, 4) boxes, `rel_center_xywh` in (0, 1), the same for every image.
+        (B, Q, 4) boxes, `rel_center_xywh` in (0, 1).
 
     Raises:
         ValueError: If `num_queries` is not a positive integer.
@@ -65,11 +67,11 @@ class AnchorQueries(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class BoxEncoding(keras.layers.Layer):
-    """Turns boxes into position encodings for queries.
+    """Computes the position encoding of each query from its box.
 
-    Liu et al. 2022 (DAB-DETR), section 4.2, equation 6: sines of each of the
-    four numbers, with the wavelengths of `SinePositionEncoding2D`, then two
-    dense layers.
+    Liu et al. 2022 (DAB-DETR), section 4.2, equation 6: sines and cosines of
+    the four numbers, with the wavelengths of `SinePositionEncoding2D`, then
+    two dense layers.
 
     Args:
         hidden_dim: Width D of the encodings, a multiple of 4.
@@ -106,24 +108,22 @@ class BoxEncoding(keras.layers.Layer):
     def build(self, boxes_shape):
         check_rank("boxes", boxes_shape, ("B", "Q", "4"))
         check_static("boxes", boxes_shape, -1, "number of coordinates")
-        self.inner = keras.layers.Dense(
-            self.hidden_dim,
-            activation="relu",
-            name="inner_projection",
-            dtype=self.dtype_policy,
+        units = self.hidden_dim
+        shape, inner = (*boxes_shape[:2], 2 * units), (*boxes_shape[:2], units)
+        relu = {"units": units, "activation": "relu"}
+        self.inner_projection = build_sublayer(
+            self, "inner_projection", Dense, shape, **relu
         )
-        self.inner.build((*boxes_shape[:2], 2 * self.hidden_dim))
-        self.outer = keras.layers.Dense(
-            self.hidden_dim, name="output_projection", dtype=self.dtype_policy
+        self.output_projection = build_sublayer(
+            self, "output_projection", Dense, inner, units=units
         )
-        self.outer.build((*boxes_shape[:2], self.hidden_dim))
 
     def call(self, boxes):
         angles = ops.cast(boxes, "float32") * (2 * math.pi)
         waves = sine_waves(angles, self.hidden_dim // 2, self.temperature)
         shape = (*ops.shape(boxes)[:2], 2 * self.hidden_dim)
         waves = ops.cast(ops.reshape(waves, shape), self.compute_dtype)
-        return self.outer(self.inner(waves))  # (B, Q, D)
+        return self.output_projection(self.inner_projection(waves))
 
     def compute_output_shape(self, boxes_shape):
         return (*boxes_shape[:-1], self.hidden_dim)

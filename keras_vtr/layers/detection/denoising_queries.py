@@ -5,42 +5,42 @@ from keras_vtr.layers.arguments import check_fraction
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.parts import build_sublayer
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class DenoisingQueries(keras.layers.Layer):
-    """Makes queries of the true objects, with noise, for training alone.
+    """Turns the true objects into noised queries, for training only.
 
-    Li et al. 2022 (DN-DETR), sections 3.3 to 3.5: the decoder is also asked to
-    mend boxes and labels that noise has spoiled. For these it is known which
-    object is meant, so they teach without matching, whose choices waver early
-    in training. Several groups, each with noise of its own, stand before the
-    object queries.
+    Li et al. 2022 (DN-DETR), sections 3.3 to 3.5: the decoder also learns to
+    remove the noise from noised boxes and labels. Their objects are known, so
+    their loss needs no matching, which is unstable early in training. Several
+    groups, each with its own noise, come before the object queries.
 
-    What a query may see is part of the method: an object query must not see
-    the spoiled truth (without this, the paper's AP falls from 43.4 to 24.0),
-    nor may a group see another one; a group sees itself and all object
+    The method includes an attention mask: an object query must not attend to
+    noised objects (without this, the paper's AP falls from 43.4 to 24.0), and
+    a group not to another group; a group attends to itself and to all object
     queries. As in the paper, a box moves by less than half its size, and
-    labels are swapped for random ones.
+    labels are replaced by random ones.
 
     Args:
         num_groups: G.
         num_classes: K.
-        num_queries: Q, of the object queries behind the groups.
+        num_queries: Q, of the object queries after the groups.
         hidden_dim: Width D of the queries.
-        box_noise: How far a center may move, in half sides of the box, and by
-            how much of its own a side may change, in [0, 1).
-        label_noise: Fraction of labels that are swapped, in [0, 1).
-        seed: Optional whole number, for the noise.
+        box_noise: Largest move of a center, relative to half of the box's
+            sides, and largest relative change of a side, in [0, 1).
+        label_noise: Fraction of labels that are replaced, in [0, 1).
+        seed: Optional integer, for the noise.
 
     Call arguments:
-        boxes: (B, M, 4), the true ones, `rel_center_xywh`.
+        boxes: (B, M, 4), the true boxes, `rel_center_xywh`.
         labels: (B, M) int, 0..K-1, -1 for padding.
 
     Returns:
-        Queries (B, G * M, D), from embeddings of the spoiled labels; spoiled
-        boxes (B, G * M, 4); and what may see what,
-        (B, G * M + Q, G * M + Q) bool.
+        Queries (B, G * M, D), embeddings of the noised labels; noised boxes
+        (B, G * M, 4); and the attention mask (B, G * M + Q, G * M + Q) bool,
+        True where a query may attend to another one.
 
     Raises:
         ValueError: If an argument is out of its range, or M is unknown.
@@ -85,25 +85,26 @@ class DenoisingQueries(keras.layers.Layer):
         check_rank("boxes", boxes_shape, ("B", "M", "4"))
         check_rank("labels", labels_shape, ("B", "M"))
         check_static("labels", labels_shape, 1, "number of targets M")
-        self.embedding = keras.layers.Embedding(
-            self.num_classes,
-            self.hidden_dim,
-            name="label_embedding",
-            dtype=self.dtype_policy,
+        self.embedding = build_sublayer(
+            self,
+            "label_embedding",
+            keras.layers.Embedding,
+            labels_shape,
+            input_dim=self.num_classes,
+            output_dim=self.hidden_dim,
         )
-        self.embedding.build(labels_shape)
 
     def call(self, boxes, labels):
         num_targets = labels.shape[1]
         boxes = ops.tile(ops.cast(boxes, "float32"), (1, self.num_groups, 1))
         labels = ops.tile(ops.cast(labels, "int32"), (1, self.num_groups))
         is_target = labels >= 0
-        boxes = self._spoil_boxes(boxes)
-        labels = self._spoil_labels(ops.maximum(labels, 0))
-        mask = self._visible(num_targets, is_target)
+        boxes = self._add_box_noise(boxes)
+        labels = self._add_label_noise(ops.maximum(labels, 0))
+        mask = self._attention_mask(num_targets, is_target)
         return self.embedding(labels), boxes, mask
 
-    def _spoil_boxes(self, boxes):
+    def _add_box_noise(self, boxes):
         noise = self.box_noise * keras.random.uniform(
             ops.shape(boxes), -1.0, 1.0, dtype="float32", seed=self.noise
         )
@@ -112,17 +113,17 @@ class DenoisingQueries(keras.layers.Layer):
         sides = sides * (1.0 + noise[..., 2:])
         return ops.clip(ops.concatenate([centers, sides], axis=-1), 0.0, 1.0)
 
-    def _spoil_labels(self, labels):
+    def _add_label_noise(self, labels):
         shape = ops.shape(labels)
-        swap = keras.random.uniform(shape, dtype="float32", seed=self.noise)
+        chance = keras.random.uniform(shape, dtype="float32", seed=self.noise)
         other = keras.random.uniform(
             shape, 0.0, self.num_classes, dtype="float32", seed=self.noise
         )
         other = ops.minimum(ops.cast(other, "int32"), self.num_classes - 1)
-        return ops.where(swap < self.label_noise, other, labels)
+        return ops.where(chance < self.label_noise, other, labels)
 
-    def _visible(self, num_targets, is_target):
-        """(B, G * M + Q, G * M + Q): whether row may see column."""
+    def _attention_mask(self, num_targets, is_target):
+        """(B, G * M + Q, G * M + Q): whether row may attend to column."""
         num_noised = self.num_groups * num_targets
         group = ops.concatenate(
             [
@@ -130,14 +131,14 @@ class DenoisingQueries(keras.layers.Layer):
                 ops.full((self.num_queries,), self.num_groups, dtype="int32"),
             ],
             axis=0,
-        )  # object queries are the last group, which all may see
-        visible = ops.logical_or(
+        )  # object queries are the last group, to which all may attend
+        allowed = ops.logical_or(
             group[:, None] == group[None, :], group[None, :] == self.num_groups
         )
         is_real = ops.pad(
             is_target, ((0, 0), (0, self.num_queries)), constant_values=True
         )
-        return ops.logical_and(visible[None], is_real[:, None])
+        return ops.logical_and(allowed[None], is_real[:, None])
 
     def compute_output_spec(self, boxes, labels):
         batch_size, num_targets = labels.shape

@@ -4,19 +4,20 @@ from keras import ops
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_static
 from keras_vtr.layers.attention.attention_map import MultiHeadAttentionMap
+from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.positions.interpolation import resize_nearest
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class MaskHead(keras.layers.Layer):
-    """Draws for each query the mask of its object.
+    """Computes the logits of each query's mask, the pixels of its object.
 
-    Carion et al. 2020 (DETR), section 4.4 and figure 8: from where a query
-    looks (`MultiHeadAttentionMap`), convolutions with group norms go up the
-    pyramid of the backbone's feature maps (FPN, Lin et al. 2017), halving
-    channels from step to step. The first convolution, over features and maps
-    together, is computed as the sum of two, so that what all queries share is
-    computed once.
+    Carion et al. 2020 (DETR), section 4.4 and figure 8: the input is each
+    query's attention to the pixels (`MultiHeadAttentionMap`). Convolutions
+    with group norms refine it with the feature maps of the backbone, from
+    coarse to fine (FPN, Lin et al. 2017), and halve the channels at each step.
+    The first convolution, over features and attention maps, is computed as the
+    sum of two, because all queries share the features.
 
     Args:
         num_heads: H of the attention maps, a multiple of 8.
@@ -24,17 +25,17 @@ class MaskHead(keras.layers.Layer):
     Call arguments:
         queries: (B, Q, D), the decoder's answers; D is a multiple of 16.
         memory: (B, height * width, D), the encoder's output.
-        feature_map: (B, height, width, D), what the encoder was given.
-        finer_maps: List of the backbone's maps (B, height', width', C) before
-            the one for the encoder, finest first; at most three.
+        feature_map: (B, height, width, D), the input of the encoder.
+        finer_maps: List of at most three feature maps of the backbone
+            (B, height', width', C), finest first.
         padding_mask: Optional (B, height, width) bool, True = real.
 
     Returns:
-        (B, Q, height', width') logits, as fine as the finest map.
+        (B, Q, height', width') logits, of the size of the finest map.
 
     Raises:
-        ValueError: If D is not a multiple of 16, `num_heads` not one of 8, or
-            a shape doesn't fit.
+        ValueError: If D is not a multiple of 16, `num_heads` is not a multiple
+            of 8, or a shape doesn't fit.
 
     Example:
 
@@ -63,10 +64,14 @@ class MaskHead(keras.layers.Layer):
         check_static("queries", queries_shape, -1, "width D")
         hidden_dim = queries_shape[-1]
         self._check_sizes(queries_shape, finer_maps_shape)
-        self.attention_map = MultiHeadAttentionMap(
-            self.num_heads, name="attention_map", dtype=self.dtype_policy
+        self.attention_map = build_sublayer(
+            self,
+            "attention_map",
+            MultiHeadAttentionMap,
+            queries_shape,
+            feature_map_shape,
+            num_heads=self.num_heads,
         )
-        self.attention_map.build(queries_shape, feature_map_shape)
         channels = hidden_dim + self.num_heads
         self.feature_convolution = self._convolution(
             "feature_convolution", channels, hidden_dim, use_bias=False
@@ -99,10 +104,10 @@ class MaskHead(keras.layers.Layer):
         num_queries = queries.shape[1]
         maps = ops.reshape(maps, (-1, *ops.shape(maps)[2:]))  # (B * Q, ...)
 
-        def for_each_query(x):
+        def repeat_for_queries(x):
             return ops.repeat(x, num_queries, axis=0)
 
-        x = for_each_query(self.feature_convolution(feature_map))
+        x = repeat_for_queries(self.feature_convolution(feature_map))
         x = x + self.attention_convolution(maps)
         x = ops.relu(self.norms[0](x))
         x = ops.relu(self.norms[1](self.convolutions[0](x)))
@@ -115,7 +120,7 @@ class MaskHead(keras.layers.Layer):
         ):
             height, width = ops.shape(finer)[1:3]
             x = resize_nearest(x, height, width)
-            x = x + for_each_query(adapter(finer))
+            x = x + repeat_for_queries(adapter(finer))
             x = ops.relu(norm(convolution(x)))
         x = self.output_convolution(x)[..., 0]
         return ops.reshape(x, (-1, num_queries, *ops.shape(x)[1:]))
@@ -149,25 +154,25 @@ class MaskHead(keras.layers.Layer):
             )
 
     def _convolution(self, name, filters, channels, side=3, use_bias=True):
-        layer = keras.layers.Conv2D(
-            filters,
-            side,
+        return build_sublayer(
+            self,
+            name,
+            keras.layers.Conv2D,
+            (None, None, None, channels),
+            filters=filters,
+            kernel_size=side,
             padding="same",
             data_format="channels_last",
             use_bias=use_bias,
             kernel_initializer="he_uniform",
-            name=name,
-            dtype=self.dtype_policy,
         )
-        layer.build((None, None, None, channels))
-        return layer
 
     def _norm(self, i, channels):
-        layer = keras.layers.GroupNormalization(
-            min(8, channels),
+        return build_sublayer(
+            self,
+            f"norm_{i}",
+            keras.layers.GroupNormalization,
+            (None, None, None, channels),
+            groups=min(8, channels),
             epsilon=1e-5,
-            name=f"norm_{i}",
-            dtype=self.dtype_policy,
         )
-        layer.build((None, None, None, channels))
-        return layer

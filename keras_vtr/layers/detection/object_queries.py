@@ -7,23 +7,22 @@ from keras_vtr.layers.arguments import check_static
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class ObjectQueries(keras.layers.Layer):
-    """Gives the decoder one learned query for each object slot.
+    """Returns learned queries, the same for every image of a batch.
 
     Carion et al. 2020 (DETR), section 3.2: a query is a learned position. It
-    is added to the decoder's tokens in every attention and ends as one box or
-    as "no object"; each learns to look for objects of its own region and size
-    (section 4.3, figure 7). All of them are decoded at once, in parallel.
-    Normal with standard deviation 1 at the start, as the authors' code has it.
+    is added to the decoder's tokens in every attention, and the decoder turns
+    it into one box or "no object". Each query learns to detect objects of
+    certain regions and sizes (section 4.3, figure 7). All are decoded in
+    parallel. The initial values are normal with std 1, as in the authors' code.
 
     Args:
-        num_queries: Q, the most objects that one image can yield.
+        num_queries: Q, the largest number of objects in one image.
 
     Call arguments:
         memory: (B, N, D), the encoder's output. Only its shape is read.
 
     Returns:
-        (B, Q, D), the same queries for every image: the decoder's
-        `query_positions`.
+        (B, Q, D), the decoder's `query_positions`.
 
     Raises:
         ValueError: If `num_queries` is not a positive integer or the width D

@@ -1,1 +1,1 @@
-"""Where tokens are: embeddings, encodings, biases and rules."""
+"""Positions of tokens: embeddings, encodings, biases and rules."""

@@ -2,6 +2,7 @@ import math
 
 import keras
 
+from keras_vtr.layers.arguments import check_feature_map
 from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
@@ -9,14 +10,13 @@ from keras_vtr.layers.arguments import check_static
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class SinePositionEncoding1D(keras.layers.Layer):
-    """Gives each token of a sequence a fixed vector that tells its place.
+    """Computes a fixed position encoding for each token of a sequence.
 
-    Vaswani et al. 2017, section 3.5: channel 2i is `sin(place /
-    temperature^(2i / D))`, channel 2i + 1 the cosine; places count from 0. A
-    step to the right turns each pair of channels by an angle of its own,
-    whatever the place. The encoding isn't added here, as in
-    `SinePositionEncoding2D`; the original Transformer adds it once, to its
-    embeddings.
+    Vaswani et al. 2017, section 3.5: channel 2i is `sin(position /
+    temperature^(2i / D))`, channel 2i + 1 the cosine; positions count from 0.
+    From one position to the next, each pair of channels is rotated by the same
+    angle. The layer doesn't add the encoding; the original Transformer adds it
+    once, to its embeddings.
 
     Args:
         temperature: Ratio of the longest wavelength to the shortest one.
@@ -54,8 +54,8 @@ class SinePositionEncoding1D(keras.layers.Layer):
 
     def call(self, tokens):
         shape = keras.ops.shape(tokens)
-        place = keras.ops.arange(shape[1], dtype="float32")
-        waves = sine_waves(place, shape[2], self.temperature)  # (N, D)
+        positions = keras.ops.arange(shape[1], dtype="float32")
+        waves = sine_waves(positions, shape[2], self.temperature)  # (N, D)
         waves = keras.ops.cast(waves, self.compute_dtype)
         return keras.ops.broadcast_to(waves[None], shape)
 
@@ -68,17 +68,17 @@ class SinePositionEncoding1D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class SinePositionEncoding2D(keras.layers.Layer):
-    """Gives each pixel of a feature map a fixed vector that tells its place.
+    """Computes a fixed position encoding for each pixel of a feature map.
 
-    Vaswani et al. 2017, section 3.5, carried to two dimensions by Parmar et
+    Vaswani et al. 2017, section 3.5, extended to two dimensions by Parmar et
     al. 2018 and Carion et al. 2020 (DETR), appendix A.4: the first half of the
-    channels encodes y, the second half x; neighbouring channels are a sine and
+    channels encodes y, the second half x; neighboring channels are a sine and
     a cosine of the same wavelength. As in DETR's code, y and x are counted
-    from 1 over the *real* pixels and divided by the real extent, so the lower
-    right real pixel is at (2 pi, 2 pi) however much padding follows it.
+    from 1 over the *real* pixels and divided by the number of real pixels, so
+    that the lower right real pixel is at (2 pi, 2 pi) with any padding.
 
-    The encoding isn't added here: DETR adds it to queries and keys, never to
-    values, in every attention (`query_positions`, `key_positions`).
+    The layer doesn't add the encoding: DETR adds it to queries and keys, never
+    to values, in every attention (`query_positions`, `key_positions`).
 
     Args:
         temperature: Ratio of the longest wavelength to the shortest one.
@@ -108,11 +108,8 @@ class SinePositionEncoding2D(keras.layers.Layer):
         self.temperature = temperature
 
     def build(self, feature_map_shape, padding_mask_shape=None):
-        letters = ("B", "height", "width", "D")
-        check_rank("feature_map", feature_map_shape, letters)
+        check_feature_map(feature_map_shape, padding_mask_shape)
         check_static("feature_map", feature_map_shape, -1, "width D")
-        if padding_mask_shape is not None:
-            check_rank("padding_mask", padding_mask_shape, letters[:3])
         if feature_map_shape[-1] % 4:
             raise ValueError(
                 "The width D of `feature_map` must be a multiple of 4: a sine "
@@ -121,44 +118,30 @@ class SinePositionEncoding2D(keras.layers.Layer):
             )
 
     def call(self, feature_map, padding_mask=None):
-        batch_size, height, width, hidden_dim = keras.ops.shape(feature_map)
-        if padding_mask is None:  # one image's worth serves the whole batch
-            padding_mask = keras.ops.ones((1, height, width))
-        real = keras.ops.cast(padding_mask, "float32")
-        encodings = [
-            self._encode(real, axis, hidden_dim // 2) for axis in (1, 2)
-        ]
-        positions = keras.ops.concatenate(encodings, axis=-1)
-        positions = keras.ops.broadcast_to(
-            keras.ops.cast(positions, self.compute_dtype),
-            (batch_size, height, width, hidden_dim),
-        )
-        length = -1 if None in feature_map.shape[1:3] else height * width
-        return keras.ops.reshape(positions, (batch_size, length, hidden_dim))
+        num_channels = feature_map.shape[-1] // 2
+        encodings = []
+        for count, total in _count_real(feature_map, padding_mask, (1, 2)):
+            angles = count / (total + 1e-6) * (2 * math.pi)
+            waves = sine_waves(angles, num_channels, self.temperature)
+            encodings.append(waves)
+        encodings = keras.ops.concatenate(encodings, axis=-1)
+        encodings = keras.ops.cast(encodings, self.compute_dtype)
+        return _flatten(encodings, feature_map)
 
     def compute_output_shape(self, feature_map_shape, padding_mask_shape=None):
-        batch_size, height, width, hidden_dim = feature_map_shape
-        length = None if None in (height, width) else height * width
-        return (batch_size, length, hidden_dim)
+        return _flat_shape(feature_map_shape, feature_map_shape[-1])
 
     def get_config(self):
         return {**super().get_config(), "temperature": self.temperature}
 
-    def _encode(self, real, axis, num_channels):
-        """(B, height, width) of 1 = real -> (B, height, width, channels)."""
-        place = keras.ops.cumsum(real, axis=axis)
-        extent = keras.ops.max(place, axis=axis, keepdims=True)
-        place = place / (extent + 1e-6) * (2 * math.pi)
-        return sine_waves(place, num_channels, self.temperature)
-
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class PixelCenters(keras.layers.Layer):
-    """Tells where the center of each pixel of a feature map is.
+    """Computes the coordinates of the center of each pixel of a feature map.
 
-    In the unit of boxes, so that both can be compared, as Gao et al. 2021
-    (SMCA), section 3.2, do: 0 is the upper left corner of the real image and 1
-    the lower right one, however much padding follows.
+    They have the unit of boxes, so that both can be compared (Gao et al. 2021
+    (SMCA), section 3.2): 0 is the upper left corner of the real image and 1
+    the lower right one, with any padding.
 
     Args:
         **kwargs: Those of `keras.layers.Layer`.
@@ -182,40 +165,51 @@ class PixelCenters(keras.layers.Layer):
     """
 
     def build(self, feature_map_shape, padding_mask_shape=None):
-        letters = ("B", "height", "width", "D")
-        check_rank("feature_map", feature_map_shape, letters)
-        if padding_mask_shape is not None:
-            check_rank("padding_mask", padding_mask_shape, letters[:3])
+        check_feature_map(feature_map_shape, padding_mask_shape)
 
     def call(self, feature_map, padding_mask=None):
-        batch_size, height, width, _ = keras.ops.shape(feature_map)
-        if padding_mask is None:  # one image's worth serves the whole batch
-            padding_mask = keras.ops.ones((1, height, width))
-        real = keras.ops.cast(padding_mask, "float32")
-        centers = []
-        for axis in (2, 1):
-            place = keras.ops.cumsum(real, axis=axis)
-            extent = keras.ops.max(place, axis=axis, keepdims=True)
-            centers.append((place - 0.5) / keras.ops.maximum(extent, 1.0))
-        centers = keras.ops.broadcast_to(
-            keras.ops.cast(keras.ops.stack(centers, -1), self.compute_dtype),
-            (batch_size, height, width, 2),
-        )
-        length = -1 if None in feature_map.shape[1:3] else height * width
-        return keras.ops.reshape(centers, (batch_size, length, 2))
+        centers = [
+            (count - 0.5) / keras.ops.maximum(total, 1.0)
+            for count, total in _count_real(feature_map, padding_mask, (2, 1))
+        ]
+        centers = keras.ops.stack(centers, axis=-1)
+        centers = keras.ops.cast(centers, self.compute_dtype)
+        return _flatten(centers, feature_map)
 
     def compute_output_shape(self, feature_map_shape, padding_mask_shape=None):
-        batch_size, height, width, _ = feature_map_shape
-        length = None if None in (height, width) else height * width
-        return (batch_size, length, 2)
+        return _flat_shape(feature_map_shape, 2)
 
 
-def sine_waves(place, num_channels, temperature):
-    """(...) angles -> (..., channels): sine and cosine of each wavelength."""
+def sine_waves(positions, num_channels, temperature):
+    """(...) -> (..., channels): sine and cosine of each wavelength."""
     pair = keras.ops.arange(num_channels // 2, dtype="float32")
     wavelength = temperature ** (pair * (2 / num_channels))
-    angle = place[..., None] / wavelength
+    angle = positions[..., None] / wavelength
     waves = keras.ops.stack(
         [keras.ops.sin(angle), keras.ops.cos(angle)], axis=-1
     )  # (..., channels / 2, 2)
-    return keras.ops.reshape(waves, (*keras.ops.shape(place), num_channels))
+    return keras.ops.reshape(waves, (*keras.ops.shape(positions), num_channels))
+
+
+def _count_real(feature_map, padding_mask, axes):
+    """For each axis: the number of real pixels up to each pixel, and in all."""
+    if padding_mask is None:  # one image is enough for all of the batch
+        padding_mask = keras.ops.ones((1, *keras.ops.shape(feature_map)[1:3]))
+    real = keras.ops.cast(padding_mask, "float32")
+    for axis in axes:
+        count = keras.ops.cumsum(real, axis=axis)
+        yield count, keras.ops.max(count, axis=axis, keepdims=True)
+
+
+def _flatten(x, feature_map):
+    """(B or 1, height, width, X) -> (B, height * width, X)."""
+    batch_size, height, width, _ = keras.ops.shape(feature_map)
+    x = keras.ops.broadcast_to(x, (batch_size, height, width, x.shape[-1]))
+    length = -1 if None in feature_map.shape[1:3] else height * width
+    return keras.ops.reshape(x, (batch_size, length, x.shape[-1]))
+
+
+def _flat_shape(feature_map_shape, width):
+    batch_size, rows, columns, _ = feature_map_shape
+    length = None if None in (rows, columns) else rows * columns
+    return (batch_size, length, width)

@@ -11,24 +11,23 @@ from keras_vtr.layers.positions.interpolation import resize_grid
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class RelativePositionBias(keras.layers.Layer):
-    """Gives attention a learned liking for each offset between two patches.
+    """Computes a learned bias for the offset between every two patches.
 
     Dosovitskiy et al. 2020 (ViT), appendix D.4, compares absolute positions
-    with relative ones: what counts is how far apart two patches are, not
-    where they stand. The paper multiplies an embedding of the offset with the
-    query; here, as in Liu et al. 2021 (Swin), section 3.2, equation 4, each
-    head has one number for each offset, which is added to the logits
-    (`attention_bias`). A class token has no place: three numbers a head stand
-    for class to patch, patch to class, and class to class, as in Bao et al.
-    2021 (BEiT).
+    with relative ones, the offsets between patches. The paper multiplies an
+    embedding of the offset with the query; here, as in Liu et al. 2021 (Swin),
+    section 3.2, equation 4, each head has one number for each offset, which is
+    added to the logits (`attention_bias`). A class token has no position:
+    each head has three numbers for class to patch, patch to class, and class
+    to class, as in Bao et al. 2021 (BEiT).
 
-    A grid of another size than the table's stretches the table bilinearly.
+    The table is resized bilinearly for a grid of another size.
 
     Args:
         num_heads: H.
-        grid_shape: (rows, columns) that the table is made for. Default: those
-            of the `feature_map` that the layer is built with.
-        num_leading_tokens: How many tokens stand in front of the grid's.
+        grid_shape: (rows, columns) of the grid that the table is for. Default:
+            those of the `feature_map` that the layer is built with.
+        num_leading_tokens: Number of tokens before those of the grid.
 
     Call arguments:
         feature_map: (B, rows, columns, ...). Only its shape is read.
@@ -83,8 +82,8 @@ class RelativePositionBias(keras.layers.Layer):
             table = resize_grid(
                 table, (2 * rows - 1, 2 * columns - 1), "bilinear"
             )
-        place = keras.ops.arange(rows * columns, dtype="int32")
-        row, column = place // columns, place % columns
+        index = keras.ops.arange(rows * columns, dtype="int32")
+        row, column = index // columns, index % columns
         row_offset = row[:, None] - row[None, :] + (rows - 1)
         column_offset = column[:, None] - column[None, :] + (columns - 1)
         bias = keras.ops.take(
@@ -113,7 +112,7 @@ class RelativePositionBias(keras.layers.Layer):
         }
 
     def _with_class_tokens(self, bias, length):
-        """(1, H, N, N) -> (1, H, T, T), the class tokens' rows first."""
+        """(1, H, N, N) -> (1, H, T, T), the class tokens first."""
         num = self.num_leading_tokens
         to_patch, from_patch, among = (
             keras.ops.cast(self.class_bias, bias.dtype)[i][None, :, None, None]

@@ -6,12 +6,15 @@ from keras_vtr.layers.arguments import check_positive
 
 
 class PositionRule(keras.layers.Layer):
-    """How positions meet the queries and keys of an attention.
+    """Combines positions with the queries and keys of an attention.
 
-    A rule of your own is a registered subclass with one of the two methods,
-    handed to `MultiHeadAttention` as `position_rule`. Positions never meet
-    values. Where an attention is given none, the rule isn't asked.
+    Your own rule is a registered subclass with one of the two methods, an
+    argument of `MultiHeadAttention`. The rule never sees values, and isn't
+    called where an attention gets no positions.
     """
+
+    def build(self, query_shape):
+        """Makes the weights of a rule; by default there are none."""
 
     def on_tokens(self, tokens, positions):
         """Before the projection: (B, N, D) to (B, N, D)."""
@@ -24,7 +27,7 @@ class PositionRule(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class AddedPositions(PositionRule):
-    """Positions are vectors, added to what makes queries and keys.
+    """Adds positions to the tokens that become queries and keys.
 
     Carion et al. 2020 (DETR), appendix A.3 and figure 10.
 
@@ -57,45 +60,44 @@ class AddedPositions(PositionRule):
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class RotaryPositions2D(PositionRule):
-    """Positions are places (x, y); queries and keys are turned by them.
+    """Rotates queries and keys by angles that are proportional to (x, y).
 
     Su et al. 2021 (RoFormer), section 3.2, equation 15, in the axial form of
     two dimensions of Heo et al. 2024 ("Rotary Position Embedding for Vision
     Transformer"), section 3.2, with the pairs of channels of Simeoni et al.
-    2025 (DINOv3): channel i of a head turns with channel i + key_dim / 2, a
-    quarter of the channels by y and the next quarter by x. A logit then
-    depends on the difference of two places alone, on any grid.
+    2025 (DINOv3): channel i of a head is rotated with channel i + key_dim / 2,
+    a quarter of the channels by y and the next quarter by x. A logit then
+    depends only on the difference of two positions, on any grid.
 
     Args:
-        base: The slowest channel turns `base` times more slowly than the
-            fastest one.
-        scale: Angle in radians by which the fastest channel turns for a
-            distance of 1.
-        origin: The coordinate, of x and y alike, where nothing is turned.
-        num_leading_tokens: How many tokens at the front, class tokens and
-            registers, have no place and are not turned. On JAX the number of
+        base: Ratio of the largest angle to the smallest one, for the same
+            distance.
+        scale: Largest angle in radians for a distance of 1.
+        origin: The coordinate, of both x and y, where the angle is 0.
+        num_leading_tokens: Number of first tokens, class tokens and registers,
+            that have no position and are not rotated. On JAX the number of
             tokens must then be known when a model is built.
 
     Call arguments:
         heads: (B, H, N, key_dim), key_dim a multiple of 4.
         positions: (B, N - num_leading_tokens, 2) or (1, ...), x and y, such as
-            `PixelCenters` gives them.
+            the output of `PixelCenters`.
 
     Returns:
         (B, H, N, key_dim).
 
     Raises:
-        ValueError: If key_dim is no multiple of 4, the positions don't fit the
-            tokens, or a number is out of its range.
+        ValueError: If key_dim is not a multiple of 4, positions and tokens
+            differ in number, or a number is out of its range.
 
     Example:
 
     >>> rule = keras_vtr.layers.RotaryPositions2D(scale=16.0)
     >>> attention = keras_vtr.layers.MultiHeadAttention(2, position_rule=rule)
     >>> feature_map = keras.ops.ones((2, 3, 5, 8))
-    >>> places = keras_vtr.layers.PixelCenters()(feature_map)  # (2, 15, 2)
+    >>> centers = keras_vtr.layers.PixelCenters()(feature_map)  # (2, 15, 2)
     >>> tokens = keras.ops.reshape(feature_map, (2, 15, 8))
-    >>> print(tuple(attention(tokens, query_positions=places).shape))
+    >>> print(tuple(attention(tokens, query_positions=centers).shape))
     (2, 15, 8)
     """
 
@@ -131,14 +133,14 @@ class RotaryPositions2D(PositionRule):
         leading = heads[:, :, : self.num_leading_tokens]
         patches = ops.cast(heads[:, :, self.num_leading_tokens :], "float32")
         cosine, sine = self._angles(positions, key_dim // 4)
-        turned = patches * cosine + _quarter_turn(patches) * sine
-        turned = ops.cast(turned, heads.dtype)
+        rotated = patches * cosine + _rotate_by_90_degrees(patches) * sine
+        rotated = ops.cast(rotated, heads.dtype)
         if not self.num_leading_tokens:
-            return turned
-        return ops.concatenate([leading, turned], axis=2)
+            return rotated
+        return ops.concatenate([leading, rotated], axis=2)
 
     def _check_positions(self, shape, num_tokens):
-        """Refuses what would be broadcast: all tokens turned alike."""
+        """Requires a position for each token; one would be broadcast to all."""
         num_patches = None
         if num_tokens is not None:
             num_patches = num_tokens - self.num_leading_tokens
@@ -147,19 +149,19 @@ class RotaryPositions2D(PositionRule):
             None not in (num_patches, shape[1]) and num_patches != shape[1]
         ):
             raise ValueError(
-                "`positions` must be x and y of each token but the leading "
+                "`positions` must be x and y of each token except the leading "
                 f"ones, (B, {num_patches}, 2). Received: positions.shape="
                 f"{tuple(shape)}, {num_tokens} tokens, "
                 f"num_leading_tokens={self.num_leading_tokens}"
             )
 
-    def _angles(self, positions, num_speeds):
+    def _angles(self, positions, num_angles):
         """Cosine and sine of each channel's angle, (B, 1, N, key_dim)."""
-        exponents = ops.arange(num_speeds, dtype="float32") / num_speeds
-        speeds = self.scale * ops.power(float(self.base), -exponents)
+        exponents = ops.arange(num_angles, dtype="float32") / num_angles
+        scales = self.scale * ops.power(float(self.base), -exponents)
         positions = ops.cast(positions, "float32")[:, None]  # (B, 1, N, 2)
         positions = positions - self.origin
-        x, y = positions[..., :1] * speeds, positions[..., 1:] * speeds
+        x, y = positions[..., :1] * scales, positions[..., 1:] * scales
         angles = ops.concatenate([y, x, y, x], axis=-1)
         return ops.cos(angles), ops.sin(angles)
 
@@ -173,7 +175,7 @@ class RotaryPositions2D(PositionRule):
         }
 
 
-def _quarter_turn(heads):
+def _rotate_by_90_degrees(heads):
     """Each pair (a, b) of channels as (-b, a)."""
     first, second = ops.split(heads, 2, axis=-1)
     return ops.concatenate([-second, first], axis=-1)

@@ -1,1 +1,1 @@
-"""From pixels to tokens, and from tokens to what a head reads."""
+"""From pixels to tokens, and from tokens to the features for a head."""

@@ -5,18 +5,18 @@ from keras_vtr.class_names import check_class_names
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class ClassHead(keras.layers.Dense):
-    """Features to the logits of classes, whose names stay with the layer.
+    """Maps features to class logits, and keeps the names of the classes.
 
-    A `keras.layers.Dense`, the head of Dosovitskiy et al. 2020 (ViT), section
-    3.1, and one of the two of Carion et al. 2020 (DETR), figure 2. The names
-    are a part of the graph, so they are kept when a model is cloned, saved, or
-    becomes a part of another one.
+    A `keras.layers.Dense`: the head of Dosovitskiy et al. 2020 (ViT), section
+    3.1, and one of the two heads of Carion et al. 2020 (DETR), figure 2. The
+    names belong to the layer, so they are kept when a model is cloned, saved,
+    or becomes a part of another one.
 
     Args:
         units: Number of logits: K, or K + 1 with "no object".
-        class_names: Optional K names, in a list or a dict, None for a class
-            that isn't used.
-        **kwargs: Of `keras.layers.Dense`.
+        class_names: Optional K names, in a list or a dict. A class that isn't
+            used has the name None.
+        **kwargs: Those of `keras.layers.Dense`.
 
     Call arguments:
         inputs: (..., D) features.
@@ -25,8 +25,8 @@ class ClassHead(keras.layers.Dense):
         (..., units) logits.
 
     Raises:
-        ValueError: If there are neither as many names as units nor one less,
-            or they are no strings.
+        ValueError: If the number of names is neither `units` nor one less, or
+            a name is not a string.
 
     Example:
 
@@ -48,8 +48,9 @@ class ClassHead(keras.layers.Dense):
         names = names if names is None else check_class_names(names)
         if names is not None and len(names) not in (self.units, self.units - 1):
             raise ValueError(
-                f"`class_names` must be one for each of {self.units} logits, "
-                f"but for 'no object'. Received: {len(names)} names"
+                "`class_names` must have one name for each of "
+                f"{self.units} logits, except 'no object'. Received: "
+                f"{len(names)} names"
             )
         self._class_names = names
 
@@ -58,7 +59,7 @@ class ClassHead(keras.layers.Dense):
 
 
 def class_names_of(model):
-    """Those of the `ClassHead` that a model's logits come from, or None."""
+    """The names of `find_class_head(model)`, or None."""
     head = find_class_head(model)
     return None if head is None else head.class_names
 
@@ -68,26 +69,28 @@ def find_class_head(model):
 
     Args:
         model: Functional or `keras.Sequential`, with one output or a dict with
-            "logits"; other models and activations may lie between.
+            "logits". The head may be inside another model, and activations may
+            follow it.
     """
     if isinstance(model, keras.Sequential):
-        # Keras 3.15 has no public way to a Sequential's graph.
+        # Private, because Keras 3.15.1 has no public access to its graph.
         model = model._functional
     output = getattr(model, "output", None)
     if isinstance(output, dict):
         output = output.get("logits")
-    return _head_of(output) if isinstance(output, keras.KerasTensor) else None
+    return _find_head(output) if isinstance(output, keras.KerasTensor) else None
 
 
-def _head_of(tensor):
-    # Keras 3.15 has no public way back from a symbolic tensor to its layer.
+def _find_head(tensor):
+    # `_keras_history` and `_inbound_nodes` are private, because Keras 3.15.1
+    # has no public way from a symbolic tensor to its layer and inputs.
     operation, node, index = tensor._keras_history
     if isinstance(operation, ClassHead):
         return operation
     if isinstance(operation, keras.Model):
         outputs = getattr(operation, "outputs", None)
-        return _head_of(outputs[index]) if outputs else None
+        return _find_head(outputs[index]) if outputs else None
     if getattr(operation, "weights", ()):
         return None
     inputs = operation._inbound_nodes[node].input_tensors
-    return next((x for x in map(_head_of, inputs) if x is not None), None)
+    return next((x for x in map(_find_head, inputs) if x is not None), None)

@@ -8,20 +8,19 @@ from keras_vtr.layers.arguments import check_static
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class ClassToken(keras.layers.Layer):
-    """Puts learned tokens in front, the same ones for every image.
+    """Inserts learned tokens before the tokens of every image.
 
-    Dosovitskiy et al. 2020 (ViT), section 3.1, equation 1: the first token
-    has no pixels of its own; by attention it gathers what the classifier
-    needs, and the classifier reads it alone. Zeros at the start, as the
-    authors' code has it.
+    Dosovitskiy et al. 2020 (ViT), section 3.1, equation 1: the class token
+    gathers information from the patches by attention, and the classifier reads
+    only this token. It is initialized with zeros, as in the authors' code.
 
-    The same layer adds registers, learned tokens that nobody reads: Darcet et
-    al. 2023 ("Vision Transformers Need Registers"), section 2.2. They stand
-    behind the class token, `index=1`.
+    The same layer adds registers, learned tokens that no head reads: Darcet et
+    al. 2023 ("Vision Transformers Need Registers"), section 2.2. They come
+    after the class token, `index=1`.
 
     Args:
-        num_tokens: How many tokens to put in.
-        index: How many of the tokens that are there stay in front of them.
+        num_tokens: Number of tokens to insert.
+        index: Number of present tokens that stay before them.
 
     Call arguments:
         tokens: (B, N, D).
@@ -64,8 +63,8 @@ class ClassToken(keras.layers.Layer):
         )
         parts = [class_token, tokens]
         if self.index:
-            parts = [tokens[:, : self.index], class_token]
-            parts.append(tokens[:, self.index :])
+            before, after = tokens[:, : self.index], tokens[:, self.index :]
+            parts = [before, class_token, after]
         return keras.ops.concatenate(parts, axis=1)
 
     def compute_output_shape(self, tokens_shape):

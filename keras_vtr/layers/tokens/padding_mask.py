@@ -1,17 +1,17 @@
 import keras
 from keras import ops
 
-from keras_vtr.layers.arguments import check_rank
+from keras_vtr.layers.arguments import check_feature_map
 from keras_vtr.layers.positions.interpolation import resize_nearest
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class MaskPadding(keras.layers.Layer):
-    """Sets what is padding to zero, in images and in feature maps.
+    """Sets the padding of images or feature maps to zero.
 
     Carion et al. 2020 (DETR), section 4, "Technical details", and the authors'
     `NestedTensor`: images are padded with zeros, after the normalization of
-    their pixels, to the largest of their batch.
+    their pixels, to the largest sides of their batch.
 
     Args:
         **kwargs: Those of `keras.layers.Layer`.
@@ -36,13 +36,13 @@ class MaskPadding(keras.layers.Layer):
     """
 
     def build(self, feature_map_shape, padding_mask_shape):
-        _check_shapes(padding_mask_shape, feature_map_shape)
+        check_feature_map(feature_map_shape, padding_mask_shape, "C")
 
     def call(self, feature_map, padding_mask):
         for map_side, mask_side in zip(
             feature_map.shape[1:3], padding_mask.shape[1:3], strict=True
         ):
-            # Sides that aren't known yet are None, or JAX's symbols.
+            # Unknown sides are None, or JAX's symbols.
             known = isinstance(map_side, int) and isinstance(mask_side, int)
             if known and map_side != mask_side:
                 raise ValueError(
@@ -58,12 +58,12 @@ class MaskPadding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class ResizePaddingMask(keras.layers.Layer):
-    """Tells which pixels of a feature map are real, from those of the images.
+    """Resizes the padding mask of images to the size of a feature map.
 
     Carion et al. 2020 (DETR), section 4, "Technical details": images are padded
-    to the largest of their batch, and attention sees real pixels only. As in
-    the authors' code, the mask is resized to the nearest neighbor: row i of
-    the map is as real as row `floor(i * height of images / height of map)`.
+    to the largest sides of their batch, and attention sees real pixels only.
+    As in the authors' code, the mask is resized to the nearest neighbor: row i
+    takes row `floor(i * height of images / height of map)`.
 
     Args:
         **kwargs: Those of `keras.layers.Layer`.
@@ -88,7 +88,7 @@ class ResizePaddingMask(keras.layers.Layer):
     """
 
     def build(self, padding_mask_shape, feature_map_shape):
-        _check_shapes(padding_mask_shape, feature_map_shape)
+        check_feature_map(feature_map_shape, padding_mask_shape, "C")
 
     def call(self, padding_mask, feature_map):
         padding_mask = ops.cast(padding_mask, "bool")
@@ -100,9 +100,3 @@ class ResizePaddingMask(keras.layers.Layer):
     def compute_output_spec(self, padding_mask, feature_map):
         shape = self.compute_output_shape(padding_mask.shape, feature_map.shape)
         return keras.KerasTensor(shape, "bool")
-
-
-def _check_shapes(padding_mask_shape, feature_map_shape):
-    letters = ("B", "height", "width")
-    check_rank("padding_mask", padding_mask_shape, letters)
-    check_rank("feature_map", feature_map_shape, (*letters, "C"))

@@ -1,19 +1,21 @@
 import keras
+from keras.layers import Conv2D
 
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import require_sides
+from keras_vtr.layers.parts import build_sublayer
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class PatchEmbedding(keras.layers.Layer):
-    """Cuts images into patches and maps each of them to one token.
+    """Divides images into square patches and maps each patch to one token.
 
     Dosovitskiy et al. 2020 (ViT), section 3.1, equation 1: each patch is
-    flattened and multiplied by one matrix. A convolution whose kernel and
-    stride are both the patch is that product, and that is how it is computed.
-    With `patch_size=1` every pixel of a feature map becomes a token, the
-    paper's hybrid.
+    flattened and multiplied by one matrix. This product is computed as a
+    convolution whose kernel size and strides are the patch size. With
+    `patch_size=1` every pixel of a feature map becomes a token, as in the
+    paper's hybrids.
 
     Args:
         hidden_dim: Width D of a token.
@@ -31,8 +33,8 @@ class PatchEmbedding(keras.layers.Layer):
 
     Raises:
         ValueError: If the patches don't cover the image exactly, or the input
-            isn't a batch of images. Where a graph leaves the sides open, it is
-            TensorFlow's `InvalidArgumentError` as the graph runs.
+            isn't a batch of images. If the sides are unknown when a graph is
+            traced, the graph raises TensorFlow's `InvalidArgumentError`.
 
     Example:
 
@@ -53,15 +55,16 @@ class PatchEmbedding(keras.layers.Layer):
     def build(self, images_shape):
         check_rank("images", images_shape, ("B", "height", "width", "C"))
         self._check_divisible(images_shape)
-        self.projection = keras.layers.Conv2D(
-            self.hidden_dim,
+        self.projection = build_sublayer(
+            self,
+            "projection",
+            Conv2D,
+            images_shape,
+            filters=self.hidden_dim,
             kernel_size=self.patch_size,
             strides=self.patch_size,
             data_format="channels_last",
-            name="projection",
-            dtype=self.dtype_policy,
         )
-        self.projection.build(images_shape)
 
     def call(self, images):
         self._check_divisible(images.shape)
@@ -113,6 +116,6 @@ class PatchEmbedding(keras.layers.Layer):
         )
 
     def _nearest(self, side):
-        """The nearest multiple of the patch, and not 0."""
+        """The nearest positive multiple of `patch_size`."""
         half = self.patch_size // 2
         return max((side + half) // self.patch_size, 1) * self.patch_size

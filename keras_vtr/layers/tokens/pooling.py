@@ -4,32 +4,29 @@ from keras_vtr.layers.arguments import check_choice
 from keras_vtr.layers.arguments import check_count
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
-from keras_vtr.layers.parts import build_part
-from keras_vtr.layers.parts import copy_of
+from keras_vtr.layers.parts import LayerWithParts
+from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import default_norm
-from keras_vtr.layers.parts import deserialized
-from keras_vtr.layers.parts import serialized
 from keras_vtr.layers.parts import set_part
 from keras_vtr.layers.transformer.residual import Residual
 
 POOLINGS = ("class_token", "mean", "class_token_and_mean")
-PARTS = ("attention", "feed_forward", "norm")
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class TokenPooling(keras.layers.Layer):
-    """Makes one vector of an image's tokens, for a classifier to read.
+    """Pools an image's tokens into one feature vector for a classifier.
 
     Dosovitskiy et al. 2020 (ViT), section 3.1, equation 4, and appendix D.3,
     which finds the class token and the mean over patches equally good if each
-    has its own learning rate. Both side by side are what the linear
-    classifiers of Oquab et al. 2023 (DINOv2) read.
+    has its own learning rate. The linear classifiers of Oquab et al. 2023
+    (DINOv2) read both, concatenated.
 
     Args:
         pooling: `"class_token"`, the first token; `"mean"` over the patches;
             or `"class_token_and_mean"`.
-        num_leading_tokens: How many tokens stand in front of the patches:
-            class tokens and registers.
+        num_leading_tokens: Number of tokens before the patches: class tokens
+            and registers.
 
     Call arguments:
         tokens: (B, N, D).
@@ -73,8 +70,8 @@ class TokenPooling(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class AttentionPooling(keras.layers.Layer):
-    """Lets one learned query gather from all tokens what the head needs.
+class AttentionPooling(LayerWithParts):
+    """Pools an image's tokens into one vector by attention of a learned query.
 
     Zhai et al. 2022 (Scaling Vision Transformers), section 3.2, the "MAP"
     head, after Lee et al. 2019 (Set Transformer), section 3.2: attention of a
@@ -94,7 +91,7 @@ class AttentionPooling(keras.layers.Layer):
         (B, D).
 
     Raises:
-        ValueError: If a part is no layer or has weights, or a shape doesn't
+        ValueError: If a part is not a layer or has weights, or a shape doesn't
             fit.
 
     Example:
@@ -106,6 +103,8 @@ class AttentionPooling(keras.layers.Layer):
     >>> print(tuple(layer(keras.ops.ones((2, 7, 8))).shape))
     (2, 8)
     """
+
+    PARTS = ("attention", "feed_forward", "norm")
 
     def __init__(self, attention, feed_forward, *, norm=None, **kwargs):
         super().__init__(**kwargs)
@@ -120,15 +119,17 @@ class AttentionPooling(keras.layers.Layer):
         self.probe = self.add_weight(
             shape=probe_shape, initializer="glorot_uniform", name="probe"
         )
-        self.probe_attention = copy_of(self.attention, "attention", self)
-        build_part(self.probe_attention, probe_shape, tokens_shape)
-        self.feed_forward_block = Residual(
-            self.feed_forward,
-            norm=self.norm,
-            name="feed_forward",
-            dtype=self.dtype_policy,
+        self.probe_attention = build_sublayer(
+            self, "attention", self.attention, probe_shape, tokens_shape
         )
-        self.feed_forward_block.build(probe_shape)
+        self.feed_forward_block = build_sublayer(
+            self,
+            "feed_forward",
+            Residual,
+            probe_shape,
+            layer=self.feed_forward,
+            norm=self.norm,
+        )
 
     def call(self, tokens, padding_mask=None):
         shape = (keras.ops.shape(tokens)[0], 1, tokens.shape[-1])
@@ -138,10 +139,3 @@ class AttentionPooling(keras.layers.Layer):
             keras.ops.broadcast_to(probe, shape), tokens, **options
         )
         return self.feed_forward_block(attended)[:, 0]
-
-    def get_config(self):
-        return {**super().get_config(), **serialized(self, *PARTS)}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**deserialized(config, *PARTS))

@@ -5,15 +5,14 @@ from keras_vtr.layers.arguments import check_rank
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class RealTokens(keras.layers.Layer):
-    """Tells which tokens of sequences are real and which are padding.
+    """Computes the padding mask of token sequences.
 
-    Sequences of several lengths share a batch when the shorter ones are filled
-    up with a token that means nothing (Vaswani et al. 2017 batch by length,
-    section 5.1, so that little is filled). What this returns is the
-    `padding_mask` of every attention to such sequences.
+    Shorter sequences of a batch are padded with a token that has no meaning
+    (Vaswani et al. 2017, section 5.1, batch by length, which needs little
+    padding). The output is the `padding_mask` of every attention to them.
 
     Args:
-        padding: The token that means nothing.
+        padding_token: The token that padding consists of.
 
     Call arguments:
         tokens: (B, N) integers.
@@ -31,18 +30,18 @@ class RealTokens(keras.layers.Layer):
     [[ True  True False False]]
     """
 
-    def __init__(self, padding=0, **kwargs):
+    def __init__(self, padding_token=0, **kwargs):
         super().__init__(**kwargs)
-        self.padding = padding
+        self.padding_token = padding_token
 
     def build(self, tokens_shape):
         check_rank("tokens", tokens_shape, ("B", "N"))
 
     def call(self, tokens):
-        return keras.ops.not_equal(tokens, self.padding)
+        return keras.ops.not_equal(tokens, self.padding_token)
 
     def compute_output_spec(self, tokens):
         return keras.KerasTensor(tokens.shape, "bool")
 
     def get_config(self):
-        return {**super().get_config(), "padding": self.padding}
+        return {**super().get_config(), "padding_token": self.padding_token}

@@ -1,90 +1,50 @@
-"""A block is a layer of the network; a stack is so many copies of a block."""
+"""A block is one layer of the network; a stack is several copies of it."""
 
 import keras
 
-from keras_vtr.layers.arguments import check_fraction
-from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_positive_int
-from keras_vtr.layers.parts import build_part
-from keras_vtr.layers.parts import copy_of
-from keras_vtr.layers.parts import default_norm
-from keras_vtr.layers.parts import deserialized
-from keras_vtr.layers.parts import serialized
+from keras_vtr.layers.parts import LayerWithParts
+from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import set_part
 from keras_vtr.layers.transformer.rematerialization import rematerialized
 from keras_vtr.layers.transformer.residual import Residual
+from keras_vtr.layers.transformer.residual import ResidualOptions
 
-PARTS = ("attention", "feed_forward", "norm")
 
+class Block(ResidualOptions):
+    """Attention and feed-forward, each in a `Residual` of the same options."""
 
-class Block(keras.layers.Layer):
-    """Attention and feed-forward, and what surrounds each of them alike."""
+    PARTS = ("attention", "feed_forward", "norm")
 
-    def __init__(
-        self,
-        attention,
-        feed_forward,
-        *,
-        norm=None,
-        normalize_first=True,
-        dropout=0.0,
-        layer_scale=None,
-        stochastic_depth=0.0,
-        **kwargs,
-    ):
+    def __init__(self, attention, feed_forward, **kwargs):
         super().__init__(**kwargs)
         set_part(self, "attention", attention)
         set_part(self, "feed_forward", feed_forward)
-        set_part(self, "norm", default_norm() if norm is None else norm)
-        check_fraction("dropout", dropout)
-        if layer_scale is not None:
-            check_positive("layer_scale", layer_scale)
-        check_fraction("stochastic_depth", stochastic_depth)
-        self.normalize_first = normalize_first
-        self.dropout = dropout
-        self.layer_scale = layer_scale
-        self.stochastic_depth = stochastic_depth
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            **serialized(self, *PARTS),
-            **self._surroundings(),
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**deserialized(config, *PARTS))
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
-        """What `keras.RematScope` makes of `call`, if it lists this layer."""
+        """The call to use, if this layer may be in a `keras.RematScope`."""
+        # Keras 3.15.1 has no public way to the scope that a layer was made in.
         mode = self._remat_mode
         if mode.mode == "list_of_layers" and self.name in mode.layer_names:
             return rematerialized(self, layer_call)
         return layer_call
 
-    def _surroundings(self):
-        return {
-            "normalize_first": self.normalize_first,
-            "dropout": self.dropout,
-            "layer_scale": self.layer_scale,
-            "stochastic_depth": self.stochastic_depth,
-        }
+    def _build_residual(self, name, part, *shapes):
+        config = {"layer": part, "norm": self.norm, **self._options()}
+        return build_sublayer(self, name, Residual, *shapes, **config)
 
-    def _surround(self, part, name, *shapes):
-        block = Residual(
-            part,
-            norm=self.norm,
-            **self._surroundings(),
-            name=name,
-            dtype=self.dtype_policy,
-        )
-        block.build(*shapes)
-        return block
+    def _feed_forward(self, attended, training):
+        """Feed-forward on tokens, or on the first of tokens and scores."""
+        if not isinstance(attended, tuple):
+            return self.feed_forward_block(attended, training=training)
+        tokens, scores = attended
+        return self.feed_forward_block(tokens, training=training), scores
 
 
-class Stack(keras.layers.Layer):
-    """So many copies of a block, and a norm after the last one."""
+class Stack(LayerWithParts):
+    """Copies of a block, one after the other, and a norm after the last."""
+
+    PARTS = ("block", "norm")
 
     def __init__(self, block, num_layers, *, norm=None, **kwargs):
         super().__init__(**kwargs)
@@ -93,18 +53,10 @@ class Stack(keras.layers.Layer):
         self.num_layers = num_layers
         if norm is None and getattr(block, "normalize_first", False):
             norm = block.norm
-        set_part(self, "norm", norm, may_lack=True)
+        set_part(self, "norm", norm, optional=True)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            **serialized(self, "block", "norm"),
-            "num_layers": self.num_layers,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**deserialized(config, "block", "norm"))
+        return {**super().get_config(), "num_layers": self.num_layers}
 
     def _build_stack(self, *shapes):
         self.blocks = []
@@ -113,22 +65,43 @@ class Stack(keras.layers.Layer):
             if hasattr(self.block, "stochastic_depth"):
                 rate = self.block.stochastic_depth * (i + 1) / self.num_layers
                 change["stochastic_depth"] = rate
-            block = copy_of(self.block, f"block_{i}", self, **change)
-            build_part(block, *shapes)
-            self.blocks.append(block)
+            self.blocks.append(
+                build_sublayer(
+                    self, f"block_{i}", self.block, *shapes, **change
+                )
+            )
         self.output_norm = None
         if self.norm is not None:
-            self.output_norm = copy_of(self.norm, "norm", self)
-            build_part(self.output_norm, shapes[0])
+            self.output_norm = build_sublayer(
+                self, "norm", self.norm, shapes[0]
+            )
 
-    def _normalize(self, tokens):
-        return tokens if self.output_norm is None else self.output_norm(tokens)
+    def _call_stack(self, tokens, *inputs, return_every_layer=False, **options):
+        """Calls all blocks and the norm.
 
-    def _answers(self, block, tokens, *inputs, **options):
-        """A block's tokens, and its scores if the options ask for them."""
+        Returns:
+            Tokens (B, N, D), or with `return_every_layer` (B, L, N, D); and
+            with `return_attention_scores` among the options a pair of tokens
+            and scores (B, L, H, N, S).
+        """
+        options = given(**options)
+        every_output, every_score = [], []
+        for block in self.blocks:
+            tokens, scores = self._call_block(block, tokens, *inputs, **options)
+            every_output.append(tokens)
+            every_score.append(scores)
+        if return_every_layer:
+            tokens = keras.ops.stack(every_output, axis=1)
+        tokens = self._normalize(tokens)
+        if "return_attention_scores" in options:
+            return tokens, keras.ops.stack(every_score, axis=1)
+        return tokens
+
+    def _call_block(self, block, tokens, *inputs, **options):
+        """A block's tokens, and its scores or None."""
         outputs = block(tokens, *inputs, **options)
         scores = None
-        if options.get("return_attention_scores"):
+        if "return_attention_scores" in options:
             outputs, scores = outputs
         before, after = tuple(tokens.shape), tuple(outputs.shape)
         if len(before) != len(after) or any(
@@ -142,9 +115,12 @@ class Stack(keras.layers.Layer):
             )
         return outputs, scores
 
+    def _normalize(self, tokens):
+        return tokens if self.output_norm is None else self.output_norm(tokens)
+
 
 def given(**options):
-    """Those that say something; a layer of a user's own need not know all."""
+    """The options that are set, so that a user's own layer needs no others."""
     return {
         name: x
         for name, x in options.items()

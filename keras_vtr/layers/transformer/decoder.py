@@ -1,9 +1,6 @@
 import keras
 
-from keras_vtr.layers.parts import deserialized
-from keras_vtr.layers.parts import serialized
 from keras_vtr.layers.parts import set_part
-from keras_vtr.layers.transformer.blocks import PARTS
 from keras_vtr.layers.transformer.blocks import Block
 from keras_vtr.layers.transformer.blocks import Stack
 from keras_vtr.layers.transformer.blocks import given
@@ -11,23 +8,23 @@ from keras_vtr.layers.transformer.blocks import given
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class TransformerDecoderBlock(Block):
-    """One layer of the decoder: self attention, cross attention, feed-forward.
+    """Updates queries by self attention, cross attention and feed-forward.
 
-    Vaswani et al. 2017, figure 1, right, and Carion et al. 2020 (DETR),
-    figure 10. What makes it the one or the other are the call's arguments:
-    the original masks later tokens (`use_causal_mask`) because it writes one
-    after the other; DETR decodes all queries at once, adds `query_positions`
-    and `memory_positions`, and masks nothing.
+    One layer of the decoder of Vaswani et al. 2017, figure 1, right, or of
+    Carion et al. 2020 (DETR), figure 10; the call's arguments decide which.
+    The original generates one token after the other and masks later ones
+    (`use_causal_mask`). DETR decodes all queries at once, adds
+    `query_positions` and `memory_positions`, and masks none.
 
     Args:
         attention: Such as `MultiHeadAttention(num_heads=8)`, for both
             attentions.
         feed_forward: Such as `FeedForward(mlp_dim=2048)`.
-        cross_attention: Optional, another one for the attention to `memory`.
+        cross_attention: Optional other attention to `memory`.
         norm: Default: a layer norm with epsilon 1e-6.
         normalize_first: True for pre-norm, False for post-norm.
         dropout: Fraction dropped in training after each of the three.
-        layer_scale: Optional start of a `LayerScale` on each branch.
+        layer_scale: Optional initial value of a `LayerScale` on each branch.
         stochastic_depth: Probability that training drops a branch.
 
     Call arguments:
@@ -50,7 +47,7 @@ class TransformerDecoderBlock(Block):
         (B, Q, D), and with `return_attention_scores` (B, H, Q, N).
 
     Raises:
-        ValueError: If a part is no layer or has weights, a number is out of
+        ValueError: If a part is not a layer or has weights, a number is out of
             its range, or a shape doesn't fit.
 
     Example:
@@ -64,6 +61,8 @@ class TransformerDecoderBlock(Block):
     (2, 5, 8)
     """
 
+    PARTS = (*Block.PARTS, "cross_attention")
+
     def __init__(
         self, attention, feed_forward, *, cross_attention=None, **kwargs
     ):
@@ -73,18 +72,18 @@ class TransformerDecoderBlock(Block):
 
     @property
     def num_heads(self):
-        """H, of the attention to `memory`."""
+        """Those of the attention to `memory`."""
         return self.cross_attention.num_heads
 
     def build(self, queries_shape, memory_shape):
-        self.self_attention_block = self._surround(
-            self.attention, "self_attention", queries_shape
+        self.self_attention_block = self._build_residual(
+            "self_attention", self.attention, queries_shape
         )
-        self.cross_attention_block = self._surround(
-            self.cross_attention, "cross_attention", queries_shape, memory_shape
+        self.cross_attention_block = self._build_residual(
+            "cross_attention", self.cross_attention, queries_shape, memory_shape
         )
-        self.feed_forward_block = self._surround(
-            self.feed_forward, "feed_forward", queries_shape
+        self.feed_forward_block = self._build_residual(
+            "feed_forward", self.feed_forward, queries_shape
         )
 
     def call(
@@ -109,7 +108,7 @@ class TransformerDecoderBlock(Block):
                 use_causal_mask=use_causal_mask,
             ),
         )
-        answers = self.cross_attention_block(
+        attended = self.cross_attention_block(
             queries,
             memory,
             training=training,
@@ -121,36 +120,26 @@ class TransformerDecoderBlock(Block):
                 return_attention_scores=return_attention_scores,
             ),
         )
-        if not return_attention_scores:
-            return self.feed_forward_block(answers, training=training)
-        queries, scores = answers
-        return self.feed_forward_block(queries, training=training), scores
-
-    def get_config(self):
-        return {**super().get_config(), **serialized(self, "cross_attention")}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**deserialized(config, *PARTS, "cross_attention"))
+        return self._feed_forward(attended, training)
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class TransformerDecoder(Stack):
-    """Turns queries into answers read from the encoder's `memory`.
+    """Turns queries into answers by attention to the encoder's `memory`.
 
     Vaswani et al. 2017, figure 1, right; Carion et al. 2020 (DETR), section
     3.2 and figure 10. DETR trains every layer's output (section 3.2,
-    "auxiliary decoding losses"): with `return_every_layer` they are all
-    returned, each normalized by the same layer norm, if there is one.
+    "auxiliary decoding losses"): `return_every_layer` returns them all, each
+    normalized by the same norm, if there is one.
 
     Args:
-        block: A `TransformerDecoderBlock`, or a layer of your own from queries
-            and memory to queries. Each layer of the decoder is a copy of it;
-            if it has `stochastic_depth`, that is the last copy's, and grows
-            linearly with depth (Huang et al. 2016, equation 4).
-        num_layers: L, how many.
-        norm: The norm of each returned output. Default: the block's if the
-            block has `normalize_first`; none for other blocks.
+        block: A `TransformerDecoderBlock`, or your own layer from queries and
+            memory to queries. Each layer of the decoder is a copy of it. Its
+            `stochastic_depth`, if any, is the last copy's; it grows linearly
+            with depth (Huang et al. 2016, equation 4).
+        num_layers: L, the number of copies.
+        norm: The norm of each returned output. Default: the block's norm if
+            the block has `normalize_first`; no norm for other blocks.
         return_every_layer: If True, return the outputs of all layers.
 
     Call arguments:
@@ -175,7 +164,7 @@ class TransformerDecoder(Stack):
         (B, L, H, Q, N).
 
     Raises:
-        ValueError: If a part is no layer or has weights, a number is out of
+        ValueError: If a part is not a layer or has weights, a number is out of
             its range, or a shape doesn't fit.
 
     Example:
@@ -220,7 +209,10 @@ class TransformerDecoder(Stack):
         return_attention_scores=False,
         training=None,
     ):
-        options = given(
+        return self._call_stack(
+            queries,
+            memory,
+            return_every_layer=self.return_every_layer,
             query_positions=query_positions,
             memory_positions=memory_positions,
             padding_mask=padding_mask,
@@ -229,17 +221,6 @@ class TransformerDecoder(Stack):
             use_causal_mask=use_causal_mask,
             return_attention_scores=return_attention_scores,
         )
-        outputs, every_score = [], []
-        for block in self.blocks:
-            queries, scores = self._answers(block, queries, memory, **options)
-            outputs.append(queries)
-            every_score.append(scores)
-        if self.return_every_layer:
-            queries = keras.ops.stack(outputs, axis=1)  # (B, L, Q, D)
-        queries = self._normalize(queries)
-        if return_attention_scores:
-            return queries, keras.ops.stack(every_score, axis=1)
-        return queries
 
     def get_config(self):
         return {

@@ -7,10 +7,11 @@ from keras_vtr.layers.transformer.blocks import given
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class TransformerEncoderBlock(Block):
-    """One layer of the encoder: self attention, then feed-forward.
+    """Updates tokens by self attention, then feed-forward.
 
-    Vaswani et al. 2017, figure 1, left; pre-norm as ViT has it (Dosovitskiy
-    et al. 2020, equations 2 and 3) is the default.
+    One layer of the encoder of Vaswani et al. 2017, figure 1, left. The
+    default is pre-norm, as in ViT (Dosovitskiy et al. 2020, equations 2 and
+    3).
 
     Args:
         attention: Such as `MultiHeadAttention(num_heads=8)`.
@@ -18,7 +19,7 @@ class TransformerEncoderBlock(Block):
         norm: Default: a layer norm with epsilon 1e-6.
         normalize_first: True for pre-norm, False for post-norm.
         dropout: Fraction dropped in training after each of the two.
-        layer_scale: Optional start of a `LayerScale` on each branch.
+        layer_scale: Optional initial value of a `LayerScale` on each branch.
         stochastic_depth: Probability that training drops a branch.
 
     Call arguments:
@@ -26,7 +27,7 @@ class TransformerEncoderBlock(Block):
         positions: Optional (B, N, D), for queries and keys.
         padding_mask: Optional (B, N) bool, True = real.
         attention_bias: Optional (B, H, N, N) or (1, H, N, N), added to the
-            logits of each attention: relative positions.
+            logits of each attention, such as a `RelativePositionBias`.
         use_causal_mask: If True, token n sees tokens 0..n only.
         return_attention_scores: If True, also return the attention weights.
 
@@ -35,7 +36,7 @@ class TransformerEncoderBlock(Block):
         (B, H, N, N).
 
     Raises:
-        ValueError: If a part is no layer or has weights, a number is out of
+        ValueError: If a part is not a layer or has weights, a number is out of
             its range, or a shape doesn't fit.
 
     Example:
@@ -49,11 +50,11 @@ class TransformerEncoderBlock(Block):
     """
 
     def build(self, tokens_shape):
-        self.self_attention_block = self._surround(
-            self.attention, "self_attention", tokens_shape
+        self.self_attention_block = self._build_residual(
+            "self_attention", self.attention, tokens_shape
         )
-        self.feed_forward_block = self._surround(
-            self.feed_forward, "feed_forward", tokens_shape
+        self.feed_forward_block = self._build_residual(
+            "feed_forward", self.feed_forward, tokens_shape
         )
 
     def call(
@@ -66,7 +67,7 @@ class TransformerEncoderBlock(Block):
         return_attention_scores=False,
         training=None,
     ):
-        answers = self.self_attention_block(
+        attended = self.self_attention_block(
             tokens,
             training=training,
             **given(
@@ -77,37 +78,34 @@ class TransformerEncoderBlock(Block):
                 return_attention_scores=return_attention_scores,
             ),
         )
-        if not return_attention_scores:
-            return self.feed_forward_block(answers, training=training)
-        tokens, scores = answers
-        return self.feed_forward_block(tokens, training=training), scores
+        return self._feed_forward(attended, training)
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class TransformerEncoder(Stack):
-    """Turns tokens into tokens that know of each other: the `memory`.
+    """Updates tokens by a stack of blocks; its output is called `memory`.
 
-    Vaswani et al. 2017, figure 1, left; ViT consists of it, and DETR runs it
-    over the pixels of a feature map. ViT adds positions to the tokens before
-    the encoder; DETR gives them to every layer as `positions` (Carion et al.
+    Vaswani et al. 2017, figure 1, left. ViT applies it to patches, DETR to the
+    pixels of a feature map. ViT adds positions to the tokens before the
+    encoder; DETR passes them to every layer as `positions` (Carion et al.
     2020, appendix A.3).
 
     Args:
-        block: A `TransformerEncoderBlock`, or a layer of your own from tokens
-            to tokens. Each layer of the encoder is a copy of it; if it has
-            `stochastic_depth`, that is the last copy's, and grows linearly
+        block: A `TransformerEncoderBlock`, or your own layer from tokens to
+            tokens. Each layer of the encoder is a copy of it. Its
+            `stochastic_depth`, if any, is the last copy's; it grows linearly
             with depth (Huang et al. 2016, equation 4).
-        num_layers: L, how many.
-        norm: The norm after the last one. Default: the block's if the block
-            has `normalize_first`, because the sum of the residuals of a
-            pre-norm stack is normalized nowhere else; none for other blocks.
+        num_layers: L, the number of copies.
+        norm: The norm after the last copy. Default: the block's norm if the
+            block has `normalize_first`, because nothing else normalizes the
+            sum of a pre-norm stack's residuals; no norm for other blocks.
 
     Call arguments:
         tokens: (B, N, D).
         positions: Optional (B, N, D), for queries and keys of each layer.
         padding_mask: Optional (B, N) bool, True = real.
         attention_bias: Optional (B, H, N, N) or (1, H, N, N), added to the
-            logits of each attention: relative positions.
+            logits of each attention, such as a `RelativePositionBias`.
         use_causal_mask: If True, token n sees tokens 0..n only.
         return_attention_scores: If True, also return the attention weights.
 
@@ -116,7 +114,7 @@ class TransformerEncoder(Stack):
         layers, (B, L, H, N, N).
 
     Raises:
-        ValueError: If a part is no layer or has weights, a number is out of
+        ValueError: If a part is not a layer or has weights, a number is out of
             its range, or a shape doesn't fit.
 
     Example:
@@ -143,18 +141,11 @@ class TransformerEncoder(Stack):
         return_attention_scores=False,
         training=None,
     ):
-        options = given(
+        return self._call_stack(
+            tokens,
             positions=positions,
             padding_mask=padding_mask,
             attention_bias=attention_bias,
             use_causal_mask=use_causal_mask,
             return_attention_scores=return_attention_scores,
         )
-        every_score = []
-        for block in self.blocks:
-            tokens, scores = self._answers(block, tokens, **options)
-            every_score.append(scores)
-        tokens = self._normalize(tokens)
-        if return_attention_scores:
-            return tokens, keras.ops.stack(every_score, axis=1)
-        return tokens

@@ -1,17 +1,20 @@
 import math
 
 import keras
+from keras.layers import Dense
+from keras.layers import Dropout
 
 from keras_vtr.layers.arguments import check_fraction
 from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.parts import build_sublayer
 
 
 def exact_gelu(x):
     """x times the normal distribution function at x (Hendrycks 2016).
 
-    Spelled with `erf`: `keras.ops.gelu(approximate=False)` goes through
-    `erfc` on TensorFlow 2.21, which takes about twice as long; and in the
-    order that LiteRT's converter knows as its own GELU.
+    By `erf`, because `keras.ops.gelu(approximate=False)` uses `erfc` on
+    TensorFlow 2.21, which takes about twice as long. LiteRT's converter
+    recognizes GELU in this order of operations.
     """
     return (0.5 * x) * (1.0 + keras.ops.erf(x * math.sqrt(0.5)))
 
@@ -22,7 +25,7 @@ def tanh_gelu(x):
 
 
 def swiglu(x):
-    """(..., 2 n) -> (..., n): one half opens the other (Shazeer 2020)."""
+    """(..., 2 n) -> (..., n): one half gates the other (Shazeer 2020)."""
     gate, value = keras.ops.split(x, 2, axis=-1)
     return keras.ops.silu(gate) * value
 
@@ -37,19 +40,19 @@ ACTIVATIONS = {
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class FeedForward(keras.layers.Layer):
-    """Two dense layers on each token alone.
+    """Applies two dense layers to each token separately.
 
     Vaswani et al. 2017, section 3.3, equation 2. Attention moves information
-    between tokens, this layer works on it within each. To a reader who knows
-    convolutions: two 1 x 1 convolutions, wide in the middle.
+    between tokens; this layer processes it within each token. To a reader who
+    knows convolutions: two 1 x 1 convolutions, wide in the middle.
 
     Args:
         mlp_dim: Width of the inner layer, usually 4 D (ViT) or 8 D (DETR).
         activation: `"gelu"` (exact; ViT), `"gelu_tanh"` (its approximation),
             `"relu"` (original, DETR), `"swiglu"` (Shazeer 2020, equation 6;
             the first matrix is twice as wide, since one half of its result
-            gates the other), or what else `keras.activations.get` takes: a
-            name, or a registered function.
+            gates the other), or another name or registered function that
+            `keras.activations.get` takes.
         dropout: Fraction dropped in training between the two layers.
 
     Call arguments:
@@ -75,20 +78,20 @@ class FeedForward(keras.layers.Layer):
         self.mlp_dim = mlp_dim
         self.activation = activation
         self.dropout = dropout
-        self._function = _function(activation)
+        self._function = _get_function(activation)
 
     def build(self, tokens_shape):
         inner_dim = self.mlp_dim * (2 if self.activation == "swiglu" else 1)
-        self.inner_projection = keras.layers.Dense(
-            inner_dim, name="inner_projection", dtype=self.dtype_policy
+        *sides, hidden_dim = tokens_shape
+        inner_shape = (*sides, self.mlp_dim)
+        self.inner_projection = build_sublayer(
+            self, "inner_projection", Dense, tokens_shape, units=inner_dim
         )
-        self.inner_projection.build(tokens_shape)
-        self.output_projection = keras.layers.Dense(
-            tokens_shape[-1], name="output_projection", dtype=self.dtype_policy
+        self.output_projection = build_sublayer(
+            self, "output_projection", Dense, inner_shape, units=hidden_dim
         )
-        self.output_projection.build((*tokens_shape[:-1], self.mlp_dim))
-        self.inner_dropout = keras.layers.Dropout(
-            self.dropout, name="inner_dropout", dtype=self.dtype_policy
+        self.inner_dropout = build_sublayer(
+            self, "inner_dropout", Dropout, inner_shape, rate=self.dropout
         )
 
     def call(self, tokens, training=None):
@@ -108,14 +111,14 @@ class FeedForward(keras.layers.Layer):
         }
 
 
-def _function(activation):
+def _get_function(activation):
     if isinstance(activation, str) and activation in ACTIVATIONS:
         return ACTIVATIONS[activation]
     try:
         return keras.activations.get(activation)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"`activation` must be one of {sorted(ACTIVATIONS)}, or what "
-            "keras.activations.get takes. Received: "
+            f"`activation` must be one of {sorted(ACTIVATIONS)}, or a name or "
+            "function that keras.activations.get takes. Received: "
             f"activation={activation!r}"
         ) from error

@@ -7,21 +7,21 @@ from keras_vtr.layers.arguments import check_static
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class StochasticDepth(keras.layers.Layer):
-    """Drops a whole residual branch, for each image by its own chance.
+    """Drops the complete residual branch of some images in training.
 
-    Huang et al. 2016, section 3, equation 2. In training a branch is dropped
-    with probability `rate` and else divided by `1 - rate`, so nothing is left
-    to do in inference, as with dropout. The paper, and TensorFlow Addons with
-    it, multiply the branch by `1 - rate` in inference instead and decide for
-    the whole batch at once: theirs is this layer on a branch that was
-    multiplied by `1 - rate`.
+    Huang et al. 2016, section 3, equation 2. A branch is dropped with
+    probability `rate` and else divided by `1 - rate`; inference changes
+    nothing, as with dropout. The paper and TensorFlow Addons instead multiply
+    the branch by `1 - rate` in inference, and decide once for all images of a
+    batch. Their layer equals this one on a branch that was multiplied by
+    `1 - rate`.
 
     Args:
         rate: Probability that a branch is dropped.
         seed: Optional integer.
 
     Call arguments:
-        branch: (B, ...), what would be added to the residual.
+        branch: (B, ...), the summand of a residual.
 
     Returns:
         As `branch`.
@@ -65,11 +65,11 @@ class StochasticDepth(keras.layers.Layer):
 class LayerScale(keras.layers.Layer):
     """Multiplies each channel of a residual branch by a learned number.
 
-    Touvron et al. 2021 (CaiT), section 2, equation 4. With a small start
-    deep networks begin as the identity and grow into their depth.
+    Touvron et al. 2021 (CaiT), section 2, equation 4. With small initial
+    values a deep network starts near the identity.
 
     Args:
-        initial_value: All factors at the start; CaiT takes 0.1 to 1e-6, by
+        initial_value: Of all factors. CaiT uses 0.1 to 1e-6, depending on
             depth.
 
     Call arguments:

@@ -1,64 +1,23 @@
 import keras
+from keras.layers import Dropout
 
 from keras_vtr.layers.arguments import check_fraction
 from keras_vtr.layers.arguments import check_positive
-from keras_vtr.layers.parts import build_part
-from keras_vtr.layers.parts import copy_of
+from keras_vtr.layers.parts import LayerWithParts
+from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import default_norm
-from keras_vtr.layers.parts import deserialized
-from keras_vtr.layers.parts import serialized
 from keras_vtr.layers.parts import set_part
 from keras_vtr.layers.transformer.regularization import LayerScale
 from keras_vtr.layers.transformer.regularization import StochasticDepth
 
 
-@keras.saving.register_keras_serializable(package="keras_vtr")
-class Residual(keras.layers.Layer):
-    """Surrounds a layer with a norm and a residual: "add & norm".
+class ResidualOptions(LayerWithParts):
+    """The arguments that `Residual` shares with blocks of residuals."""
 
-    Vaswani et al. 2017, figure 1, around attention and feed-forward alike. To
-    a reader who knows ResNets: the residual is their skip connection.
-
-    Post-norm, the original: `norm(x + f(x))`. Pre-norm, as ViT has it:
-    `x + f(norm(x))`. The result of `f` passes dropout, layer scale and
-    stochastic depth before it is added.
-
-    Args:
-        layer: f, from tokens (B, N, D) to tokens (B, N, D), such as
-            `MultiHeadAttention` or `FeedForward`.
-        norm: Default: a layer norm with epsilon 1e-6. Another one, such as
-            `keras.layers.RMSNormalization()`, or `keras.layers.Identity()`.
-        normalize_first: True for pre-norm, False for post-norm.
-        dropout: Fraction of the branch dropped in training.
-        layer_scale: Optional start of a `LayerScale` on the branch.
-        stochastic_depth: Probability that training drops the branch.
-
-    Call arguments:
-        tokens: (B, N, D).
-        memory: Optional (B, S, ...), a second input of the layer, which isn't
-            normalized here: the encoder that made it has done that.
-        use_causal_mask: If True, the layer is called with it: an attention.
-        return_attention_scores: Likewise.
-        kwargs: Other tensors for the layer, by its arguments' names.
-
-    Returns:
-        (B, N, D). If the layer returns several outputs, the first one is the
-        branch, and all are returned.
-
-    Raises:
-        ValueError: If `layer` or `norm` is no layer or has weights, or a
-            number is out of its range.
-
-    Example:
-
-    >>> layer = keras_vtr.layers.Residual(keras_vtr.layers.FeedForward(32))
-    >>> print(tuple(layer(keras.ops.ones((2, 5, 8))).shape))
-    (2, 5, 8)
-    """
+    PARTS = ("norm",)
 
     def __init__(
         self,
-        layer,
         *,
         norm=None,
         normalize_first=True,
@@ -72,35 +31,103 @@ class Residual(keras.layers.Layer):
         if layer_scale is not None:
             check_positive("layer_scale", layer_scale)
         check_fraction("stochastic_depth", stochastic_depth)
-        set_part(self, "layer", layer)
         set_part(self, "norm", default_norm() if norm is None else norm)
         self.normalize_first = normalize_first
         self.dropout = dropout
         self.layer_scale = layer_scale
         self.stochastic_depth = stochastic_depth
 
+    def get_config(self):
+        return {**super().get_config(), **self._options()}
+
+    def _options(self):
+        return {
+            "normalize_first": self.normalize_first,
+            "dropout": self.dropout,
+            "layer_scale": self.layer_scale,
+            "stochastic_depth": self.stochastic_depth,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class Residual(ResidualOptions):
+    """Adds a layer's output to its input, and normalizes: "add & norm".
+
+    Vaswani et al. 2017, figure 1, around both attention and feed-forward. To
+    a reader who knows ResNets: the residual is their skip connection.
+
+    Post-norm, the original, is `norm(x + f(x))`. Pre-norm, as in ViT, is
+    `x + f(norm(x))`. The output of `f`, the branch, passes dropout, layer
+    scale and stochastic depth before it is added.
+
+    Args:
+        layer: f, from tokens (B, N, D) to tokens (B, N, D), such as
+            `MultiHeadAttention` or `FeedForward`.
+        norm: Any norm, such as `keras.layers.RMSNormalization()`, or
+            `keras.layers.Identity()` for none. Default: a layer norm with
+            epsilon 1e-6.
+        normalize_first: True for pre-norm, False for post-norm.
+        dropout: Fraction of the branch dropped in training.
+        layer_scale: Optional initial value of a `LayerScale` on the branch.
+        stochastic_depth: Probability that training drops the branch.
+
+    Call arguments:
+        tokens: (B, N, D).
+        memory: Optional (B, S, ...), a second input of the layer. It is not
+            normalized here, because the encoder has normalized it.
+        use_causal_mask: If True, it is passed to the layer, an attention.
+        return_attention_scores: If True, it is passed likewise.
+        kwargs: Other tensors for the layer, by the names of its arguments.
+
+    Returns:
+        (B, N, D). If the layer has several outputs, the first one is the
+        branch, and the others are returned unchanged.
+
+    Raises:
+        ValueError: If `layer` or `norm` is not a layer or has weights, or a
+            number is out of its range.
+
+    Example:
+
+    >>> layer = keras_vtr.layers.Residual(keras_vtr.layers.FeedForward(32))
+    >>> print(tuple(layer(keras.ops.ones((2, 5, 8))).shape))
+    (2, 5, 8)
+    """
+
+    PARTS = ("layer", "norm")
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(**kwargs)
+        set_part(self, "layer", layer)
+
     def build(self, tokens_shape, memory_shape=None):
-        self.branch = copy_of(self.layer, "layer", self)
-        shapes = (tokens_shape, memory_shape)
-        build_part(self.branch, *(x for x in shapes if x is not None))
-        self.branch_norm = copy_of(self.norm, "norm", self)
-        build_part(self.branch_norm, tokens_shape)
-        self.branch_dropout = keras.layers.Dropout(
-            self.dropout, name="dropout", dtype=self.dtype_policy
+        shapes = [tokens_shape]
+        if memory_shape is not None:
+            shapes.append(memory_shape)
+        self.branch = build_sublayer(self, "layer", self.layer, *shapes)
+        self.branch_norm = build_sublayer(self, "norm", self.norm, tokens_shape)
+        self.branch_dropout = build_sublayer(
+            self, "dropout", Dropout, tokens_shape, rate=self.dropout
         )
         self.branch_scale = None
         if self.layer_scale is not None:
-            self.branch_scale = LayerScale(
-                self.layer_scale, name="layer_scale", dtype=self.dtype_policy
+            self.branch_scale = build_sublayer(
+                self,
+                "layer_scale",
+                LayerScale,
+                tokens_shape,
+                initial_value=self.layer_scale,
             )
-            self.branch_scale.build(tokens_shape)
-        self.branch_depth = StochasticDepth(
-            self.stochastic_depth,
-            name="stochastic_depth",
-            dtype=self.dtype_policy,
+        self.branch_depth = build_sublayer(
+            self,
+            "stochastic_depth",
+            StochasticDepth,
+            tokens_shape,
+            rate=self.stochastic_depth,
         )
 
-    # Keras 3.15 refuses flags beside tensors within one `**` argument.
+    # The flags are arguments of their own, because Keras 3.15 refuses flags
+    # beside tensors within one `**` argument.
     def call(
         self,
         tokens,
@@ -123,28 +150,13 @@ class Residual(keras.layers.Layer):
         return self.add(tokens, outputs, training)
 
     def before(self, tokens):
-        """What the layer is given."""
+        """The input of the layer."""
         return self.branch_norm(tokens) if self.normalize_first else tokens
 
     def add(self, tokens, branch, training=None):
-        """What is returned when the layer has answered with `branch`."""
+        """The output for `branch`, the layer's output."""
         branch = self.branch_dropout(branch, training=training)
         if self.branch_scale is not None:
             branch = self.branch_scale(branch)
-        branch = self.branch_depth(branch, training=training)
-        output = tokens + branch
+        output = tokens + self.branch_depth(branch, training=training)
         return output if self.normalize_first else self.branch_norm(output)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            **serialized(self, "layer", "norm"),
-            "normalize_first": self.normalize_first,
-            "dropout": self.dropout,
-            "layer_scale": self.layer_scale,
-            "stochastic_depth": self.stochastic_depth,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**deserialized(config, "layer", "norm"))

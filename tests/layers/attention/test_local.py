@@ -7,7 +7,7 @@ from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 
 
-def made(shape, **options):
+def built(shape, **options):
     layer = LocalAttention2D(**{"filters": 8, "num_heads": 2, **options})
     layer.build(shape)
     set_weights(layer)
@@ -31,8 +31,8 @@ def expected(layer, images, real):
     key = (images @ w["key_projection"]).reshape(split)
     value = (images @ w["value_projection"]).reshape(split)
     output = np.zeros(split)
-    for place in np.ndindex(batch, height, width, heads):
-        b, y, x, h = place
+    for index in np.ndindex(batch, height, width, heads):
+        b, y, x, h = index
         logits, values = [], []
         for i, j in np.ndindex(k, k):
             row, column = y + i - k // 2, x + j - k // 2
@@ -42,11 +42,11 @@ def expected(layer, images, real):
             position = np.concatenate(
                 [w["row_embedding"][i, h], w["column_embedding"][j, h]]
             )
-            logits.append(query[place] @ (key[b, row, column, h] + position))
+            logits.append(query[index] @ (key[b, row, column, h] + position))
             values.append(value[b, row, column, h])
         if logits:
             scores = np.exp(np.array(logits) - max(logits))
-            output[place] = scores / scores.sum() @ np.array(values)
+            output[index] = scores / scores.sum() @ np.array(values)
     return output.reshape(batch, height, width, -1)
 
 
@@ -54,7 +54,7 @@ def expected(layer, images, real):
 def test_it_is_dense_attention_under_the_mask_of_the_window(kernel_size, rng):
     images = rng.normal(size=(2, 5, 7, 3)).astype("float32")
     real = rng.random((2, 5, 7)) < 0.7
-    layer = made(images.shape, kernel_size=kernel_size)
+    layer = built(images.shape, kernel_size=kernel_size)
     output, scores = layer(
         images, padding_mask=real, return_attention_scores=True
     )
@@ -70,13 +70,13 @@ def test_it_is_dense_attention_under_the_mask_of_the_window(kernel_size, rng):
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("strides", [1, 2, 5])
 @pytest.mark.parametrize("kernel_size", [3, 5])
-def test_its_windows_stand_where_a_convolution_has_them(
+def test_its_windows_are_those_of_a_convolution(
     kernel_size, strides, padding, rng
 ):
     for sides in ((8, 11), (9, 7)):
         images = rng.normal(size=(1, *sides, 3)).astype("float32")
         options = {"kernel_size": kernel_size, "padding": padding}
-        layer = made(images.shape, strides=strides, **options)
+        layer = built(images.shape, strides=strides, **options)
         # Without logits all real pixels weigh the same: a mean over the
         # window, which a convolution of ones computes too.
         for weight in layer.weights:
@@ -100,9 +100,9 @@ def test_its_windows_stand_where_a_convolution_has_them(
         )
 
 
-def test_it_moves_with_the_picture(rng):
+def test_a_shifted_image_has_shifted_features(rng):
     images = rng.normal(size=(1, 12, 12, 3)).astype("float32")
-    layer = made(images.shape, kernel_size=3, padding="valid")
+    layer = built(images.shape, kernel_size=3, padding="valid")
     output = to_numpy(layer(images))
     moved = to_numpy(layer(images[:, 2:, 1:]))
     np.testing.assert_allclose(moved, output[:, 2:, 1:], atol=1e-6)
@@ -110,7 +110,7 @@ def test_it_moves_with_the_picture(rng):
 
 def test_what_is_outside_of_the_window_changes_nothing(rng):
     images = rng.normal(size=(1, 9, 9, 3)).astype("float32")
-    layer = made(images.shape, kernel_size=5)
+    layer = built(images.shape, kernel_size=5)
     other = images.copy()
     other[:, 7:] = 100.0
     before, after = to_numpy(layer(images)), to_numpy(layer(other))
@@ -120,7 +120,7 @@ def test_what_is_outside_of_the_window_changes_nothing(rng):
 
 def test_padding_changes_nothing(rng):
     images = rng.normal(size=(1, 6, 5, 3)).astype("float32")
-    layer = made(images.shape, kernel_size=3)
+    layer = built(images.shape, kernel_size=3)
     padded = np.pad(images, ((0, 0), (0, 4), (0, 3), (0, 0)), constant_values=7)
     mask = np.zeros((1, 10, 8), bool)
     mask[:, :6, :5] = True
@@ -128,11 +128,11 @@ def test_padding_changes_nothing(rng):
     np.testing.assert_allclose(
         output[:, :6, :5], to_numpy(layer(images)), atol=1e-6
     )
-    # A window of padding alone has nothing to gather.
+    # The output of a window of padding alone is zero.
     assert not output[:, 8:].any()
 
 
-def test_it_stands_where_a_convolution_stood(rng):
+def test_it_can_replace_a_convolution(rng):
     images = keras.Input((16, 16, 3))
     x = LocalAttention2D(8, 3, num_heads=2, strides=2)(images)
     x = keras.layers.Conv2D(8, 3, padding="same")(x)

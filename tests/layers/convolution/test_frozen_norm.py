@@ -69,5 +69,5 @@ def test_arguments_out_of_range_are_refused(wrong):
 
 
 def test_images_of_the_wrong_rank_are_refused():
-    with pytest.raises(ValueError, match=r"must have the shape \(B, h, w, C\)"):
+    with pytest.raises(ValueError, match=r"must have the shape \(B, height, w"):
         FrozenNormConv2D(4, 3)(np.ones((2, 3, 4), "float32"))

@@ -16,7 +16,7 @@ def boxes(rng, *shape):
     return rng.uniform(0.2, 0.6, size=(*shape, 4)).astype("float32")
 
 
-def test_anchors_are_boxes_all_over_the_image(rng):
+def test_anchors_are_boxes_that_cover_the_image(rng):
     anchors = to_numpy(AnchorQueries(500)(np.zeros((3, 7, 8))))
     np.testing.assert_array_equal(anchors[0], anchors[2])
     assert (anchors > 0).all() and (anchors < 1).all()
@@ -36,10 +36,10 @@ def test_centers_are_counted_over_the_real_image(rng):
     np.testing.assert_allclose(found[:2, :5].reshape(1, 10, 2), alone)
 
 
-def test_each_head_looks_at_its_own_side_of_the_box():
+def test_each_head_attends_to_its_own_side_of_the_box():
     layer = AnchorAttentionBias(4)
     box = np.array([[[0.5, 0.5, 0.35, 0.15]]], "float32")
-    # Right of, below, left of and above the middle; sides count 0.05 more.
+    # Right of, below, left of and above the center; sides count 0.05 more.
     centers = np.array([[[0.7, 0.5], [0.5, 0.6], [0.3, 0.5], [0.5, 0.4]]])
     bias = to_numpy(layer(box, centers.astype("float32")))[0, :, 0]
     np.testing.assert_allclose(np.diag(bias), 0.0, atol=1e-6)

@@ -15,36 +15,36 @@ def targets(rng, num_images=2, most=4):
     return boxes.astype("float32"), labels.astype("int32")
 
 
-def test_who_may_see_whom(rng):
+def test_which_queries_may_attend_to_which(rng):
     boxes, labels = targets(rng)
-    *_, visible = DenoisingQueries(**CONFIG)(boxes, labels)
-    visible = to_numpy(visible).astype(bool)
-    groups, queries = visible[1, :12, :12], visible[1, 12:]
+    *_, allowed = DenoisingQueries(**CONFIG)(boxes, labels)
+    allowed = to_numpy(allowed).astype(bool)
+    groups, queries = allowed[1, :12, :12], allowed[1, 12:]
     same = np.kron(np.eye(3), np.ones((4, 4))).astype(bool)
     np.testing.assert_array_equal(groups, same)  # each group only itself
-    assert not queries[:, :12].any()  # the truth is hidden from the queries
-    assert queries[:, 12:].all() and visible[1, :12, 12:].all()
+    assert not queries[:, :12].any()  # queries don't attend to the truth
+    assert queries[:, 12:].all() and allowed[1, :12, 12:].all()
     padding = np.tile(labels[0] < 0, 3)
-    assert not visible[0, :, :12][:, padding].any()
-    assert visible[0, 0, :2].all()
+    assert not allowed[0, :, :12][:, padding].any()
+    assert allowed[0, 0, :2].all()
 
 
 def test_noise_stays_within_its_bounds_and_differs_by_group(rng):
     boxes, labels = targets(rng, 200)
     layer = DenoisingQueries(**CONFIG, box_noise=0.4, label_noise=0.5, seed=1)
-    _, spoiled, _ = layer(boxes, labels)
-    spoiled = to_numpy(spoiled).reshape(200, 3, 4, 4)
-    moved = abs(spoiled - boxes[:, None])
+    _, noised, _ = layer(boxes, labels)
+    noised = to_numpy(noised).reshape(200, 3, 4, 4)
+    moved = abs(noised - boxes[:, None])
     sides = boxes[:, None, :, 2:]
     assert (moved[..., :2] <= 0.2 * sides + 1e-6).all()
     assert (moved[..., 2:] <= 0.4 * sides + 1e-6).all()
     assert moved[..., :2].mean() > 0.03 and moved[..., 2:].mean() > 0.06
-    assert (spoiled[:, 0] != spoiled[:, 1]).mean() > 0.99
-    again = to_numpy(layer(boxes, labels)[1]).reshape(spoiled.shape)
-    assert (again != spoiled).mean() > 0.99
+    assert (noised[:, 0] != noised[:, 1]).mean() > 0.99
+    again = to_numpy(layer(boxes, labels)[1]).reshape(noised.shape)
+    assert (again != noised).mean() > 0.99
 
 
-def test_labels_are_swapped_as_often_as_asked(rng):
+def test_labels_are_replaced_at_the_given_rate(rng):
     layer = DenoisingQueries(**CONFIG, label_noise=0.35, seed=1)
     labels = rng.integers(0, 7, size=(500, 4)).astype("int32")
     queries, _, _ = layer(np.ones((500, 4, 4), "float32"), labels)

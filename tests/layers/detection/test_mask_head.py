@@ -15,7 +15,7 @@ SHAPES = {
 }
 
 
-def test_maps_sum_to_one_over_all_real_places_of_all_heads(rng):
+def test_maps_sum_to_one_over_all_real_pixels_of_all_heads(rng):
     inputs = make_inputs(
         {
             "queries": (2, 3, 8),
@@ -48,12 +48,8 @@ def test_a_map_is_the_softmax_of_scaled_products(rng):
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
-# A norm takes the bias of what stands before it away, where its groups are
-# single channels.
-
-
 @pytest.mark.any_backend
-def test_each_query_is_drawn_by_itself():
+def test_the_mask_of_a_query_depends_on_no_other_query():
     inputs = make_inputs(SHAPES)
     head = MaskHead(8)
     together = to_numpy(head(**inputs))

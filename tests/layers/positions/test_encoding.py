@@ -20,10 +20,10 @@ def restate(padding_mask, num_channels, temperature=10000):
                 real = padding_mask[b]
                 y = real[: i + 1, j].sum() / (real[:, j].sum() + 1e-6)
                 x = real[i, : j + 1].sum() / (real[i].sum() + 1e-6)
-                for offset, place in ((0, y), (half, x)):
+                for offset, position in ((0, y), (half, x)):
                     for c in range(half):
                         wavelength = temperature ** (2 * (c // 2) / half)
-                        angle = place * 2 * math.pi / wavelength
+                        angle = position * 2 * math.pi / wavelength
                         wave = math.cos if c % 2 else math.sin
                         output[b, i, j, offset + c] = wave(angle)
     return output.reshape(batch_size, height * width, num_channels)
@@ -47,7 +47,7 @@ def test_equals_the_restatement_of_detr(rng):
     )
 
 
-def test_real_pixels_are_placed_alike_whatever_padding_follows():
+def test_padding_does_not_change_the_encoding_of_real_pixels():
     layer = SinePositionEncoding2D()
     alone = to_numpy(layer(np.ones((1, 3, 4, 8))))
     padding_mask = np.zeros((1, 5, 7), bool)
@@ -60,9 +60,9 @@ def test_real_pixels_are_placed_alike_whatever_padding_follows():
     )
 
 
-def test_every_pixel_has_a_place_of_its_own():
-    places = to_numpy(SinePositionEncoding2D()(np.ones((1, 7, 11, 16))))[0]
-    distance = np.linalg.norm(places[:, None] - places[None], axis=-1)
+def test_every_pixel_has_its_own_encoding():
+    encodings = to_numpy(SinePositionEncoding2D()(np.ones((1, 7, 11, 16))))[0]
+    distance = np.linalg.norm(encodings[:, None] - encodings[None], axis=-1)
     assert distance[~np.eye(77, dtype=bool)].min() > 0.05
 
 
@@ -90,17 +90,17 @@ def test_temperature_must_be_positive(temperature):
 
 def test_a_sequence_s_encoding_is_the_paper_s():
     found = to_numpy(SinePositionEncoding1D()(np.zeros((2, 50, 12), "float32")))
-    for place in range(50):
+    for position in range(50):
         for i in range(6):
-            angle = place / 10000 ** (2 * i / 12)
-            pair = found[:, place, 2 * i : 2 * i + 2]
+            angle = position / 10000 ** (2 * i / 12)
+            pair = found[:, position, 2 * i : 2 * i + 2]
             expected = [[math.sin(angle), math.cos(angle)]] * 2
             np.testing.assert_allclose(pair, expected, atol=1e-5)
 
 
 def test_a_step_to_the_right_is_the_same_rotation_everywhere():
     x = to_numpy(SinePositionEncoding1D()(np.zeros((1, 40, 8), "float32")))[0]
-    pairs = x[:, ::2] * 1j + x[:, 1::2]  # e^(i place / wavelength)
+    pairs = x[:, ::2] * 1j + x[:, 1::2]  # e^(i position / wavelength)
     steps = pairs[3:] / pairs[:-3]
     np.testing.assert_allclose(
         steps, np.broadcast_to(steps[:1], steps.shape), atol=1e-5

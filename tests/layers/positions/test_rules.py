@@ -13,7 +13,7 @@ H, KEY_DIM = 3, 8
 
 
 def logits(rule, queries, keys, positions):
-    """(B, H, N, N) products of turned queries and keys."""
+    """(B, H, N, N) products of rotated queries and keys."""
     queries, keys = (
         to_numpy(rule.on_heads(x, positions)).astype("float64")
         for x in (queries, keys)
@@ -31,8 +31,8 @@ def centers(rows, columns):
     return to_numpy(PixelCenters()(feature_map))
 
 
-def test_it_turns_pairs_of_channels_by_hand():
-    """Of eight channels two turn by y and two by x, with those 4 further."""
+def test_pairs_of_channels_are_rotated():
+    """Two of eight channels rotate by y, two by x, with those 4 further on."""
     rule = RotaryPositions2D(base=4.0, scale=np.pi)
     x, y = 0.5, 1.0
     heads = np.arange(1.0, 9.0)[None, None, None].astype("float32")
@@ -72,7 +72,7 @@ def test_lengths_are_kept(rng):
     )
 
 
-def test_leading_tokens_are_not_turned(rng):
+def test_leading_tokens_are_not_rotated(rng):
     rule = RotaryPositions2D(num_leading_tokens=2)
     queries, _ = heads(rng, 7)
     positions = rng.uniform(size=(1, 5, 2)).astype("float32")
@@ -83,7 +83,7 @@ def test_leading_tokens_are_not_turned(rng):
 
 
 def test_it_is_exact_at_another_grid(rng):
-    """A patch that stands where another grid's stands is turned alike."""
+    """Patches of two grids at the same position are rotated alike."""
     rule = RotaryPositions2D(scale=12.0)
     queries, _ = heads(rng, 9)
     coarse = to_numpy(rule.on_heads(queries, centers(3, 3)))
@@ -94,7 +94,7 @@ def test_it_is_exact_at_another_grid(rng):
     np.testing.assert_allclose(fine[:, :, where], coarse, atol=1e-5)
 
 
-def test_attention_without_positions_turns_nothing(rng):
+def test_attention_without_positions_rotates_nothing(rng):
     tokens = rng.normal(size=(2, 5, 24)).astype("float32")
     plain = MultiHeadAttention(3)
     rotary = MultiHeadAttention(3, position_rule=RotaryPositions2D())
@@ -104,9 +104,9 @@ def test_attention_without_positions_turns_nothing(rng):
     np.testing.assert_array_equal(
         to_numpy(plain(tokens)), to_numpy(rotary(tokens))
     )
-    places = rng.uniform(size=(1, 5, 2)).astype("float32") * 9
-    turned = to_numpy(rotary(tokens, query_positions=places))
-    assert abs(turned - to_numpy(plain(tokens))).max() > 1e-3
+    positions = rng.uniform(size=(1, 5, 2)).astype("float32") * 9
+    rotated = to_numpy(rotary(tokens, query_positions=positions))
+    assert abs(rotated - to_numpy(plain(tokens))).max() > 1e-3
 
 
 def test_wrong_arguments_are_refused(rng):
@@ -131,7 +131,7 @@ def test_wrong_arguments_are_refused(rng):
 
 @pytest.mark.parity
 @pytest.mark.filterwarnings("ignore")  # theirs
-def test_a_vit_turns_as_dinov3(rng):
+def test_a_vit_rotates_as_dinov3(rng):
     torch = pytest.importorskip("torch")
     theirs = pytest.importorskip(
         "transformers.models.dinov3_vit.modeling_dinov3_vit"

@@ -15,7 +15,7 @@ def test_it_is_a_dense_layer(rng):
 
 
 def test_names_must_be_as_many_as_classes():
-    with pytest.raises(ValueError, match="each of 3 logits, but for 'no obj"):
+    with pytest.raises(ValueError, match="each of 3 logits, except 'no obj"):
         ClassHead(3, ["a"])
 
 

@@ -18,7 +18,7 @@ def test_padding_is_set_to_zero(rng):
 @pytest.mark.parametrize(
     ("before", "after"), [(97, 4), (64, 2), (70, 3), (7, 7), (3, 7), (1333, 42)]
 )
-def test_a_row_is_as_real_as_its_nearest_one(before, after):
+def test_a_row_of_the_mask_is_its_nearest_row(before, after):
     mask = np.tril(np.ones((before, before), bool))[:, :, None]  # all lengths
     feature_map = np.zeros((before, after, 1, 2), "float32")
     found = to_numpy(ResizePaddingMask()(mask, feature_map))[..., 0]

@@ -45,7 +45,7 @@ def test_attention_pooling_equals_the_numpy_restatement():
     np.testing.assert_allclose(to_numpy(layer(**inputs)), expected, atol=1e-5)
 
 
-def test_the_order_of_tokens_is_no_matter_to_attention_pooling(rng):
+def test_attention_pooling_ignores_the_order_of_tokens(rng):
     tokens = rng.normal(size=(2, 5, 12)).astype("float32")
     layer = AttentionPooling(MultiHeadAttention(3), FeedForward(7))
     np.testing.assert_allclose(

@@ -10,7 +10,7 @@ from tests.layer_checks import to_numpy
 GOLDEN = pathlib.Path(__file__).parents[2] / "golden"
 
 
-def test_each_image_loses_its_whole_branch_or_nothing():
+def test_each_image_loses_its_complete_branch_or_nothing():
     branch = np.ones((2000, 3, 5), "float32")
     layer = StochasticDepth(0.25, seed=1)
     np.testing.assert_array_equal(to_numpy(layer(branch)), branch)
@@ -20,7 +20,7 @@ def test_each_image_loses_its_whole_branch_or_nothing():
         dropped, np.broadcast_to(first[:, None, None], dropped.shape)
     )
     np.testing.assert_allclose(np.unique(first), [0, 1 / 0.75], rtol=1e-6)
-    assert abs((first == 0).mean() - 0.25) < 0.04  # four deviations
+    assert abs((first == 0).mean() - 0.25) < 0.04  # four standard deviations
 
 
 def test_equals_tensorflow_addons_on_a_branch_times_its_survival():

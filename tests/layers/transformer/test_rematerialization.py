@@ -87,7 +87,7 @@ def test_the_same_is_learned_and_dropped(rng, monkeypatch):
 
 
 @pytest.mark.slow
-def test_so_it_is_where_the_step_is_compiled(rng, monkeypatch):
+def test_a_compiled_step_learns_and_drops_the_same(rng, monkeypatch):
     data = tokens_and_answers(rng, num_layers=2)
     build = functools.partial(encoder_and_decoder, num_layers=2)
     options = {"monkeypatch": monkeypatch, "jit_compile": True}

@@ -128,7 +128,9 @@ def test_a_part_is_a_layer_without_weights(rng):
     with pytest.raises(ValueError, match="`layer` must be a Keras layer"):
         Residual(lambda x: x)
     half = keras.layers.LayerNormalization(dtype="float16")
-    with pytest.raises(ValueError, match=r"takes the dtype of the layer.*16"):
+    with pytest.raises(
+        ValueError, match=r"must have the dtype of the layer.*16"
+    ):
         block(norm=half)
 
 
