@@ -37,6 +37,10 @@ from keras_vtr.pretrained import from_pretrained
 from keras_vtr.training import compile_detr
 from keras_vtr.training import enable_determinism
 
+MODEL_HELP = (
+    "'small', with random weights, or a pretrained DETR: a .pth, a folder, "
+    "hf://facebook/detr-resnet-50"
+)
 # Options that `compile_detr` takes.
 RECIPE = (
     "epochs",
@@ -51,46 +55,24 @@ def add_arguments(parser):
     add = parser.add_argument
     add("folder", help="of the data, as `keras-vtr --help` describes it")
     add("--output", required=True, help="folder of the run")
-    add(
-        "--model",
-        default="small",
-        help="'small', with random weights, or a pretrained DETR: a .pth, a "
-        "folder, hf://facebook/detr-resnet-50",
-    )
+    add("--model", default="small", help=MODEL_HELP)
     add("--epochs", type=int, default=50, help="passes over the data")
     add("--batch-size", type=int, default=4, help="images a step")
+    add("--learning-rate", type=float, default=1e-4, help="of all but backbone")
+    add("--backbone-learning-rate", type=float, default=1e-5, help="0: frozen")
     add(
-        "--learning-rate",
-        type=float,
-        default=1e-4,
-        help="of all but the backbone",
+        "--use-ema", action="store_true", help="average weights, evaluate those"
     )
-    add(
-        "--backbone-learning-rate",
-        type=float,
-        default=1e-5,
-        help="0 freezes it",
-    )
-    add(
-        "--use-ema",
-        action="store_true",
-        help="keep moving averages of the weights and evaluate them",
-    )
-    add(
-        "--gradient-accumulation-steps",
-        type=int,
-        help="steps whose gradients are added up",
-    )
+    gathered = "steps whose gradients are added up"
+    add("--gradient-accumulation-steps", type=int, help=gathered)
     add(
         "--precision",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
         default="float32",
-        help="of what is computed; weights are float32",
+        help="of the computation; weights are float32",
     )
     add("--seed", type=int, default=0, help="of weights, order, augmentation")
-    most = (
-        f"objects of an image; default: {NUM_QUERIES}, or the pretrained DETR's"
-    )
+    most = f"objects of an image; default: {NUM_QUERIES}, or the pretrained's"
     add("--num-queries", type=int, help=most)
     sides = {"type": int, "help": "pixels, to choose from"}
     add("--short-sides", nargs="+", default=[*SHORT_SIDES], **sides)
@@ -99,16 +81,10 @@ def add_arguments(parser):
     add("--longest-side", type=int, default=LONGEST_SIDE, help="pixels")
     add("--no-flips", action="store_true", help="flip no image")
     add("--save-every", type=int, default=1000, help="steps, and each epoch")
-    add(
-        "--deterministic",
-        action="store_true",
-        help="bit-identical runs, slower",
-    )
-    add(
-        "--skip-broken",
-        action="store_true",
-        help="leave out broken images and annotations",
-    )
+    same = "bit-identical runs, slower"
+    add("--deterministic", action="store_true", help=same)
+    left_out = "leave out broken images and annotations"
+    add("--skip-broken", action="store_true", help=left_out)
 
 
 def run(folder, output, **options):
