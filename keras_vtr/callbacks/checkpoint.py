@@ -149,7 +149,7 @@ class Checkpoint(keras.callbacks.Callback):
         }
         every = self.every_steps
         is_due = every and self.num_steps // every > before // every
-        if is_due or self._termination.is_asked_for:
+        if is_due or self._termination.is_requested:
             self._save()
         self._exit_if_told()
 
@@ -243,6 +243,6 @@ class Checkpoint(keras.callbacks.Callback):
         self._termination.release()
 
     def _exit_if_told(self):
-        if self._termination.is_asked_for:
+        if self._termination.is_requested:
             self._release()
             sys.exit(0 if self._failure is None else 1)

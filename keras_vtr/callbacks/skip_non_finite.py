@@ -1,10 +1,9 @@
-import contextlib
-
 import keras
 import numpy as np
 
 from keras_vtr.callbacks.skipping_optimizer import COUNTS
-from keras_vtr.callbacks.skipping_optimizer import SkippingOptimizer
+from keras_vtr.callbacks.skipping_optimizer import restore_optimizer
+from keras_vtr.callbacks.skipping_optimizer import wrap_optimizer
 from keras_vtr.callbacks.steps import EpochSteps
 
 
@@ -59,25 +58,11 @@ class SkipNonFinite(keras.callbacks.Callback):
         self.images = images
         self.num_skipped = 0
 
-    def set_model(self, model):
+    def set_model(self, model):  # Keras builds the train step after it.
         super().set_model(model)
-        _unwrap(model)  # an earlier `fit`, which raised, has not
-        outer = model.optimizer
-        scale = {"initial_scale": 1.0, "dynamic_growth_steps": 2**31 - 1}
-        if isinstance(outer, keras.optimizers.LossScaleOptimizer):
-            scale = {key: getattr(outer, key) for key in scale}
-        inner = getattr(outer, "inner_optimizer", outer)
-        model.optimizer = SkippingOptimizer(inner, most=self.most, **scale)
-        model.optimizer.outer = outer if outer is not inner else None
-        model.train_function = None  # made for the other one
+        wrap_optimizer(model, self.most)
 
     def on_train_begin(self, logs=None):
-        optimizer = self.model.optimizer
-        strategy = getattr(self.model, "distribute_strategy", None)
-        with strategy.scope() if strategy else contextlib.nullcontext():
-            optimizer.build(self.model.trainable_variables)
-        if optimizer.outer is not None and optimizer.outer.built:
-            _copy_scale(optimizer.outer, optimizer)
         self._counted = 0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -95,13 +80,12 @@ class SkipNonFinite(keras.callbacks.Callback):
             return
         self.num_skipped += counts["skipped"] - self._counted
         self._counted = counts["skipped"]
-        if optimizer.outer is None:
-            optimizer.dynamic_scale.assign(optimizer.initial_scale)
+        optimizer.reset_scale()
         steps = self._steps.done(batch)
         self._check_statistics(steps)
-        if counts["longest"] >= self.most:
+        if counts["in_a_row"] >= self.most:
             self._raise(
-                steps - counts["steps"] + counts["longest_at"],
+                steps - counts["steps"] + counts["last_skipped"],
                 f"{self.most} steps in a row had gradients that are not "
                 "finite; none of them changed the weights, which are as they "
                 "were before. A smaller learning rate may help, or a look at "
@@ -109,8 +93,7 @@ class SkipNonFinite(keras.callbacks.Callback):
             )
 
     def on_train_end(self, logs=None):
-        _unwrap(self.model)
-        self.model.train_function = None
+        restore_optimizer(self.model)
 
     def _check_statistics(self, steps):
         for variable in self.model.non_trainable_variables:
@@ -148,21 +131,3 @@ class SkipNonFinite(keras.callbacks.Callback):
             step = self._epoch * self.params["steps"] + steps - 1
             names = f" The images of this step: {list(self.images(step))}"
         raise NonFiniteError(f"{place}: {what}.{names}")
-
-
-def _unwrap(model):
-    """Gives back what the model was compiled with, its scale as it is now."""
-    optimizer = model.optimizer
-    if not isinstance(optimizer, SkippingOptimizer):
-        return
-    outer = optimizer.outer
-    model.optimizer = optimizer.inner_optimizer if outer is None else outer
-    if optimizer.built and outer is not None:
-        if not outer.built:
-            outer.build(model.trainable_variables)
-        _copy_scale(optimizer, outer)
-
-
-def _copy_scale(source, target):
-    for name in ("dynamic_scale", "step_counter"):
-        getattr(target, name).assign(getattr(source, name))
