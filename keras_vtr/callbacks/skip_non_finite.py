@@ -8,33 +8,32 @@ from keras_vtr.callbacks.steps import EpochSteps
 
 
 class NonFiniteError(Exception):
-    """Training gave NaN or infinity, again and again."""
+    """Training produced NaN or infinity too often to continue."""
 
 
 class SkipNonFinite(keras.callbacks.Callback):
-    """Skips a step whose gradients are not finite, and ends the run at many.
+    """Skips steps with non-finite gradients, and ends the run after many.
 
-    One such step spoils all weights, since clipping by a global norm spreads a
-    NaN to every gradient; `keras.callbacks.TerminateOnNaN` sees it afterwards.
-    Here it changes nothing: the optimizer is wrapped, while `fit` runs, into
-    Keras's `LossScaleOptimizer`, whose own rule this is, with a scale of 1. If
-    it is one already (mixed precision in float16), it keeps its scale, and what
-    its scale needs to settle is counted like the rest. Steps are counted one by
-    one whatever `steps_per_execution` is. With `tf.distribute` a step is
-    skipped if any replica's gradients are not finite; Keras (3.15.1) by itself
-    looks at the first one's.
+    One such step makes all weights NaN, since clipping by the global norm
+    spreads a NaN to every gradient; `keras.callbacks.TerminateOnNaN` acts only
+    after that. Here the step changes no weight: during `fit` a subclass of
+    Keras's `LossScaleOptimizer`, with a scale of 1, wraps the optimizer. If
+    the optimizer has a loss scale already (mixed precision in float16), the
+    scale is kept, and the steps that it skips until it has settled are counted
+    like all others. The wrapper counts single steps with any
+    `steps_per_execution`. With `tf.distribute` it skips a step if the
+    gradients of any replica are not finite.
 
     Args:
-        most: So many skipped steps in a row end the run.
+        most: Number of skipped steps in a row that ends the run.
         images: Optional function from the number of a step to the names of its
-            images, for the message, such as `functools.partial(
+            images, for the error message, such as `functools.partial(
             keras_vtr.data.batch_paths, data, 16)`.
 
     Raises:
-        NonFiniteError: At the `most`-th skipped step in a row, after
-            which no step changes the weights; or at once if
-            statistics (of batch normalization) have become NaN, which no
-            optimizer can prevent.
+        NonFiniteError: At the `most`-th skipped step in a row, after which no
+            step changes the weights; or at once if statistics (of batch
+            normalization) have become NaN, which no optimizer can prevent.
         ValueError: If `most` is below 1.
 
     Example:
@@ -75,7 +74,7 @@ class SkipNonFinite(keras.callbacks.Callback):
         counts = keras.ops.convert_to_numpy(optimizer.counts).tolist()
         counts = dict(zip(COUNTS, counts, strict=True))
         is_skipped = counts["skipped"] != self._counted
-        self._keep_means(is_skipped)
+        self._update_means(is_skipped)
         if not is_skipped:
             return
         self.num_skipped += counts["skipped"] - self._counted
@@ -87,9 +86,8 @@ class SkipNonFinite(keras.callbacks.Callback):
             self._raise(
                 steps - counts["steps"] + counts["last_skipped"],
                 f"{self.most} steps in a row had gradients that are not "
-                "finite; none of them changed the weights, which are as they "
-                "were before. A smaller learning rate may help, or a look at "
-                "the images",
+                "finite; none of them changed the weights. Check the images, "
+                "or lower the learning rate",
             )
 
     def on_train_end(self, logs=None):
@@ -101,14 +99,14 @@ class SkipNonFinite(keras.callbacks.Callback):
             if not np.isfinite(value.astype("float64")).all():
                 self._raise(
                     steps,
-                    f"{variable.path} has become NaN or infinite: go on from "
+                    f"{variable.path} has become NaN or infinite. Resume from "
                     "a checkpoint",
                 )
 
-    def _keep_means(self, is_skipped):
-        """After a step that is skipped means stand as before.
+    def _update_means(self, is_skipped):
+        """Keeps the metrics, or restores them after a skipped step.
 
-        Its loss may be finite: a compiled `relu` gives 0 for NaN on some
+        Its loss may be finite: a compiled `relu` returns 0 for NaN on some
         processors (TensorFlow 2.21 with AVX-512).
         """
         for metric in self.model.metrics:
@@ -117,17 +115,17 @@ class SkipNonFinite(keras.callbacks.Callback):
             if is_finite and not is_skipped:
                 self._means[metric] = values
             elif metric in self._means:
-                for x, value in zip(
-                    metric.variables, self._means[metric], strict=True
-                ):
+                kept = self._means[metric]
+                for x, value in zip(metric.variables, kept, strict=True):
                     x.assign(value)
             else:
                 metric.reset_state()
 
-    def _raise(self, steps, what):
-        place = f"Epoch {self._epoch + 1}, step {steps}"
+    def _raise(self, steps, reason):
         names = ""
         if self.images is not None and self.params.get("steps"):
             step = self._epoch * self.params["steps"] + steps - 1
             names = f" The images of this step: {list(self.images(step))}"
-        raise NonFiniteError(f"{place}: {what}.{names}")
+        raise NonFiniteError(
+            f"Epoch {self._epoch + 1}, step {steps}: {reason}.{names}"
+        )

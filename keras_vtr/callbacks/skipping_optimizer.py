@@ -14,11 +14,10 @@ COUNTS = ("steps", "skipped", "in_a_row", "last_skipped")
 def wrap_optimizer(model, most):
     """Replaces a model's optimizer by a `SkippingOptimizer` around it.
 
-    Keras's `LossScaleOptimizer` already skips such steps, on every backend and
-    under `tf.distribute`, so ours derives from it. `restore_optimizer` ends
-    the replacement: when `fit` ends, or, if `fit` raised, when the next one
-    begins. The compiled optimizer stays the one that updates the weights; only
-    a loss scale is copied, into the wrapper here and back there.
+    `SkipNonFinite` calls this when `fit` begins and `restore_optimizer` when
+    it ends; if `fit` raised, the next call here restores first. The compiled
+    optimizer still updates the weights. If it has a loss scale, that is copied
+    to the wrapper, and back by `restore_optimizer`.
     """
     restore_optimizer(model)
     strategy = getattr(model, "distribute_strategy", None)
@@ -40,11 +39,11 @@ def restore_optimizer(model):
 class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
     """Keras's `LossScaleOptimizer`, which also counts the skipped steps.
 
-    A callback sees only the end of an execution, which is many steps with
-    `steps_per_execution`, so the counting is part of the step. After `most`
-    skipped steps in a row all further steps are skipped, too. With
-    `tf.distribute` a step is skipped if the gradients of any replica are not
-    finite; Keras (3.15.1) checks those of the first replica only.
+    Keras's class is the base because it skips non-finite gradients on every
+    backend. A callback runs only once per execution (`steps_per_execution`),
+    so the step itself counts. After `most` skipped steps in a row all further
+    steps are skipped, too. With `tf.distribute` the gradients of all replicas
+    are checked; Keras (3.15.1) checks those of the first replica only.
 
     Args:
         compiled: The optimizer that the model was compiled with. A
@@ -83,9 +82,8 @@ class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
 
     def check_finite(self, grads):
         """Whether this step may change the weights; also counts the step."""
-        is_finite = super().check_finite(grads)
-        is_broken = ops.cast(ops.logical_not(is_finite), "float32")
-        is_broken = sum_over_replicas(is_broken) > 0.0
+        is_broken = ops.logical_not(super().check_finite(grads))
+        is_broken = sum_over_replicas(ops.cast(is_broken, "float32")) > 0.0
         steps, skipped, in_a_row, last_skipped = ops.unstack(
             ops.convert_to_tensor(self.counts), num=len(COUNTS)
         )
@@ -94,9 +92,8 @@ class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
         steps = steps + 1
         skipped = skipped + ops.cast(is_skipped, "int32")
         last_skipped = ops.where(is_skipped, steps, last_skipped)
-        in_a_row = ops.where(
-            is_over, in_a_row, ops.where(is_broken, in_a_row + 1, 0)
-        )
+        row = ops.where(is_broken, in_a_row + 1, 0)
+        in_a_row = ops.where(is_over, in_a_row, row)
         self.counts.assign(ops.stack([steps, skipped, in_a_row, last_skipped]))
         return ops.logical_not(ops.logical_or(is_broken, is_over))
 
@@ -107,12 +104,8 @@ class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
                 optimizer_variables, grads, trainable_variables
             )
         # Keras's method returns the counts as they were before the step.
-        values = [
-            scope.get_current_value(variable)
-            if variable is self.counts
-            else value
-            for variable, value in zip(self.variables, values, strict=True)
-        ]
+        position = [x is self.counts for x in self.variables].index(True)
+        values[position] = scope.get_current_value(self.counts)
         return trainable_variables, values
 
     def save_own_variables(self, store):

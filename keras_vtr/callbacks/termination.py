@@ -26,14 +26,16 @@ class Termination:
         if isinstance(left_over, Termination):  # of a `fit` that raised
             left_over.release()
         try:
-            self._previous_handler = signal.signal(signal.SIGTERM, self._handle)
+            previous = signal.signal(signal.SIGTERM, self._handle)
         except ValueError:  # not the main thread
-            self._previous_handler = None
+            return
+        # None is a handler set in C, which Python can't restore.
+        self._previous = signal.SIG_DFL if previous is None else previous
 
     def release(self):
         """Restores the previous handler, unless ours was replaced."""
         if signal.getsignal(signal.SIGTERM) == self._handle:
-            signal.signal(signal.SIGTERM, self._previous_handler)
+            signal.signal(signal.SIGTERM, self._previous)
 
     def _handle(self, number, frame):
         if _is_fit_running(frame) and not self.is_requested:
