@@ -1,4 +1,4 @@
-"""What watches over a training run."""
+"""Keras callbacks: checkpoints, skipped steps, pictures of detections."""
 
 from keras_vtr.callbacks.checkpoint import Checkpoint
 from keras_vtr.callbacks.checkpoint_files import CheckpointError

@@ -17,45 +17,47 @@ from keras_vtr.callbacks.termination import Termination
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves a run so that it goes on, after a kill, as if nothing had been.
+    """Saves checkpoints of a training run and resumes from the newest one.
 
-    A checkpoint holds all that a step of training reads: weights, optimizer,
-    averages (`use_ema`), the state of dropout's seeds, metrics, and the place
-    in the data. It appears whole or not at all, with SHA-256 sums; the newest
-    whole one is gone on from. With data in an order of their own
-    (`keras_vtr.data.detection_dataset(first_batch=checkpoint.num_steps)`) the
-    final weights are, bit by bit, those of a run that was never killed, if the
-    device sums in one order (`keras_vtr.training.enable_determinism()`).
+    A checkpoint holds the complete state of training: weights, optimizer, EMA
+    (`use_ema`), seeds of dropout, metrics, and the position in the data. It is
+    written atomically, with SHA-256 sums; a damaged one is passed over. If the
+    data have a reproducible order
+    (`keras_vtr.data.detection_dataset(first_batch=checkpoint.num_steps)`) and
+    the device sums in one order (`keras_vtr.training.enable_determinism()`),
+    the final weights equal bit by bit those of an uninterrupted run.
 
     SIGTERM, which schedulers send before they kill, saves after the step in
-    progress (in validation: at its end) and exits with 0. A disk that is full
-    is warned of, and training goes on; it is an error if the last state could
-    not be saved. A lock keeps a second process out of the folder.
+    progress (in validation: at its end) and exits with 0. A full disk causes a
+    warning, and an error only if the end of the run can't be saved. A lock
+    keeps other processes out of the folder.
 
-    `keras.callbacks.BackupAndRestore` (3.15.1) overwrites its one file in
-    place, doesn't save seeds, and repeats an epoch that it was killed in;
-    `OrbaxCheckpoint` is the choice for models that are spread over devices.
+    `keras.callbacks.BackupAndRestore` (3.15.1) overwrites its single file,
+    doesn't save seeds, and repeats an interrupted epoch. For models that are
+    sharded over devices use `OrbaxCheckpoint`.
 
     Args:
-        folder: The run's folder; made if it isn't there.
-        every_steps: Saves after so many steps, too, not only after each epoch;
-            with `steps_per_execution` at the first end of an execution after.
-        keep: How many checkpoints stay, besides the best.
-        monitor: A name in the logs, such as "val_AP", that tells the best. The
-            callback that adds it must come before this one. A name that begins
-            with "val_" is waited for until the first validation.
-        mode: "max" or "min", which `monitor` is better.
-        num_workers: How many processes train this model together. All go on
-            from what worker 0 wrote, in a folder that all of them see.
-        worker: Which of them this is.
+        folder: The run's folder; created if it doesn't exist.
+        every_steps: Optional number of steps between checkpoints within an
+            epoch; saved at the end of an execution (`steps_per_execution`).
+        keep: Number of newest checkpoints to keep, besides the best one.
+        monitor: Optional name in the logs, such as "val_AP", that determines
+            the best checkpoint. The callback that adds it must come before
+            this one. A name that begins with "val_" may be missing until the
+            first validation.
+        mode: "max" or "min": whether a high or a low `monitor` is better.
+        num_workers: Number of processes that train this model together. All
+            resume from the checkpoints of worker 0, in a shared folder.
+        worker: This process's number, from 0.
 
     Raises:
-        ValueError: If an argument is out of its range, `steps_per_execution`
-            is above 1 and the steps of an epoch are unknown; or, after the
-            first epoch (with validation, for "val_"), `monitor` has never been
-            in the logs.
-        CheckpointError: If another process has the folder, no checkpoint is
-            whole, or they are of another model or within an execution.
+        ValueError: If an argument is out of its range; if
+            `steps_per_execution` is above 1 and the steps of an epoch are
+            unknown; or if, after the first epoch ("val_": after the first
+            validation), `monitor` has never been in the logs.
+        CheckpointError: If another process uses the folder, all checkpoints
+            are damaged, or the newest one belongs to another model or was
+            saved within an execution.
 
     Example:
 
@@ -97,33 +99,33 @@ class Checkpoint(keras.callbacks.Callback):
         self.monitor = monitor
         self.mode = mode
         self.writes = worker == 0
-        # What metrics have counted lies at each worker; no one can save it.
+        # Each worker accumulates metrics of its own; they are not saved.
         self._metrics = ("metrics",) if num_workers == 1 else ()
         self._lock = lock_folder(self.folder) if self.writes else None
-        self._path, self._manifest = self._newest()
+        self._path, self._manifest = self._find_newest()
 
     @property
     def num_steps(self):
-        """How many steps of training the run has behind it."""
+        """Number of completed training steps."""
         return self._manifest["num_steps"]
 
     @property
     def epoch(self):
-        """The epoch that the run is in, from 0."""
+        """Number of completed epochs."""
         return self._manifest["epoch"]
 
     def on_train_begin(self, logs=None):
         if self.writes and not self._lock.is_locked:
             self._lock = lock_folder(self.folder)
-        model = self.model
-        self._skip = self._manifest["steps_in_epoch"]
-        self._check_executions()
+        model, self._skip = self.model, self._manifest["steps_in_epoch"]
+        self._check_execution()
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         if self._path is not None:
             load_state(self._path, model, STEP_GROUPS)
-        model._initial_epoch = self.epoch  # as BackupAndRestore does
-        self._before = self.num_steps - self._skip
+        # Private (Keras 3.15.1): only this sets the first epoch in a callback.
+        model._initial_epoch = self.epoch
+        self._steps_before_epoch = self.num_steps - self._skip
         self._monitor = Monitor(self.monitor)
         self._failure = None
         self._termination = Termination()
@@ -141,30 +143,23 @@ class Checkpoint(keras.callbacks.Callback):
                 self._skip = 0
             return
         before = self.num_steps
-        self._manifest = {
-            **self._manifest,
-            "num_steps": self._before + steps,
-            "steps_in_epoch": steps,
-            "value": None,
-        }
+        now = self._steps_before_epoch + steps
+        self._manifest |= {"num_steps": now, "steps_in_epoch": steps}
+        self._manifest["value"] = None
         every = self.every_steps
-        is_due = every and self.num_steps // every > before // every
-        if is_due or self._termination.is_asked_for:
+        is_due = every and now // every > before // every
+        if is_due or self._termination.is_requested:
             self._save()
-        self._exit_if_told()
+        self._exit_if_requested()
 
     def on_epoch_end(self, epoch, logs=None):
-        self._before = self.num_steps
+        self._steps_before_epoch = self.num_steps
         logs = logs or {}
-        self._manifest = {
-            "num_steps": self.num_steps,
-            "epoch": epoch + 1,
-            "steps_in_epoch": 0,
-            "value": self._monitor.value(logs),
-        }
+        self._manifest |= {"epoch": epoch + 1, "steps_in_epoch": 0}
+        self._manifest["value"] = self._monitor.value(logs)
         self._save()
         self._monitor.check(logs)
-        self._exit_if_told()
+        self._exit_if_requested()
 
     def on_test_begin(self, logs=None):
         self._monitor.is_validated = True
@@ -178,13 +173,14 @@ class Checkpoint(keras.callbacks.Callback):
                 f"The end of the run could not be saved in {self.folder}: "
                 f"{self._failure}. The model is still in memory."
             ) from self._failure
+        self._exit_if_requested()
 
-    def _check_executions(self):
+    def _check_execution(self):
         execution, steps = self.model.steps_per_execution, self.params["steps"]
         if execution > 1 and steps is None:
             raise ValueError(
                 "`steps_per_epoch` must be given to `fit`, or data of known "
-                "length, to count the steps of a last execution. Received: "
+                "length, to count the steps of the last execution. Received: "
                 f"steps_per_execution={execution}"
             )
         if self._skip % execution and self._skip != steps:
@@ -198,11 +194,9 @@ class Checkpoint(keras.callbacks.Callback):
         if not self.writes:
             return
         try:
+            groups = (*STEP_GROUPS, *self._metrics)
             self._path = write_checkpoint(
-                self.folder,
-                self.model,
-                self._manifest,
-                (*STEP_GROUPS, *self._metrics),
+                self.folder, self.model, self._manifest, groups
             )
             self._failure = None
             remove_old(self.folder, self.keep, self.mode)
@@ -210,39 +204,38 @@ class Checkpoint(keras.callbacks.Callback):
             self._failure = error
             warnings.warn(
                 f"Step {self.num_steps} could not be saved: {error}. Training "
-                "goes on; older checkpoints are as they were.",
+                "continues; older checkpoints are unchanged.",
                 RuntimeWarning,
                 stacklevel=2,
             )
 
-    def _newest(self):
-        for found in whole_checkpoints(self.folder):
-            return found
-        if any(self.folder.glob("step-*")):
+    def _find_newest(self):
+        newest = next(whole_checkpoints(self.folder), None)
+        if newest is None and any(self.folder.glob("step-*")):
             raise CheckpointError(
-                f"None of the checkpoints in {self.folder} is whole. Begin in "
+                f"All checkpoints in {self.folder} are damaged. Train in "
                 "another folder, or remove them."
             )
-        start = {"num_steps": 0, "epoch": 0, "steps_in_epoch": 0}
-        return None, {**start, "value": None}
+        counts = dict.fromkeys(("num_steps", "epoch", "steps_in_epoch"), 0)
+        return newest or (None, {**counts, "value": None})
 
     def _skip_steps(self):
-        """Runs through the steps of an epoch that were done before."""
+        """Makes Keras count the steps of an earlier run without training."""
         load_state(self._path, self.model, self._metrics)
         self._train_function = self.model.train_function
         logs = self.model.get_metrics_result()
 
-        def done(*arguments):  # JAX hands a state through
+        def skip(*arguments):  # JAX passes a state and expects it back.
             return logs if len(arguments) == 1 else (logs, arguments[0])
 
-        self.model.train_function = done
+        self.model.train_function = skip
 
     def _release(self):
         if self._lock is not None:
             self._lock.release(force=True)
         self._termination.release()
 
-    def _exit_if_told(self):
-        if self._termination.is_asked_for:
+    def _exit_if_requested(self):
+        if self._termination.is_requested:
             self._release()
             sys.exit(0 if self._failure is None else 1)

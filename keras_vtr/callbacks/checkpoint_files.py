@@ -1,4 +1,4 @@
-"""One moment of a training run on the disk, whole or not at all."""
+"""Files of a checkpoint: written atomically, verified when read."""
 
 import hashlib
 import json
@@ -17,51 +17,45 @@ from keras_vtr.atomic_folder import write_folder
 from keras_vtr.json_text import json_text
 from keras_vtr.version import __version__
 
-# Of variables. The scale is a `LossScaleOptimizer`'s around the optimizer.
+# Groups of variables; "scale" is the loss scale of a `LossScaleOptimizer`.
 STEP_GROUPS = ("model", "optimizer", "scale")
 STATE, MANIFEST, SUMS = "state.safetensors", "manifest.json", "SHA256SUMS"
 
 
 class CheckpointError(Exception):
-    """A checkpoint that can't be gone on from; says why."""
+    """Training can't resume from a checkpoint; the message gives the reason."""
 
 
 def lock_folder(folder):
-    """Makes the folder and keeps other processes out of it.
-
-    Raises:
-        CheckpointError: If another process has it.
-    """
+    """Creates the folder and locks it; `CheckpointError` if another has."""
     folder.mkdir(parents=True, exist_ok=True)
-    # One lock a process, so that a notebook can begin again.
+    # One lock per process, so that a notebook cell can run again.
     lock = filelock.FileLock(folder.resolve() / "lock", is_singleton=True)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise CheckpointError(
-            f"Another process has {folder}. Wait for it, or train in another "
+            f"Another process uses {folder}. Wait for it, or train in another "
             "folder."
         ) from None
     return lock
 
 
 def write_checkpoint(folder, model, manifest, groups):
-    """Writes `folder/step-<number>`, unless this moment is there already.
+    """Writes `folder/step-<number>`, in place of one of the same name.
 
     Args:
         folder: `pathlib.Path` of the run.
         model: A compiled model whose optimizer is built.
-        manifest: Dict with `"num_steps"`, `"epoch"`, `"steps_in_epoch"`, and
-            `"value"`, what the run is judged by, or None.
-        groups: Which variables to write, of `STEP_GROUPS` and "metrics".
+        manifest: Dict with "num_steps", "epoch", "steps_in_epoch", and
+            "value", the monitored number or None.
+        groups: Groups of variables to write: `STEP_GROUPS` and "metrics".
     """
-    manifest = {
-        **manifest,
-        "versions": {"keras": keras.version(), "keras_vtr": __version__},
-    }
+    versions = {"keras": keras.version(), "keras_vtr": __version__}
+    manifest = {**manifest, "versions": versions}
     name = f"step-{manifest['num_steps']:09d}"
     if manifest["steps_in_epoch"] == 0:
-        name = f"{name}-end"  # of an epoch, judged
+        name = f"{name}-end"  # of an epoch
 
     def write(path):
         state = {
@@ -70,35 +64,30 @@ def write_checkpoint(folder, model, manifest, groups):
         }
         try:
             save_file(state, path / STATE)
-        except SafetensorError as error:  # as a full disk's is
+        except SafetensorError as error:  # for example, a full disk
             raise OSError(str(error)) from error
         (path / MANIFEST).write_text(json_text(manifest))
         (path / SUMS).write_text(_sums(path))
 
-    if (folder / name).exists():  # broken, or the run would be beyond it
+    if (folder / name).exists():  # damaged, or training would be past it
         remove_folder(folder / name)
     return write_folder(folder, name, write)
 
 
 def read_manifest(path):
-    """The manifest of a checkpoint that is whole.
-
-    Raises:
-        CheckpointError: If a byte of it is missing or changed.
-    """
+    """Reads a manifest; `CheckpointError` if a byte is missing or changed."""
     try:
-        is_whole = (path / SUMS).read_text() == _sums(path)
+        is_intact = (path / SUMS).read_text() == _sums(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} can't be read: {error}") from error
-    if not is_whole:
-        raise CheckpointError(f"{path} was damaged: {SUMS} doesn't fit it.")
+    if not is_intact:
+        raise CheckpointError(f"{path} is damaged: {SUMS} doesn't match it.")
     return json.loads((path / MANIFEST).read_text())
 
 
 def whole_checkpoints(folder):
-    """Paths and manifests, the newest first, each checked when it is asked."""
-    names = [x for x in folder.glob("step-*") if _order(x)]
-    for path in sorted(names, key=_order, reverse=True):
+    """Yields paths and manifests of undamaged checkpoints, newest first."""
+    for path in _sorted_paths(folder):
         try:
             yield path, read_manifest(path)
         except CheckpointError as error:
@@ -106,20 +95,20 @@ def whole_checkpoints(folder):
 
 
 def best_checkpoint(folder, mode="max"):
-    """Path and manifest of the best judged one, or None if none was."""
+    """Path and manifest with the best value, or None if none has a value."""
     sign = {"max": 1, "min": -1}[mode]
-    judged = [
+    candidates = [
         (sign * manifest["value"], manifest["num_steps"], path, manifest)
         for path, manifest in whole_checkpoints(folder)
         if manifest["value"] is not None
     ]
-    return max(judged)[2:] if judged else None
+    return max(candidates)[2:] if candidates else None
 
 
 def remove_old(folder, keep, mode):
-    """Removes all but the newest `keep` and the best, by what they say."""
+    """Removes all but the newest `keep` and the best, without verifying."""
     sign, values = {"max": 1, "min": -1}[mode], {}
-    paths = [x for x in folder.glob("step-*") if _order(x)]
+    paths = _sorted_paths(folder)
     for path in paths:
         try:
             value = json.loads((path / MANIFEST).read_text())["value"]
@@ -128,19 +117,17 @@ def remove_old(folder, keep, mode):
         if value is not None:
             values[path] = sign * value
     best = max(values, key=lambda x: (values[x], _order(x)), default=None)
-    for path in sorted(paths, key=_order, reverse=True)[keep:]:
+    for path in paths[keep:]:
         if path != best:
             remove_folder(path)
 
 
 def load_state(path, model, groups):
-    """Fills a model from a checkpoint, or changes nothing.
+    """Assigns a checkpoint to a model's variables: all of them or none.
 
-    A scale that one of them lacks is left out: `SkipNonFinite`, which brings
-    one, may come and go.
-
-    Raises:
-        CheckpointError: If the model has other variables.
+    Raises `CheckpointError` if the variables differ in number or shape. A loss
+    scale is ignored if either side lacks it: `SkipNonFinite` adds one, and may
+    be used in one run and not in the next.
     """
     state = load((path / STATE).read_bytes())
     wanted = variables_of(model, groups)
@@ -155,7 +142,7 @@ def load_state(path, model, groups):
         raise CheckpointError(
             f"{path} is of another model, optimizer or loss: it has "
             f"{len(others)} variables, and the model {len(shapes)}. Differing: "
-            f"{sorted(differing)[:5]}. Build and compile as before, or begin "
+            f"{sorted(differing)[:5]}. Build and compile as before, or train "
             "in another folder."
         )
     for key, variable in wanted.items():
@@ -163,11 +150,11 @@ def load_state(path, model, groups):
 
 
 def variables_of(model, groups):
-    """All that a step of training reads and writes, by kind and number.
+    """The variables of a training step, keyed by group and number.
 
-    Seeds of dropout are among a model's `variables`, averages and counted
-    steps among the optimizer's. Whole paths are no names: Keras counts layers
-    from the start of a process on.
+    `model.variables` includes the seeds of dropout; the optimizer's include
+    EMA and step counts. `variable.path` can't be the key: Keras numbers layers
+    from the start of the process.
     """
     variables = {"model": model.variables, "metrics": model.metrics_variables}
     if model.optimizer is not None:
@@ -188,16 +175,22 @@ def _group(key):
 
 
 def _order(path):
-    """Steps, and an epoch's end after its last step."""
+    """Sort key: the number of steps, then whether the epoch has ended."""
     found = re.fullmatch(r"step-(\d{9,})(-end)?", path.name)
     return found and (int(found[1]), bool(found[2]))
 
 
+def _sorted_paths(folder):
+    """Paths of all checkpoints, the newest first."""
+    paths = [x for x in folder.glob("step-*") if _order(x)]
+    return sorted(paths, key=_order, reverse=True)
+
+
 def _sums(path):
-    """As `sha256sum` writes them."""
+    """SHA-256 sums in the format of `sha256sum`."""
     lines = []
     for name in (MANIFEST, STATE):
         with open(path / name, "rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}")
-        lines[-1] += f"  {name}\n"
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        lines.append(f"{digest}  {name}\n")
     return "".join(lines)

@@ -4,6 +4,7 @@ import pathlib
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.ops import convert_to_numpy
 
 from keras_vtr.class_names import check_class_names
 from keras_vtr.detections import decode_detections
@@ -15,28 +16,27 @@ from keras_vtr.visualization import draw_grid
 
 
 class DetectionPictures(keras.callbacks.Callback):
-    """Draws what a detector finds, every few epochs, beside what is there.
+    """Draws a detector's boxes below the true boxes, every few epochs.
 
-    Writes `epoch_0004.png`: for each image the true boxes above, what is
-    detected below. With averages of the weights (`use_ema=True`) they are what
-    detects.
+    Writes `epoch_0004.png`, with one column per image. An optimizer with
+    `use_ema=True` detects with the EMA of the weights.
 
     Args:
-        data: Batches of `(inputs, y_true)`; the first images of the first one
-            are drawn.
-        folder: Where the pictures go; made if it isn't there.
-        every_epochs: How often.
-        num_images: How many images a picture has.
+        data: Batches of `(inputs, y_true)`; the first images of the first
+            batch are drawn.
+        folder: Folder of the pictures; created if it doesn't exist.
+        every_epochs: Number of epochs between two pictures.
+        num_images: Number of images in a picture.
         class_names: Optional names, by label, in a list or a dict.
         score_threshold: Detections with a lower score are not drawn.
-        scale: Whole number by which each image is enlarged.
-        tensorboard: Whether TensorBoard's file of images is written there, too
+        scale: Integer factor by which each image is enlarged.
+        tensorboard: Whether to write TensorBoard's event file, too
             (`pip install tensorboard`).
 
     Raises:
-        ValueError: If a number is below 1 or `class_names` are no strings;
-            while it draws, if targets or padding masks are not as documented.
-        ImportError: If TensorBoard is wanted and not installed.
+        ValueError: If a number is below 1 or `class_names` are not strings;
+            when drawing, if targets or padding masks are not as documented.
+        ImportError: If `tensorboard=True` and TensorBoard is not installed.
 
     Example:
 
@@ -61,7 +61,8 @@ class DetectionPictures(keras.callbacks.Callback):
         if min(every_epochs, num_images, scale) < 1:
             raise ValueError(
                 "`every_epochs`, `num_images` and `scale` must be 1 or more. "
-                f"Received: {every_epochs}, {num_images}, {scale}"
+                f"Received: every_epochs={every_epochs}, "
+                f"num_images={num_images}, scale={scale}"
             )
         if tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise ImportError(
@@ -92,14 +93,20 @@ class DetectionPictures(keras.callbacks.Callback):
             writer.close()
 
     def draw(self, model):
-        """The picture, a `PIL.Image.Image`, of what `model` finds now."""
+        """Returns the picture (`PIL.Image.Image`) of a model's detections."""
         inputs, y_true = next(iter(self.data))
         check_targets(y_true)
         outputs = model.predict_on_batch(inputs)
-        images, shapes = _real(inputs)
+        images, shapes = _split_inputs(inputs)
         detections = decode_detections(outputs, shapes)
-        found = [_numpy(detections[k]) for k in ("boxes", "labels", "scores")]
-        boxes, labels = _numpy(y_true["boxes"]), _numpy(y_true["labels"])
+        found = [
+            convert_to_numpy(detections[k])
+            for k in ("boxes", "labels", "scores")
+        ]
+        boxes, labels = (
+            convert_to_numpy(y_true["boxes"]),
+            convert_to_numpy(y_true["labels"]),
+        )
         rows = ([], [])
         for i in range(min(self.num_images, len(images))):
             height, width = shapes[i]
@@ -107,7 +114,7 @@ class DetectionPictures(keras.callbacks.Callback):
             true = keras.utils.bounding_boxes.convert_format(
                 boxes[i], "rel_center_xywh", "xyxy", height, width
             )
-            true = (_numpy(true), labels[i])
+            true = (convert_to_numpy(true), labels[i])
             both = (true, [x[i] for x in found])
             for row, drawn in zip(rows, both, strict=True):
                 row.append(
@@ -122,16 +129,12 @@ class DetectionPictures(keras.callbacks.Callback):
         return draw_grid([*rows[0], *rows[1]], len(rows[0]))
 
 
-def _real(inputs):
-    """Images, and the (height, width) of each that is no padding."""
+def _split_inputs(inputs):
+    """Images, and the (height, width) of each without its padding."""
     if not isinstance(inputs, dict):
-        images = _numpy(inputs)
+        images = convert_to_numpy(inputs)
         return images, np.full((len(images), 2), images.shape[1:3])
     check_inputs(inputs)
-    mask = _numpy(inputs["padding_mask"])
-    shapes = [mask.any(axis=2).sum(axis=1), mask.any(axis=1).sum(axis=1)]
-    return _numpy(inputs["images"]), np.stack(shapes, axis=1)
-
-
-def _numpy(x):
-    return keras.ops.convert_to_numpy(x)
+    padding_mask = convert_to_numpy(inputs["padding_mask"])  # True = real
+    shapes = [padding_mask.any(axis=x).sum(axis=1) for x in (2, 1)]
+    return convert_to_numpy(inputs["images"]), np.stack(shapes, axis=1)

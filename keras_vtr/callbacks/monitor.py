@@ -1,4 +1,4 @@
-"""The number in the logs that a run is judged by."""
+"""The number in the logs that determines the best checkpoint."""
 
 import warnings
 
@@ -8,12 +8,12 @@ import numpy as np
 class Monitor:
     """Reads the number from the logs of each epoch.
 
-    Validation may come later than training (`validation_freq`), so a name of
-    it, "val_...", is waited for until there is some; any other is missed at
-    once. Found once, it may be missing again.
+    A name "val_..." may be missing until the first validation
+    (`validation_freq`); any other name must be in the logs of the first epoch.
+    Later epochs may lack it.
 
     Args:
-        name: The number's name, or None for none.
+        name: The number's name, or None.
     """
 
     def __init__(self, name):
@@ -23,35 +23,33 @@ class Monitor:
         self._is_awaited = False
 
     def value(self, logs):
-        """A finite number, or None."""
+        """The number in the logs if it is there and finite, or None."""
         value = logs.get(self.name)
         self._is_found |= value is not None
-        return float(value) if _is_finite(value) else None
+        is_finite = value is not None and np.isfinite(value)
+        return float(value) if is_finite else None
 
     def check(self, logs):
-        """Refuses a name that isn't there where it has to be."""
+        """Raises `ValueError` if the name is missing and may not be."""
         was_validated = self.is_validated or any(
             x.startswith("val_") for x in logs
         )
-        is_later = self.name and self.name.startswith("val_")
-        self._is_awaited = not self._is_found and is_later and not was_validated
+        is_validation = self.name and self.name.startswith("val_")
+        may_follow = is_validation and not was_validated
+        self._is_awaited = not self._is_found and may_follow
         if not self._is_found and not self._is_awaited:
             raise ValueError(
                 "`monitor` must be in the logs, added by a callback that comes "
                 f"before. Received: monitor={self.name!r}, the logs hold "
                 f"{sorted(logs)}. The epoch is saved. A callback that adds it "
-                "in some epochs only adds NaN in those before."
+                "in later epochs only must add NaN in the first one."
             )
 
     def warn_if_never_found(self):
         if self._is_awaited:
             warnings.warn(
-                f"No epoch was judged: {self.name!r} was never in the logs, "
+                f"There is no best epoch: {self.name!r} was never in the logs, "
                 "and there was no validation.",
                 RuntimeWarning,
                 stacklevel=3,
             )
-
-
-def _is_finite(value):
-    return value is not None and bool(np.isfinite(value))

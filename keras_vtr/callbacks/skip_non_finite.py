@@ -1,41 +1,39 @@
-import contextlib
-
 import keras
 import numpy as np
 
 from keras_vtr.callbacks.skipping_optimizer import COUNTS
-from keras_vtr.callbacks.skipping_optimizer import SkippingOptimizer
+from keras_vtr.callbacks.skipping_optimizer import restore_optimizer
+from keras_vtr.callbacks.skipping_optimizer import wrap_optimizer
 from keras_vtr.callbacks.steps import EpochSteps
 
 
 class NonFiniteError(Exception):
-    """Training gave NaN or infinity, again and again."""
+    """Training produced NaN or infinity too often to continue."""
 
 
 class SkipNonFinite(keras.callbacks.Callback):
-    """Skips a step whose gradients are not finite, and ends the run at many.
+    """Skips steps with non-finite gradients, and ends the run after many.
 
-    One such step spoils all weights, since clipping by a global norm spreads a
-    NaN to every gradient; `keras.callbacks.TerminateOnNaN` sees it afterwards.
-    Here it changes nothing: the optimizer is wrapped, while `fit` runs, into
-    Keras's `LossScaleOptimizer`, whose own rule this is, with a scale of 1. If
-    it is one already (mixed precision in float16), it keeps its scale, and what
-    its scale needs to settle is counted like the rest. Steps are counted one by
-    one whatever `steps_per_execution` is. With `tf.distribute` a step is
-    skipped if any replica's gradients are not finite; Keras (3.15.1) by itself
-    looks at the first one's.
+    One such step makes all weights NaN, since clipping by the global norm
+    spreads a NaN to every gradient; `keras.callbacks.TerminateOnNaN` acts only
+    after that. Here the step changes no weight: during `fit` a subclass of
+    Keras's `LossScaleOptimizer`, with a scale of 1, wraps the optimizer. If
+    the optimizer has a loss scale already (mixed precision in float16), the
+    scale is kept, and the steps that it skips until it has settled are counted
+    like all others. The wrapper counts single steps with any
+    `steps_per_execution`. With `tf.distribute` it skips a step if the
+    gradients of any replica are not finite.
 
     Args:
-        most: So many skipped steps in a row end the run.
+        most: Number of skipped steps in a row that ends the run.
         images: Optional function from the number of a step to the names of its
-            images, for the message, such as `functools.partial(
+            images, for the error message, such as `functools.partial(
             keras_vtr.data.batch_paths, data, 16)`.
 
     Raises:
-        NonFiniteError: At the `most`-th skipped step in a row, after
-            which no step changes the weights; or at once if
-            statistics (of batch normalization) have become NaN, which no
-            optimizer can prevent.
+        NonFiniteError: At the `most`-th skipped step in a row, after which no
+            step changes the weights; or at once if statistics (of batch
+            normalization) have become NaN, which no optimizer can prevent.
         ValueError: If `most` is below 1.
 
     Example:
@@ -59,25 +57,11 @@ class SkipNonFinite(keras.callbacks.Callback):
         self.images = images
         self.num_skipped = 0
 
-    def set_model(self, model):
+    def set_model(self, model):  # Keras builds the train step after it.
         super().set_model(model)
-        _unwrap(model)  # an earlier `fit`, which raised, has not
-        outer = model.optimizer
-        scale = {"initial_scale": 1.0, "dynamic_growth_steps": 2**31 - 1}
-        if isinstance(outer, keras.optimizers.LossScaleOptimizer):
-            scale = {key: getattr(outer, key) for key in scale}
-        inner = getattr(outer, "inner_optimizer", outer)
-        model.optimizer = SkippingOptimizer(inner, most=self.most, **scale)
-        model.optimizer.outer = outer if outer is not inner else None
-        model.train_function = None  # made for the other one
+        wrap_optimizer(model, self.most)
 
     def on_train_begin(self, logs=None):
-        optimizer = self.model.optimizer
-        strategy = getattr(self.model, "distribute_strategy", None)
-        with strategy.scope() if strategy else contextlib.nullcontext():
-            optimizer.build(self.model.trainable_variables)
-        if optimizer.outer is not None and optimizer.outer.built:
-            _copy_scale(optimizer.outer, optimizer)
         self._counted = 0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -90,27 +74,24 @@ class SkipNonFinite(keras.callbacks.Callback):
         counts = keras.ops.convert_to_numpy(optimizer.counts).tolist()
         counts = dict(zip(COUNTS, counts, strict=True))
         is_skipped = counts["skipped"] != self._counted
-        self._keep_means(is_skipped)
+        self._update_means(is_skipped)
         if not is_skipped:
             return
         self.num_skipped += counts["skipped"] - self._counted
         self._counted = counts["skipped"]
-        if optimizer.outer is None:
-            optimizer.dynamic_scale.assign(optimizer.initial_scale)
+        optimizer.reset_scale()
         steps = self._steps.done(batch)
         self._check_statistics(steps)
-        if counts["longest"] >= self.most:
+        if counts["in_a_row"] >= self.most:
             self._raise(
-                steps - counts["steps"] + counts["longest_at"],
+                steps - counts["steps"] + counts["last_skipped"],
                 f"{self.most} steps in a row had gradients that are not "
-                "finite; none of them changed the weights, which are as they "
-                "were before. A smaller learning rate may help, or a look at "
-                "the images",
+                "finite; none of them changed the weights. Check the images, "
+                "or lower the learning rate",
             )
 
     def on_train_end(self, logs=None):
-        _unwrap(self.model)
-        self.model.train_function = None
+        restore_optimizer(self.model)
 
     def _check_statistics(self, steps):
         for variable in self.model.non_trainable_variables:
@@ -118,14 +99,14 @@ class SkipNonFinite(keras.callbacks.Callback):
             if not np.isfinite(value.astype("float64")).all():
                 self._raise(
                     steps,
-                    f"{variable.path} has become NaN or infinite: go on from "
+                    f"{variable.path} has become NaN or infinite. Resume from "
                     "a checkpoint",
                 )
 
-    def _keep_means(self, is_skipped):
-        """After a step that is skipped means stand as before.
+    def _update_means(self, is_skipped):
+        """Keeps the metrics, or restores them after a skipped step.
 
-        Its loss may be finite: a compiled `relu` gives 0 for NaN on some
+        Its loss may be finite: a compiled `relu` returns 0 for NaN on some
         processors (TensorFlow 2.21 with AVX-512).
         """
         for metric in self.model.metrics:
@@ -134,35 +115,17 @@ class SkipNonFinite(keras.callbacks.Callback):
             if is_finite and not is_skipped:
                 self._means[metric] = values
             elif metric in self._means:
-                for x, value in zip(
-                    metric.variables, self._means[metric], strict=True
-                ):
+                kept = self._means[metric]
+                for x, value in zip(metric.variables, kept, strict=True):
                     x.assign(value)
             else:
                 metric.reset_state()
 
-    def _raise(self, steps, what):
-        place = f"Epoch {self._epoch + 1}, step {steps}"
+    def _raise(self, steps, reason):
         names = ""
         if self.images is not None and self.params.get("steps"):
             step = self._epoch * self.params["steps"] + steps - 1
             names = f" The images of this step: {list(self.images(step))}"
-        raise NonFiniteError(f"{place}: {what}.{names}")
-
-
-def _unwrap(model):
-    """Gives back what the model was compiled with, its scale as it is now."""
-    optimizer = model.optimizer
-    if not isinstance(optimizer, SkippingOptimizer):
-        return
-    outer = optimizer.outer
-    model.optimizer = optimizer.inner_optimizer if outer is None else outer
-    if optimizer.built and outer is not None:
-        if not outer.built:
-            outer.build(model.trainable_variables)
-        _copy_scale(optimizer, outer)
-
-
-def _copy_scale(source, target):
-    for name in ("dynamic_scale", "step_counter"):
-        getattr(target, name).assign(getattr(source, name))
+        raise NonFiniteError(
+            f"Epoch {self._epoch + 1}, step {steps}: {reason}.{names}"
+        )

@@ -1,33 +1,74 @@
 """An optimizer that skips steps whose gradients are not finite."""
 
+import contextlib
+
 import keras
 from keras import ops
 
 from keras_vtr.replicas import sum_over_replicas
 
-# What `SkippingOptimizer.counts` holds, in this order.
-COUNTS = ("steps", "skipped", "in_a_row", "longest", "longest_at")
+# The elements of `SkippingOptimizer.counts`, in this order.
+COUNTS = ("steps", "skipped", "in_a_row", "last_skipped")
+
+
+def wrap_optimizer(model, most):
+    """Replaces a model's optimizer by a `SkippingOptimizer` around it.
+
+    `SkipNonFinite` calls this when `fit` begins and `restore_optimizer` when
+    it ends; if `fit` raised, the next call here restores first. The compiled
+    optimizer still updates the weights. If it has a loss scale, that is copied
+    to the wrapper, and back by `restore_optimizer`.
+    """
+    restore_optimizer(model)
+    strategy = getattr(model, "distribute_strategy", None)
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model.optimizer = SkippingOptimizer(
+            model.optimizer, most, model.trainable_variables
+        )
+    model.train_function = None  # It was compiled with the other optimizer.
+
+
+def restore_optimizer(model):
+    """Gives a model the optimizer back that it was compiled with."""
+    if isinstance(model.optimizer, SkippingOptimizer):
+        model.optimizer.copy_scale_back()
+        model.optimizer = model.optimizer.compiled
+        model.train_function = None
 
 
 class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
-    """Keras's `LossScaleOptimizer` that counts what it skips.
+    """Keras's `LossScaleOptimizer`, which also counts the skipped steps.
 
-    It counts within the step, because a callback only sees the end of an
-    execution, which is many steps with `steps_per_execution`. After `most`
-    skipped steps in a row nothing changes the weights any more. With
-    `tf.distribute` a step is skipped if any replica's gradients are not finite;
-    Keras (3.15.1) by itself looks at the first one's.
+    Keras's class is the base because it skips non-finite gradients on every
+    backend. A callback runs only once per execution (`steps_per_execution`),
+    so the step itself counts. After `most` skipped steps in a row all further
+    steps are skipped, too. With `tf.distribute` the gradients of all replicas
+    are checked; Keras (3.15.1) checks those of the first replica only.
 
     Args:
-        inner_optimizer: A Keras optimizer, no `LossScaleOptimizer`.
-        most: So many skipped steps in a row are the end.
-        **kwargs: Those of `keras.optimizers.LossScaleOptimizer`.
+        compiled: The optimizer that the model was compiled with. A
+            `LossScaleOptimizer` keeps its scale; any other gets a scale of 1.
+        most: Number of skipped steps in a row after which all are skipped.
+        variables: The model's trainable variables.
     """
 
-    def __init__(self, inner_optimizer, most=10, **kwargs):
-        super().__init__(inner_optimizer, **kwargs)
+    def __init__(self, compiled, most, variables):
+        has_scale = isinstance(compiled, keras.optimizers.LossScaleOptimizer)
+        super().__init__(
+            compiled.inner_optimizer if has_scale else compiled,
+            initial_scale=compiled.initial_scale if has_scale else 1.0,
+            dynamic_growth_steps=(
+                compiled.dynamic_growth_steps if has_scale else 2**31 - 1
+            ),
+        )
+        self.compiled = compiled
         self.most = most
-        self.outer = None  # what it stands in for, if that has a scale itself
+        self.has_scale = has_scale
+        if not compiled.built:
+            compiled.build(variables)
+        self.build(variables)
+        if self.has_scale:
+            _copy_scale(compiled, self)
 
     def build(self, variables):
         super().build(variables)
@@ -39,58 +80,50 @@ class SkippingOptimizer(keras.optimizers.LossScaleOptimizer):
             name="counts",
         )
 
-    def apply(self, grads, trainable_variables=None):
-        before = ops.convert_to_tensor(self.dynamic_scale) + 0.0
-        super().apply(grads, trainable_variables)
-        self._count(before)
+    def check_finite(self, grads):
+        """Whether this step may change the weights; also counts the step."""
+        is_broken = ops.logical_not(super().check_finite(grads))
+        is_broken = sum_over_replicas(ops.cast(is_broken, "float32")) > 0.0
+        steps, skipped, in_a_row, last_skipped = ops.unstack(
+            ops.convert_to_tensor(self.counts), num=len(COUNTS)
+        )
+        is_over = in_a_row >= self.most
+        is_skipped = ops.logical_and(is_broken, ops.logical_not(is_over))
+        steps = steps + 1
+        skipped = skipped + ops.cast(is_skipped, "int32")
+        last_skipped = ops.where(is_skipped, steps, last_skipped)
+        row = ops.where(is_broken, in_a_row + 1, 0)
+        in_a_row = ops.where(is_over, in_a_row, row)
+        self.counts.assign(ops.stack([steps, skipped, in_a_row, last_skipped]))
+        return ops.logical_not(ops.logical_or(is_broken, is_over))
 
     def stateless_apply(self, optimizer_variables, grads, trainable_variables):
-        def scope(values):
-            pairs = zip(self.variables, values, strict=True)
-            return keras.StatelessScope(state_mapping=list(pairs))
-
-        with scope(optimizer_variables):
-            before = ops.convert_to_tensor(self.dynamic_scale)
+        mapping = list(zip(self.variables, optimizer_variables, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
             trainable_variables, values = super().stateless_apply(
                 optimizer_variables, grads, trainable_variables
             )
-        with scope(values) as after:
-            self._count(before)
-        values = [after.get_current_value(x) for x in self.variables]
+        # Keras's method returns the counts as they were before the step.
+        position = [x is self.counts for x in self.variables].index(True)
+        values[position] = scope.get_current_value(self.counts)
         return trainable_variables, values
 
-    def check_finite(self, grads):
-        """Whether the gradients of all replicas are, and it isn't the end."""
-        finite = super().check_finite(grads)
-        broken = ops.cast(ops.logical_not(finite), "float32")
-        finite = ops.equal(sum_over_replicas(broken), 0.0)
-        return ops.logical_and(finite, ops.logical_not(self._is_over()))
-
     def save_own_variables(self, store):
-        """As what it stands in for, which is what `compile` has noted."""
-        variables = self.inner_optimizer.variables
-        if self.outer is not None:
-            variables = [x for x in self.variables if x is not self.counts]
-        for i, variable in enumerate(variables):
-            store[str(i)] = keras.ops.convert_to_numpy(variable)
+        """Saves what the compiled optimizer would save."""
+        self.copy_scale_back()
+        self.compiled.save_own_variables(store)
 
-    def _is_over(self):
-        return self.counts[COUNTS.index("longest")] >= self.most
+    def reset_scale(self):
+        """Undoes the halving of a scale that only serves to skip steps."""
+        if not self.has_scale:
+            self.dynamic_scale.assign(self.initial_scale)
 
-    def _count(self, scale_before):
-        """Adds a step to the counts; a skipped one has halved the scale."""
-        steps, skipped, in_a_row, longest, longest_at = ops.unstack(
-            ops.convert_to_tensor(self.counts), num=len(COUNTS)
-        )
-        is_skipped = self.dynamic_scale < scale_before
-        is_over = self._is_over()
-        steps = steps + 1
-        counted = ops.logical_and(is_skipped, ops.logical_not(is_over))
-        skipped = skipped + ops.cast(counted, "int32")
-        in_a_row = ops.where(is_skipped, in_a_row + 1, 0)
-        is_longer = ops.logical_and(counted, in_a_row > longest)
-        longest = ops.where(is_longer, in_a_row, longest)
-        longest_at = ops.where(is_longer, steps, longest_at)
-        self.counts.assign(
-            ops.stack([steps, skipped, in_a_row, longest, longest_at])
-        )
+    def copy_scale_back(self):
+        """Gives the compiled optimizer the present loss scale."""
+        if self.has_scale:
+            _copy_scale(self, self.compiled)
+
+
+def _copy_scale(source, target):
+    for name in ("dynamic_scale", "step_counter"):
+        getattr(target, name).assign(getattr(source, name))

@@ -1,27 +1,27 @@
-"""How far an epoch is, in steps, which an execution may hold several of."""
+"""The number of completed steps of an epoch."""
 
 import keras
 
 
 class EpochSteps:
-    """Counts the steps of an epoch, whatever `steps_per_execution` is.
+    """Counts the steps of an epoch, with any `steps_per_execution`.
 
-    Keras (3.15.1) calls back once an execution, with the number of the step
-    that a full one ends at. The last one of an epoch ends earlier if the data
-    do, and goes beyond `steps_per_epoch` if they don't.
+    Keras (3.15.1) calls callbacks once per execution, with the number of the
+    step at which a full execution ends. The last execution of an epoch ends
+    earlier if the data end, and otherwise exceeds `steps_per_epoch`.
 
     Args:
-        callback: The callback that counts, as an epoch begins.
-        skipped: How many steps of this epoch were done by an earlier run.
+        callback: The callback that counts, at the beginning of an epoch.
+        skipped: Number of steps of this epoch that an earlier run completed.
     """
 
     def __init__(self, callback, skipped=0):
-        self._callback = callback  # whose `model` is up to date on JAX, too
+        self._callback = callback  # On JAX its `model` property syncs state.
         self._steps = callback.params.get("steps")
         self._start = _num_updates(callback.model.optimizer) - skipped
 
     def done(self, batch):
-        """Steps that are done when `batch` ends."""
+        """The number of completed steps at the end of `batch`."""
         full = batch + 1
         if self._steps is None or full <= self._steps:
             return full
@@ -30,10 +30,11 @@ class EpochSteps:
 
 
 def _num_updates(optimizer):
-    """All since the optimizer was made; skipped ones too, if it counts them."""
+    """Updates by an optimizer, with the skipped ones if it counts them."""
     if hasattr(optimizer, "counts"):
         count = optimizer.counts[0]
     else:
-        # Not `iterations`, which with accumulation counts several as one.
+        # Private (Keras 3.15.1), because the public `iterations` counts
+        # several steps as one when gradients are accumulated.
         count = getattr(optimizer, "inner_optimizer", optimizer)._iterations
     return int(keras.ops.convert_to_numpy(count))

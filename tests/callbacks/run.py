@@ -1,4 +1,4 @@
-"""A run with dropout, averages and a place in the data, to be killed."""
+"""A training run with dropout, EMA and reproducible data, to be killed."""
 
 import pathlib
 import resource
@@ -51,7 +51,7 @@ def batches(start, slowly=0.0):
 
 
 def train(folder, *, slowly=0.0, epochs=EPOCHS, callbacks=(), **options):
-    """Trains to the end, from wherever the folder says."""
+    """Trains to the end, from the newest checkpoint of a folder."""
     checkpoint = Checkpoint(folder, **options)
     model = build()
     history = model.fit(
@@ -66,9 +66,9 @@ def train(folder, *, slowly=0.0, epochs=EPOCHS, callbacks=(), **options):
 
 
 def main(folder, result, slowly, limit):
-    """In a process of its own: writes the weights at the end."""
+    """Trains in a separate process and writes the weights at the end."""
     folder = pathlib.Path(folder)
-    if int(limit):  # the kernel refuses every byte of a file beyond it
+    if int(limit):  # maximum number of bytes in a file
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
     print("started", flush=True)

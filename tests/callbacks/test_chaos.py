@@ -1,4 +1,4 @@
-"""Runs that are killed, again and again, without a warning."""
+"""Runs that SIGKILL ends many times, and a full disk."""
 
 import pathlib
 import random
@@ -46,7 +46,9 @@ def assert_same_weights(one, other):
         pytest.param(20, marks=pytest.mark.long),
     ],
 )
-def test_a_run_that_is_killed_ends_as_if_it_had_not_been(num_kills, tmp_path):
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    num_kills, tmp_path
+):
     whole = tmp_path / "whole.npz"
     process = start(tmp_path / "whole", whole, slowly=0.05)
     begin = time.monotonic()
@@ -77,7 +79,7 @@ def test_a_run_that_is_killed_ends_as_if_it_had_not_been(num_kills, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_spoils_no_older_checkpoint(tmp_path):
+def test_a_full_disk_leaves_older_checkpoints_unchanged(tmp_path):
     folder, result = tmp_path / "run", tmp_path / "result.npz"
     run.train(folder, epochs=1)
     before = [x.name for x in folder.glob("step-*")]

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.compiled
 
 
 class Stop(keras.callbacks.Callback):
-    """Ends a run after a number of steps, as an error does."""
+    """Raises an error after a number of steps."""
 
     def __init__(self, step):
         super().__init__()
@@ -45,12 +45,12 @@ def assert_same_weights(one, other):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Model and history of a run that nothing stops."""
+    """Model and history of an uninterrupted run."""
     return train(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.mark.parametrize("stop", [3, 4, 9, 10, 11, 17, 20, 25, 29])
-def test_a_run_goes_on_as_if_it_had_not_stopped(stop, whole, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(stop, whole, tmp_path):
     with pytest.raises(InterruptedError):
         train(tmp_path, every_steps=2, callbacks=[Stop(stop)])
     checkpoint = Checkpoint(tmp_path)
@@ -71,7 +71,7 @@ def test_a_finished_run_can_be_made_longer(whole, tmp_path):
     assert_same_weights(again, model)
 
 
-class Judge(keras.callbacks.Callback):
+class AddPrecision(keras.callbacks.Callback):
     def __init__(self, values):
         super().__init__()
         self.values = values
@@ -86,7 +86,7 @@ def test_the_newest_and_the_best_stay(mode, best, tmp_path):
     train(
         tmp_path,
         epochs=8,
-        callbacks=[Judge(values)],
+        callbacks=[AddPrecision(values)],
         keep=2,
         monitor="val_AP",
         mode=mode,
@@ -104,9 +104,8 @@ def test_a_name_that_is_not_in_the_logs_is_refused_and_the_epoch_kept(tmp_path):
     assert Checkpoint(tmp_path).num_steps == STEPS
 
 
-def damaged(data, place):
-    """Cut off at each sixteenth, or a bit turned there."""
-    kind, sixteenth = place
+def damaged(data, kind, sixteenth):
+    """Cuts data off at a sixteenth of its length, or flips a bit there."""
     at = len(data) * sixteenth // 16
     if kind == "cut":
         return data[:at]
@@ -115,8 +114,8 @@ def damaged(data, place):
 
 
 @pytest.mark.any_backend
-@pytest.mark.parametrize("kind", ["cut", "turned"])
-def test_a_damaged_checkpoint_is_passed_over(kind, whole, tmp_path):
+@pytest.mark.parametrize("kind", ["cut", "flipped"])
+def test_a_damaged_checkpoint_is_not_used(kind, whole, tmp_path):
     source = tmp_path / "source"
     train(source, epochs=2)
     newest = f"step-{2 * STEPS:09d}-end"
@@ -126,7 +125,7 @@ def test_a_damaged_checkpoint_is_passed_over(kind, whole, tmp_path):
             shutil.copytree(source, folder)
             data = file.read_bytes()
             broken = folder / newest / file.name
-            broken.write_bytes(damaged(data, (kind, sixteenth)))
+            broken.write_bytes(damaged(data, kind, sixteenth))
             with pytest.warns(RuntimeWarning, match="Not used"):
                 assert Checkpoint(folder).num_steps == STEPS
             if sixteenth == 7:
@@ -136,13 +135,13 @@ def test_a_damaged_checkpoint_is_passed_over(kind, whole, tmp_path):
             shutil.rmtree(folder)
 
 
-def test_if_none_is_whole_nothing_is_begun_anew(tmp_path):
+def test_if_all_checkpoints_are_damaged_training_does_not_start(tmp_path):
     train(tmp_path, epochs=1)
     for path in tmp_path.glob("step-*"):
         (path / "state.safetensors").unlink()
     with (
         pytest.warns(RuntimeWarning),
-        pytest.raises(CheckpointError, match="Begin in another folder"),
+        pytest.raises(CheckpointError, match="Train in another folder"),
     ):
         Checkpoint(tmp_path)
 
@@ -163,7 +162,7 @@ def test_another_model_is_refused_and_stays_as_it_is(tmp_path):
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_full_disk_is_warned_of_and_harms_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_gives_a_warning_and_changes_nothing(tmp_path, monkeypatch):
     train(tmp_path, epochs=1)
     before = steps(tmp_path)
 
@@ -191,7 +190,7 @@ class Remove(keras.callbacks.Callback):
             shutil.rmtree(self.folder)
 
 
-def test_a_deleted_folder_is_made_again(whole, tmp_path):
+def test_a_deleted_folder_is_created_again(whole, tmp_path):
     folder = tmp_path / "run"
     model, _ = train(folder, callbacks=[Remove(folder)])
     assert_same_weights(model, whole[0])
@@ -210,7 +209,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path):
     root = pathlib.Path(__file__).parents[2]
     second = subprocess.run(run, capture_output=True, text=True, cwd=root)
     assert second.returncode == 1
-    assert "CheckpointError: Another process has" in second.stderr
+    assert "CheckpointError: Another process uses" in second.stderr
     assert first.num_steps == 0
 
 
@@ -244,16 +243,49 @@ def test_sigterm_saves_and_exits_with_0(in_validation, whole, tmp_path):
     assert_same_weights(train(tmp_path)[0], whole[0])
 
 
-def test_after_an_error_sigterm_is_what_it_was(tmp_path):
-    received = []
-    before = signal.signal(signal.SIGTERM, lambda *_: received.append(1))
-    try:
-        with pytest.raises(InterruptedError):
-            train(tmp_path, callbacks=[Stop(3)])
+@pytest.fixture
+def received():
+    """The SIGTERMs that a handler of the user's has received."""
+    signals = []
+    before = signal.signal(signal.SIGTERM, lambda *_: signals.append(1))
+    yield signals
+    signal.signal(signal.SIGTERM, before)
+
+
+def fail_in_fit(folder):
+    with pytest.raises(InterruptedError):
+        train(folder, callbacks=[Stop(3)])
+
+
+def test_after_an_error_sigterm_is_what_it_was(received, tmp_path):
+    def fit():  # of the user's, not Keras's
+        fail_in_fit(tmp_path)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert received
-    finally:
-        signal.signal(signal.SIGTERM, before)
+
+    fit()
+    assert received
+
+
+def test_a_second_sigterm_goes_to_the_handler_before(received, tmp_path):
+    fail_in_fit(tmp_path)  # leaves a handler
+    twice = [Terminate(0, 4), Terminate(0, 4)]
+    with pytest.raises(SystemExit):
+        train(tmp_path, callbacks=twice)
+    assert len(received) == 1
+
+
+def test_sigterm_as_training_ends_exits_and_a_later_one_is_passed_on(
+    received, tmp_path
+):
+    def terminate(logs=None):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    last = keras.callbacks.LambdaCallback(on_train_end=terminate)
+    with pytest.raises(SystemExit) as stopped:
+        train(tmp_path, callbacks=[last])
+    assert stopped.value.code == 0 and not received
+    terminate()
+    assert received
 
 
 @pytest.mark.any_backend

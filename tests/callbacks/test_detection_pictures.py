@@ -15,10 +15,7 @@ from tests.tiny_models import tiny_detr
 
 def compiled(**options):
     model = tiny_detr(**options)
-    model.compile(
-        keras.optimizers.SGD(0.5, use_ema=True),
-        HungarianLoss(),
-    )
+    model.compile(keras.optimizers.SGD(0.5, use_ema=True), HungarianLoss())
     return model
 
 
@@ -54,7 +51,7 @@ def test_padding_is_not_drawn(rng, tmp_path):
     assert (drawn[:8, width + 10 :] == 255).all()
 
 
-def test_the_averages_are_what_is_judged_and_drawn(rng, tmp_path, monkeypatch):
+def test_the_averages_are_evaluated_and_drawn(rng, tmp_path, monkeypatch):
     model = compiled()
     data = [batch(rng)]
     seen, differ = [], []
@@ -75,9 +72,9 @@ def test_the_averages_are_what_is_judged_and_drawn(rng, tmp_path, monkeypatch):
             pairs = zip(own, average, strict=True)
             differ.append(any((a != b).any() for a, b in pairs))
 
-    judge = CocoAveragePrecision(IMAGE_SHAPE, data)
+    precision = CocoAveragePrecision(IMAGE_SHAPE, data)
     pictures = DetectionPictures(data, tmp_path)
-    callbacks = [judge, pictures, Look()]
+    callbacks = [precision, pictures, Look()]
     history = model.fit(*data[0], epochs=2, verbose=0, callbacks=callbacks)
     assert len(seen) == 4 and len(history.history["val_AP"]) == 2
     assert differ[1], "the averages are the model's own weights"
@@ -95,11 +92,11 @@ def test_without_averages_nothing_is_swapped(rng):
 
 
 def test_numbers_are_checked(tmp_path):
-    with pytest.raises(ValueError, match="Received: 0, 8, 1"):
+    with pytest.raises(ValueError, match="Received: every_epochs=0, num_im"):
         DetectionPictures(digit_scenes("held_out"), tmp_path, every_epochs=0)
 
 
-def test_tensorboard_is_asked_for_by_name(tmp_path, monkeypatch):
+def test_an_error_names_the_missing_tensorboard(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install tensorboard"):
         DetectionPictures([], tmp_path, tensorboard=True)

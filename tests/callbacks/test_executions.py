@@ -57,7 +57,7 @@ def test_many_in_a_row_end_it_at_their_step_with_the_weights_before(
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
-def test_a_scaler_of_the_user_s_counts_alike_and_keeps_its_scale():
+def test_a_compiled_loss_scale_optimizer_is_counted_and_keeps_its_scale():
     for n in (1, 4):
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         scaler = keras.optimizers.LossScaleOptimizer(
@@ -91,7 +91,7 @@ def test_a_model_saved_within_fit_can_be_fitted_again(tmp_path):
 
 
 class Watched(Checkpoint):
-    """Notes when it saves."""
+    """Records when it saves."""
 
     def _save(self):
         steps = self._manifest["steps_in_epoch"]
@@ -116,7 +116,7 @@ def test_it_saves_at_the_first_end_of_an_execution_after_each_multiple(
 
 
 def rows(start):
-    """Data without end, from a step on."""
+    """Endless data, beginning at a step."""
     while True:
         x = np.random.default_rng(start).normal(size=(1, 2))
         yield x, x.sum(axis=1, keepdims=True)
@@ -141,13 +141,13 @@ def fit_rows(folder, execution=4, callbacks=()):
     return model, checkpoint
 
 
-def test_a_last_execution_of_data_without_end_is_counted_in_full(tmp_path):
+def test_the_last_execution_of_endless_data_is_counted_in_full(tmp_path):
     model, checkpoint = fit_rows(tmp_path)
     assert int(model.optimizer.iterations) == checkpoint.num_steps == 24
 
 
 @pytest.mark.parametrize("batch", [3, 7, 11])
-def test_a_run_goes_on_within_an_epoch_of_executions(batch, tmp_path):
+def test_a_run_resumes_within_an_epoch_of_executions(batch, tmp_path):
     def stop(at, logs):
         if at == batch:
             raise InterruptedError

@@ -45,24 +45,24 @@ def test_without_any_validation_it_says_so_at_the_end(tmp_path):
 
 
 def test_a_callback_may_add_it_in_some_epochs(tmp_path):
-    class Judge(keras.callbacks.Callback):
+    class AddPrecision(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if epoch % 2 == 1:
                 logs["AP"] = epoch / 10
             elif epoch == 0:
                 logs["AP"] = float("nan")
 
-    fit(Checkpoint(tmp_path, monitor="AP"), callbacks=[Judge()])
+    fit(Checkpoint(tmp_path, monitor="AP"), callbacks=[AddPrecision()])
     assert best_checkpoint(tmp_path)[1]["value"] == 0.3
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_never_the_best(value, tmp_path):
-    class Judge(keras.callbacks.Callback):
+    class AddPrecision(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             logs["AP"] = [value, 0.1][epoch]
 
-    fit(Checkpoint(tmp_path, monitor="AP"), 2, callbacks=[Judge()])
+    fit(Checkpoint(tmp_path, monitor="AP"), 2, callbacks=[AddPrecision()])
     values = [
         json.loads(
             (x / "manifest.json").read_text(), parse_constant=pytest.fail

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.compiled
 
 fits_twice = pytest.mark.skipif(
     keras.backend.backend() == "jax",
-    reason="Keras 3.15.1 on JAX forgets the averages of `use_ema` after `fit`",
+    reason="Keras 3.15.1 on JAX loses the EMA of `use_ema` after `fit`",
 )
 
 
@@ -92,7 +92,7 @@ def test_a_model_can_be_fitted_again_after_a_run_and_after_its_error():
     fit(model, data([]))
     with pytest.raises(NonFiniteError):
         fit(model, data(range(12)), SkipNonFinite(most=2))
-    # The wrapper that the error left does no harm.
+    # The error left the wrapper in the model.
     fit(model, data([3, 5]), SkipNonFinite(most=2))
     assert isinstance(model.optimizer, keras.optimizers.AdamW)
 
@@ -110,7 +110,7 @@ def test_statistics_that_became_nan_end_the_run_at_once():
         fit(model, data([2]), SkipNonFinite())
 
 
-def test_a_scale_of_mixed_precision_is_left_to_itself():
+def test_the_loss_scale_of_mixed_precision_is_kept():
     model = build()
     inner = keras.optimizers.SGD(0.01)
     scaler = keras.optimizers.LossScaleOptimizer(inner, initial_scale=2.0**10)
@@ -137,7 +137,7 @@ def test_a_scale_that_a_checkpoint_restores_is_no_skipped_step(tmp_path):
 
 
 @pytest.mark.parametrize("guarded", [(False, True), (True, False)])
-def test_a_run_goes_on_with_it_or_without(guarded, tmp_path):
+def test_a_run_resumes_with_it_or_without(guarded, tmp_path):
     whole, _ = train(tmp_path / "whole", epochs=2)
     for epochs, is_guarded in zip((1, 2), guarded, strict=True):
         callbacks = [SkipNonFinite()] if is_guarded else []

@@ -1,4 +1,4 @@
-"""What several processes of one training share: a folder that one writes."""
+"""Several processes train one model, and worker 0 writes checkpoints."""
 
 from keras_vtr.callbacks import Checkpoint
 from tests.callbacks.run import train
@@ -13,7 +13,7 @@ def test_only_the_first_worker_writes_and_locks(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
-def test_the_others_go_on_from_what_it_wrote(tmp_path):
+def test_other_workers_resume_from_the_checkpoints_of_worker_0(tmp_path):
     train(tmp_path, epochs=2, num_workers=2)
     other = Checkpoint(tmp_path, num_workers=2, worker=1)
     assert other.num_steps == 20 and other.epoch == 2
@@ -21,7 +21,7 @@ def test_the_others_go_on_from_what_it_wrote(tmp_path):
     assert int(model.optimizer.iterations) == 20
 
 
-def test_in_the_middle_of_an_epoch_the_means_begin_anew(tmp_path):
+def test_within_an_epoch_the_means_start_from_zero(tmp_path):
     whole, means = train(tmp_path / "whole", epochs=1)
     killed = tmp_path / "killed"
     train(killed, epochs=1, every_steps=4, num_workers=2, keep=9)
