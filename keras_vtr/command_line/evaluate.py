@@ -1,4 +1,4 @@
-"""Judges a run's model as COCO does; writes evaluation.json and .png."""
+"""Evaluates a run's model by COCO's AP; writes evaluation.json and .png."""
 
 import pathlib
 

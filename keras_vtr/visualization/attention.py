@@ -1,4 +1,4 @@
-"""What a Transformer's encoder looks at, over the picture."""
+"""Attention maps of a Transformer encoder, drawn over the picture."""
 
 import numpy as np
 from PIL import Image
@@ -12,7 +12,7 @@ HEAT = ((0.0, (20, 20, 90)), (0.5, (220, 40, 40)), (1.0, (255, 235, 80)))
 
 
 def attention_maps(model, images):
-    """Shows, for each layer and head, where the class token looks.
+    """Attention of the class token to the patches, for each layer and head.
 
     Dosovitskiy et al. 2020 (ViT), section 4.5 and figure 6; the maps of
     Caron et al. 2021 (DINO), figure 1, are those of the last layer.
@@ -24,10 +24,9 @@ def attention_maps(model, images):
         images: (B, height, width, C), as the model takes them.
 
     Returns:
-        (B, L, H, rows, columns) float32 array of attention weights: how much
-        of each patch the first token gathers; the rest of 1 goes to tokens
-        that are no patches. Without class token, the mean over all patches
-        that ask.
+        (B, L, H, rows, columns) float32 array: attention weights of the first
+        token on each patch; the remainder to 1 is on tokens that are no
+        patches. Without class token, the mean over all patches' rows.
 
     Raises:
         ValueError: If the model has not exactly one `TransformerEncoder`.
@@ -46,7 +45,7 @@ def attention_maps(model, images):
 
 
 def attention_rollout(model, images):
-    """Shows what reaches the class token through all layers.
+    """Attention rollout: how much of each patch reaches the class token.
 
     Abnar and Zuidema 2020, section 3, "attention rollout", equation 1: heads
     are averaged, the residual counts as half of what a token attends to
@@ -129,8 +128,8 @@ def draw_attention(image, attention, opacity=0.6):
 
 
 def _of_patches(scores, grid):
-    """(..., N, N) to (..., rows, columns): what is asked of the patches."""
+    """(..., N, N) to (..., rows, columns): the weights on the patches."""
     num_leading = scores.shape[-1] - grid[0] * grid[1]
-    asking = scores[..., 0, :] if num_leading else scores.mean(axis=-2)
-    patches = asking[..., num_leading:]
+    queried = scores[..., 0, :] if num_leading else scores.mean(axis=-2)
+    patches = queried[..., num_leading:]
     return patches.reshape(*patches.shape[:-1], *grid)

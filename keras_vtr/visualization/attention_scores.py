@@ -1,4 +1,4 @@
-"""The attention weights of a model that doesn't return them."""
+"""Attention weights of a model that doesn't return them."""
 
 import keras
 
@@ -32,7 +32,7 @@ class _WithScores(keras.layers.Layer):
 
 
 def scores_of(model, images, kinds):
-    """Attention weights, and the grid of the pixels that are looked at.
+    """Attention weights, and the grid of the pixels that they are over.
 
     Args:
         model: A functional model or a `keras.Sequential`, with others inside,
@@ -64,8 +64,8 @@ def scores_of(model, images, kinds):
 def _graph_with_scores(model, kinds):
     """The model with `scores`, and the feature `map` that they are over.
 
-    The model's graph is walked again with the same layers; only the encoder or
-    decoder is asked for its scores, too.
+    The model's graph is rebuilt with the same layers; only the encoder or
+    decoder returns its scores, too.
     """
     found = []
     seen = {}

@@ -11,7 +11,7 @@ from keras_vtr.detection_checks import check_detections
 from keras_vtr.targets import check_targets
 from keras_vtr.visualization.pictures import to_picture
 
-# Twelve colors that differ in hue and lightness; classes take them in turn.
+# Twelve colors that differ in hue and lightness, used cyclically by label.
 COLORS = (
     "#4e9bff",
     "#ff6b5e",
@@ -49,7 +49,7 @@ def draw_boxes(
         class_names: Optional names, by label, in a list or a dict. Default, and
             where a name is None: the label itself.
         score_threshold: Boxes with a lower score are not drawn.
-        scale: Whole number by which the picture is enlarged first, so that
+        scale: Integer factor by which the picture is enlarged first, so that
             boxes and text can be read on small images.
 
     Returns:
@@ -108,7 +108,7 @@ def draw_grid(pictures, num_columns=4, gap=4):
 
     Args:
         pictures: `PIL.Image.Image`s, of any sizes.
-        num_columns: How many stand in a row.
+        num_columns: Pictures of a row.
         gap: Pixels between them.
 
     Returns:
@@ -143,7 +143,7 @@ def draw_grid(pictures, num_columns=4, gap=4):
 def draw_comparison(
     images, y_true, detections, *, num_columns=4, class_names=None, scale=1
 ):
-    """Draws true boxes and, below each image, what was detected in it.
+    """Draws true boxes and, below each image, its detections.
 
     Args:
         images: (B, height, width, C) pixels in [0, 255].
@@ -152,9 +152,9 @@ def draw_comparison(
         detections: Dict with `"boxes"` (B, n, 4), absolute `xyxy` pixels,
             `"scores"` (B, n) and `"labels"` (B, n), as
             `keras_vtr.detections.decode_detections` returns it.
-        num_columns: How many images stand in a row.
+        num_columns: Images of a row.
         class_names: Optional names, by label.
-        scale: Whole number by which each image is enlarged.
+        scale: Integer factor by which each image is enlarged.
 
     Returns:
         A `PIL.Image.Image`.
@@ -181,7 +181,7 @@ def draw_comparison(
                 draw_boxes(images[i], *(x[i] for x in drawn), **options)
                 for i in row
             ]
-            # An incomplete last row is filled up, to keep the columns.
+            # Blanks fill an incomplete last row, to keep the columns.
             blank = Image.new("RGB", (width * scale, height * scale), "white")
             pictures += [blank] * (num_columns - len(row))
     return draw_grid(pictures, num_columns)

@@ -1,4 +1,4 @@
-"""Where DETR's encoder and its queries look."""
+"""Attention maps of DETR's encoder and of its object queries."""
 
 import keras
 import numpy as np
@@ -13,10 +13,10 @@ from keras_vtr.visualization.boxes import draw_grid
 
 
 def pixel_attention(model, images, points):
-    """Shows where the encoder looks from chosen pixels of an image.
+    """Self-attention of the encoder from chosen pixels of an image.
 
     Carion et al. 2020 (DETR), section 4.2 and figure 3: the encoder already
-    tells objects apart.
+    separates objects.
 
     Args:
         model: From `keras_vtr.models.build_detr`.
@@ -48,7 +48,7 @@ def pixel_attention(model, images, points):
 
 
 def query_attention(model, images):
-    """Shows where each query looks: at the ends of its object, mostly.
+    """Cross-attention of each object query: mostly to its object's ends.
 
     Carion et al. 2020 (DETR), section 4.2 and figure 6.
 
@@ -70,7 +70,7 @@ def query_attention(model, images):
 def draw_query_attention(
     model, image, *, class_names=None, score_threshold=0.7, scale=1
 ):
-    """Draws each detection's box over what its query looked at.
+    """Draws each detection's box over its query's attention map.
 
     Carion et al. 2020 (DETR), figure 6: the mean over the heads of the last
     decoder layer.
@@ -94,15 +94,7 @@ def draw_query_attention(
 
     >>> shape = (32, 48, 3)
     >>> detr = keras_vtr.models.build_detr(
-    ...     num_classes=3,
-    ...     image_shape=shape,
-    ...     backbone=keras_vtr.backbones.build_convolution_stem(shape),
-    ...     num_queries=5,
-    ...     hidden_dim=16,
-    ...     num_heads=2,
-    ...     mlp_dim=32,
-    ...     num_encoder_layers=1,
-    ...     num_decoder_layers=1,
+    ...     num_classes=3, size="small", image_shape=shape
     ... )
     >>> picture = keras_vtr.visualization.draw_query_attention(
     ...     detr, np.zeros(shape), score_threshold=1.0, scale=2
