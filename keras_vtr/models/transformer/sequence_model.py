@@ -7,14 +7,13 @@ from keras_vtr.strict_model import StrictModel
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class SequenceModel(StrictModel):
-    """A functional model of token sequences that looks at them first.
+    """A functional model of token sequences, which it validates.
 
-    A token that is not in the vocabulary has no row in the embedding. On a CPU
-    TensorFlow stops at it in the middle of an epoch; compiled by XLA, and on
-    JAX, a wrong row is read and nothing is said. So `fit`, `evaluate` and
-    `predict` check arrays before they start, `validation_data` too; of a
-    `tf.data.Dataset` check what it is made of, by `check_tokens`. All else is
-    `StrictModel`.
+    A token outside of the vocabulary has no row in the embedding. On a CPU
+    TensorFlow stops at it in the middle of an epoch; under XLA and on JAX a
+    wrong row is read without an error. So `fit`, `evaluate` and `predict` check
+    arrays before they start, `validation_data` too; of a `tf.data.Dataset`
+    check its arrays by `check_tokens`. Everything else is as in `StrictModel`.
 
     Args:
         inputs: The model's inputs, as for `keras.Model`, a dict. Those of
@@ -35,14 +34,14 @@ class SequenceModel(StrictModel):
     >>> model.check_tokens("tokens", [[1, 4, 0]])
     """
 
-    # No `__init__`: a model that has its own is not reloaded (Keras 3.15).
+    # No `__init__`: Keras 3.15 doesn't reload a functional model with its own.
 
     def fit(self, x=None, y=None, *args, **kwargs):
         self._check_arrays(x, y)
-        if kwargs.get("class_weight") is not None:  # Keras takes y for one-hot
+        if kwargs.get("class_weight") is not None:  # Keras expects one-hot y
             raise ValueError(
-                "`class_weight` must be None: each target is a whole sequence "
-                "of classes. Received: class_weight="
+                "`class_weight` must be None: each target is a sequence of "
+                "classes. Received: class_weight="
                 f"{kwargs['class_weight']}. Weigh sequences by `sample_weight`."
             )
         validation_data = kwargs.get("validation_data")
@@ -64,15 +63,15 @@ class SequenceModel(StrictModel):
         return self.get_layer(Transformer.EMBEDDING).input_dim
 
     def check_tokens(self, name, tokens):
-        """Refuses what is not a batch of sequences of this vocabulary.
+        """Refuses anything but a batch of sequences of this vocabulary.
 
         Args:
             name: What the tokens are called in an error.
             tokens: (B, N) integers, an array or nested lists.
 
         Raises:
-            ValueError: If they are not whole numbers from 0 to V - 1 of rank
-                2. It names the first wrong one and its place.
+            ValueError: If they are not integers from 0 to V - 1 of rank 2. It
+                names the first wrong one and its index.
         """
         tokens = np.asarray(tokens)
         if tokens.ndim != 2 or not np.issubdtype(tokens.dtype, np.integer):
@@ -82,12 +81,12 @@ class SequenceModel(StrictModel):
             )
         is_wrong = (tokens < 0) | (tokens >= self.vocabulary_size)
         if is_wrong.any():
-            place = tuple(int(n) for n in np.argwhere(is_wrong)[0])
+            index = tuple(int(n) for n in np.argwhere(is_wrong)[0])
             raise ValueError(
                 f"`{name}` must hold tokens from 0 to "
                 f"{self.vocabulary_size - 1}, for a vocabulary of "
-                f"{self.vocabulary_size}. Received: {tokens[place]} at "
-                f"{name}{list(place)}, and {is_wrong.sum() - 1} more"
+                f"{self.vocabulary_size}. Received: {tokens[index]} at "
+                f"{name}{list(index)}, and {is_wrong.sum() - 1} more"
             )
 
     def _check_arrays(self, x, y=None):

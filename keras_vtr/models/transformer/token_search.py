@@ -15,12 +15,12 @@ PARTS = (
 
 
 class TokenSearch(keras.layers.Layer):
-    """What greedy and beam search share: a transformer's decoder, in steps.
+    """The base of greedy and beam search: a decoder, token by token.
 
     Args:
         parts: Dict of the transformer's layers by their names, `PARTS`.
-        start_token: What every target starts with.
-        end_token: What ends an answer.
+        start_token: The first token of every target.
+        end_token: The last one.
         max_length: T, the most tokens of an answer, its end included.
     """
 
@@ -67,7 +67,7 @@ class TokenSearch(keras.layers.Layer):
             self.parts[Transformer.DECODER], memory, self.max_length
         )
 
-    def step(self, tokens, place, cache, padding_mask):
+    def step(self, tokens, index, cache, padding_mask):
         """(B,) tokens to log-probabilities (B, V) of the next ones."""
         embedding = self.parts[Transformer.EMBEDDING]
         x = self.parts[Transformer.SCALE](
@@ -75,12 +75,12 @@ class TokenSearch(keras.layers.Layer):
         )  # (B, 1, D)
         shape = (1, self.max_length, x.shape[-1])
         positions = self.parts[Transformer.POSITIONS](ops.zeros(shape, x.dtype))
-        x = x + ops.take(positions, place[None], axis=1)
+        x = x + ops.take(positions, index[None], axis=1)
         x, cache = decode_step(
-            self.parts[Transformer.DECODER], x, cache, place, padding_mask
+            self.parts[Transformer.DECODER], x, cache, index, padding_mask
         )
         logits = ops.cast(embedding(x, reverse=True)[:, 0], "float32")
-        # Padding is no word, and training says nothing of its logit.
+        # Training leaves the logit of padding undefined.
         is_word = ops.arange(logits.shape[-1]) != PADDING
         logits = ops.where(is_word, logits, float("-inf"))
         return ops.log_softmax(logits, axis=-1), cache
