@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear complete or not at all."""
 
 import os
 import pathlib
@@ -7,19 +7,19 @@ import time
 import uuid
 
 HIDDEN_PREFIX = ".writing-"
-# What a killed process left behind; none takes a day.
+# Older hidden folders are from killed processes: no write takes a day.
 LEFTOVER_SECONDS = 24 * 3600
 
 
 def write_folder(parent, name, write):
-    """Writes a hidden sibling and renames it when it is on the disk.
+    """Writes a hidden folder and renames it when it is on the disk.
 
     Args:
-        parent: The folder above; made if it isn't there.
-        name: Of the folder, which must not be there; or a function that gives
-            it when all is written, and again if another process was faster.
-        write: Called with the path of an empty folder to fill. What it raises
-            is raised again, and nothing is left.
+        parent: The parent folder; created if missing.
+        name: Name of the new folder; or a function that returns it, called
+            after writing, and again if another process took the name.
+        write: Called with the path of an empty folder to fill. If it raises,
+            the error is raised again, and nothing is left.
 
     Returns:
         The `pathlib.Path` of the folder.
@@ -43,7 +43,7 @@ def write_folder(parent, name, write):
 
 
 def remove_folder(path):
-    """Removes a folder so that no half of it is ever seen."""
+    """Removes a folder so that it is never visible in part."""
     hidden = path.parent / f"{HIDDEN_PREFIX}{uuid.uuid4().hex}"
     try:
         os.rename(path, hidden)
@@ -70,7 +70,7 @@ def _remove_leftovers(parent):
 
 
 def _flush(path):
-    """To the disk, so that a power cut after the rename finds it whole."""
+    """Flushes to the disk, so that a power cut after the rename is safe."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

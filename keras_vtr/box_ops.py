@@ -1,7 +1,6 @@
-"""Pure functions of boxes: how much they overlap.
+"""Pure functions of boxes: IoU and generalized IoU.
 
-Formats bear the names of `keras.utils.bounding_boxes`, whose `convert_format`
-moves boxes between them.
+Formats have the names of `keras.utils.bounding_boxes.convert_format`.
 """
 
 import keras
@@ -26,10 +25,10 @@ def generalized_iou(boxes1, boxes2):
     """Generalized intersection over union of boxes (Rezatofighi et al. 2019).
 
     `iou - (hull - union) / hull`, where `hull` is the area of the smallest box
-    around both: unlike IoU it tells, by its gradient, boxes that don't overlap
-    in which direction to move. Value and gradient are finite for boxes without
-    area too, and no epsilon is added, so a box against itself is 1 however
-    small it is. Coordinates up to 1e18 don't overflow float32.
+    around both. Unlike IoU it has a gradient for boxes that don't overlap. Value
+    and gradient are finite for boxes without area, too. No epsilon is added, so
+    the value of a box with itself is 1 at any size. Coordinates up to 1e18
+    don't overflow float32.
 
     Args:
         boxes1: (..., 4) `xyxy` boxes in any unit.
@@ -43,7 +42,7 @@ def generalized_iou(boxes1, boxes2):
 
 
 def _areas(boxes1, boxes2):
-    """Intersection, union and smallest box around both: three areas."""
+    """Areas of the intersection, the union and the smallest outer box."""
     minimum, maximum = keras.ops.minimum, keras.ops.maximum
     upper_left1, lower_right1 = boxes1[..., :2], boxes1[..., 2:]
     upper_left2, lower_right2 = boxes2[..., :2], boxes2[..., 2:]
@@ -64,11 +63,8 @@ def _area(upper_left, lower_right):
 
 
 def _safe_divide(numerator, denominator):
-    """Division that is 0 where the denominator is 0.
-
-    The inner `where` keeps the division that isn't chosen from making the
-    gradient NaN.
-    """
+    """Division that is 0 where the denominator is 0."""
+    # Without the inner `where` the gradient would be NaN there.
     positive = denominator > 0
     quotient = numerator / keras.ops.where(positive, denominator, 1.0)
     return keras.ops.where(positive, quotient, 0.0)

@@ -1,4 +1,4 @@
-"""Class names, as users and files hand them in."""
+"""The check of class names from users and files."""
 
 import collections.abc
 import numbers
@@ -10,21 +10,21 @@ def check_class_names(class_names, num_classes=None, *, may_lack=True):
     """Reads the names of the classes 0..K-1.
 
     Args:
-        class_names: A list or another sequence of strings; or a dict of them
-            whose keys are all of 0..K-1, as numbers or in digits, such as
-            Ultralytics' data.yaml holds.
-        num_classes: K, where it is known.
-        may_lack: Whether None may stand for a class that isn't used.
+        class_names: A sequence of strings; or a dict of them whose keys are
+            all of 0..K-1, as integers or as strings of digits, as in
+            Ultralytics' data.yaml.
+        num_classes: K, if it is known.
+        may_lack: Whether None is allowed, for a class that isn't used.
 
     Returns:
-        A tuple of K strings, without spaces around them, or None.
+        A tuple of K strings, stripped, or None.
 
     Raises:
         ValueError: If it is anything else.
     """
     names = class_names
     if isinstance(names, collections.abc.Mapping):
-        names = _in_order(names)
+        names = _sort_by_class(names)
     if isinstance(names, np.ndarray):
         names = names.tolist()
     is_list = isinstance(names, collections.abc.Sequence)
@@ -37,8 +37,8 @@ def check_class_names(class_names, num_classes=None, *, may_lack=True):
     return tuple(name and name.strip() for name in names)
 
 
-def _in_order(names):
-    """The values by their keys 0..K-1, or None if the keys are others."""
+def _sort_by_class(names):
+    """The values in the order of the keys 0..K-1; None for other keys."""
     by_class = {
         int(key): name
         for key, name in names.items()

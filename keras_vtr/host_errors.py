@@ -1,7 +1,7 @@
-"""Errors of Python functions that a graph calls come out as they were raised.
+"""Raises the original errors of Python functions that a graph calls.
 
-TensorFlow raises an error of its own instead, "Graph execution error:", with
-the reason somewhere in its text. So the reason is kept where it is raised.
+TensorFlow raises its own error instead, "Graph execution error:", with the
+reason somewhere in its text. So the original error is stored when raised.
 """
 
 import collections
@@ -9,18 +9,18 @@ import contextlib
 import copy
 import functools
 
-_raised = collections.deque(maxlen=16)  # others may read ahead, and fail too
+_raised = collections.deque(maxlen=16)  # prefetching may fail several times
 
 
 def remembered(function):
-    """The function, whose errors `own_errors` raises again."""
+    """Stores the function's errors, so that `own_errors` can raise them."""
 
     @functools.wraps(function)
     def call(*values):
         try:
             return function(*values)
         except Exception as error:
-            _raised.append(copy.copy(error))  # without its frames' arrays
+            _raised.append(copy.copy(error))  # without the arrays of its frames
             raise
 
     return call
@@ -28,9 +28,9 @@ def remembered(function):
 
 @contextlib.contextmanager
 def own_errors():
-    """Raises the error of a `remembered` function from TensorFlow's of it.
+    """Raises a `remembered` error instead of TensorFlow's error with its text.
 
-    For a `with` block, or as a decorator.
+    A context manager or a decorator.
     """
     try:
         yield

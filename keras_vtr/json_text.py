@@ -5,27 +5,25 @@ import math
 
 
 def json_text(value, indent=1, **options):
-    """The value as JSON, null in the place of numbers that are not finite.
+    """`json.dumps` with null for numbers that are not finite.
 
-    Python's `json` writes them as `NaN` and `Infinity`, which are not JSON and
-    which other readers refuse.
+    Python's `json` writes `NaN` and `Infinity`, which other readers refuse.
 
     Args:
         value: Dicts, lists, texts and numbers.
-        indent: Spaces a level.
+        indent: Spaces per level.
         **options: Further arguments of `json.dumps`.
-
-    Returns:
-        A text.
     """
-    return json.dumps(_finite(value), indent=indent, allow_nan=False, **options)
+    return json.dumps(
+        _replace_non_finite(value), indent=indent, allow_nan=False, **options
+    )
 
 
-def _finite(value):
+def _replace_non_finite(value):
     if isinstance(value, dict):
-        return {key: _finite(x) for key, x in value.items()}
+        return {key: _replace_non_finite(x) for key, x in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(x) for x in value]
+        return [_replace_non_finite(x) for x in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

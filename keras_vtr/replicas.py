@@ -6,8 +6,8 @@ import keras
 def sum_over_replicas(x):
     """Sums `x` over the replicas of `tf.distribute`.
 
-    On other backends the batch is global already. A gradient does not flow
-    through as one would need for a loss: only counts and gradients go in here.
+    On other backends the batch is global already. Only for counts and
+    gradients: its own gradient is not that of a loss.
     """
     if num_replicas() == 1:
         return x
@@ -18,11 +18,11 @@ def sum_over_replicas(x):
 
 
 def num_replicas():
-    """How many replicas of `tf.distribute` share what is being traced."""
+    """The number of replicas of `tf.distribute` in the current context."""
     if keras.backend.backend() != "tensorflow":
         return 1
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()
-    # There is none while Keras traces the model symbolically.
+    # None while Keras traces the model symbolically.
     return 1 if context is None else context.num_replicas_in_sync

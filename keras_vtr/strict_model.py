@@ -3,19 +3,18 @@ import keras
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class StrictModel(keras.Model):
-    """A functional model that refuses inputs which it would not read.
+    """A functional model that refuses inputs which it doesn't have.
 
-    Keras (3.15) drops what a dict or a list of inputs holds besides the
-    model's own, such as a padding mask, and answers as if it were not there.
-    All else is `keras.Model`.
+    Keras (3.15) ignores surplus entries of a dict or a list of inputs, such as
+    a padding mask, without an error. Otherwise a `keras.Model`.
 
     Args:
         inputs: The model's inputs, as for `keras.Model`.
-        outputs: Likewise.
+        outputs: The model's outputs, as for `keras.Model`.
 
     Raises:
-        ValueError: Whenever it is called, by `fit` and `predict` too, with an
-            input that it doesn't have.
+        ValueError: If it is called with a surplus input, also by `fit`,
+            `evaluate` and `predict`.
 
     Example:
 
@@ -29,10 +28,9 @@ class StrictModel(keras.Model):
     Inputs must be among ['images']. Received: ['
     """
 
-    # No `__init__` and no `compile`: a model that has its own is not reloaded
-    # (Keras 3.15).
+    # No `__init__` and no `compile`: Keras 3.15 can't reload a model with them.
 
-    # Before they begin: on JAX an error within them costs the weights.
+    # Checked before `fit` begins: on JAX an error within it loses the weights.
     def fit(self, x=None, *args, **kwargs):
         self._check_data(x)
         return super().fit(x, *args, **kwargs)
@@ -54,7 +52,7 @@ class StrictModel(keras.Model):
         return super().call(inputs, training=training, mask=mask, **kwargs)
 
     def _check_data(self, x):
-        """Looks at arrays, and at what a `tf.data.Dataset` says it holds."""
+        """Checks arrays, or the `element_spec` of a `tf.data.Dataset`."""
         if hasattr(x, "element_spec"):
             x = x.element_spec
             x = x[0] if isinstance(x, tuple) else x

@@ -1,13 +1,13 @@
-"""The format of a detector's targets, and its check on the host.
+"""Validation of a detector's targets, on the host.
 
-In a compiled step a wrong target can't be seen any more: XLA drops asserts and
-clamps gathers, and the model learns from nonsense.
+A compiled step can't check them: XLA drops asserts and clamps gathers, and the
+model would learn from wrong targets.
 """
 
 import keras
 import numpy as np
 
-# Boxes may stand over the edge of the image by rounding, not by more.
+# By rounding, boxes may exceed the image by so much of its side.
 TOLERANCE = 1e-3
 
 
@@ -17,16 +17,16 @@ def check_targets(y_true, num_classes=None, num_queries=None):
     Args:
         y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh`, each relative
             to the image's own size, and `"labels"` (B, M) integers, 0..K-1,
-            -1 for padding. If there, `"crowd_boxes"`, `"crowd_labels"` and
-            `"areas"` (B, M), in pixels, are checked, too.
+            -1 for padding; optionally `"crowd_boxes"`, `"crowd_labels"` and
+            `"areas"` (B, M) in pixels.
         num_classes: Optional K, to check labels against.
-        num_queries: Optional Q, the most objects an image may have.
+        num_queries: Optional Q, the largest number of objects of an image.
 
     Raises:
-        ValueError: With the place and the value, if a key is missing, a shape
-            or type doesn't fit, a label is out of range, a box is not finite,
-            not relative, without area or outside the image, or an image has
-            more objects than there are queries.
+        ValueError: With image, object and value, if a key is missing, a
+            shape or type doesn't fit, a label is out of range, a box is not
+            finite, not relative, without area or outside the image, or an image
+            has more objects than there are queries.
 
     Example:
 
@@ -57,7 +57,7 @@ def check_targets(y_true, num_classes=None, num_queries=None):
         raise ValueError(
             "An image must not have more objects than there are queries. "
             f"Received: {num_targets[image]} objects in image {image} of the "
-            f"batch, num_queries={num_queries}. Raise `num_queries`."
+            f"batch, num_queries={num_queries}. Increase `num_queries`."
         )
 
 
@@ -70,8 +70,8 @@ def check_inputs(inputs):
 
     Raises:
         ValueError: If the mask has another size than the images, an image is
-            all padding, or what is real is no rectangle from the upper left
-            corner on.
+            all padding, or its real pixels are not a rectangle in the upper
+            left corner.
 
     Example:
 
@@ -101,18 +101,19 @@ def check_inputs(inputs):
             "An image must not be all padding; leave it out of the batch. "
             f"Received: image {int(np.argmax(is_empty))} of the batch"
         )
-    whole = np.sort(rows)[:, ::-1, None] & np.sort(columns)[:, None, ::-1]
-    is_other = (whole != mask).any(axis=(1, 2))
-    if is_other.any():
+    expected = np.sort(rows)[:, ::-1, None] & np.sort(columns)[:, None, ::-1]
+    is_wrong = (expected != mask).any(axis=(1, 2))
+    if is_wrong.any():
         raise ValueError(
-            "What is real must be a rectangle in the upper left corner, True "
-            "in `padding_mask`, and padding False. Received: another form in "
-            f"image {int(np.argmax(is_other))} of the batch"
+            "`padding_mask` must be True in a rectangle in the upper left "
+            "corner, where the pixels are real, and False in the padding. "
+            "Received: another form in image "
+            f"{int(np.argmax(is_wrong))} of the batch"
         )
 
 
 def check_keys(name, value, keys):
-    """Refuses what isn't a dict with these keys."""
+    """Refuses values other than a dict with these keys."""
     if not isinstance(value, dict) or any(key not in value for key in keys):
         received = sorted(value) if isinstance(value, dict) else type(value)
         raise ValueError(
@@ -140,8 +141,8 @@ def check_target_shapes(boxes_shape, labels_shape):
 
 
 def check_labels(labels, num_classes=None):
-    """Refuses what isn't integers from -1 to K - 1."""
-    # None at all have no type: `[]` is an array of floats.
+    """Refuses labels other than integers from -1 to K - 1."""
+    # An empty list becomes an array of floats.
     if labels.size and not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
             f"`labels` must be integers. Received: labels.dtype={labels.dtype}"
@@ -157,7 +158,7 @@ def check_labels(labels, num_classes=None):
 
 
 def refuse(is_wrong, values, message, kind="target"):
-    """Raises an error that shows the first of the wrong ones, (B, M)."""
+    """Raises an error with the first of the wrong `values`, (B, M)."""
     if is_wrong.any():
         image, target = np.argwhere(is_wrong)[0]
         raise ValueError(
@@ -167,7 +168,7 @@ def refuse(is_wrong, values, message, kind="target"):
 
 
 def _check_objects(y_true, kind, num_classes):
-    """Checks boxes and labels, those of crowds alike; returns the labels."""
+    """Checks boxes and labels, `kind` being a prefix; returns the labels."""
     boxes, labels = (
         keras.ops.convert_to_numpy(y_true[f"{kind}{key}"])
         for key in ("boxes", "labels")
@@ -201,7 +202,7 @@ def _check_objects(y_true, kind, num_classes):
 def _check_size(name, shape, labels_shape):
     if shape != labels_shape:
         raise ValueError(
-            f"`y_true` must hold {name!r} of the images and objects that "
-            f"'labels' are of. Received: {name} of {shape}, labels of "
-            f"{labels_shape}"
+            f"`y_true` must hold {name!r} for the same images and objects as "
+            f"'labels'. Received: {name}.shape={shape}, "
+            f"labels.shape={labels_shape}"
         )

@@ -1,4 +1,4 @@
-"""Predictions against ground truth."""
+"""Losses, and the matching of queries and targets."""
 
 from keras_vtr.losses import matching
 from keras_vtr.losses.detr_terms import BoxTerm

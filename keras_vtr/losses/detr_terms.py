@@ -1,26 +1,25 @@
-"""The parts of DETR's loss, each a small class."""
+"""The terms of DETR's loss."""
 
 import keras
 from keras import ops
 
 from keras_vtr.box_ops import generalized_iou
 from keras_vtr.losses.terms import Term
-from keras_vtr.losses.terms import each_with_each
+from keras_vtr.losses.terms import broadcast_pairs
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class LabelTerm(Term):
-    """Cross-entropy of the classes; every query counts.
+    """Cross-entropy of the classes, over all queries.
 
     Carion et al. 2020 (DETR), section 3.1, equations 1 and 2: the cost is the
-    negative probability of the target's class; the loss is a mean over all
-    queries, those without a target weighing `no_object_weight`.
+    negative probability of the target's class; the loss is a weighted mean.
 
     Args:
         weight: Its weight in the loss.
-        no_object_weight: Weight of a query without a target, in (0, 1]. They
-            are the many; at 1 they would drown the few.
-        cost_weight: Its weight in the matching's cost. Default: `weight`.
+        no_object_weight: Weight of a query without a target, in (0, 1]. Most
+            queries have none and would dominate the mean.
+        cost_weight: Its weight in the matching cost. Default: `weight`.
         name: Its name in the progress bar.
 
     Raises:
@@ -72,20 +71,25 @@ class LabelTerm(Term):
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class BoxTerm(Term):
-    """L1 distance of the relative boxes, summed over the four numbers.
+    """L1 distance of the relative boxes, summed over the four coordinates.
 
     Carion et al. 2020 (DETR), section 3.1, "bounding box loss".
 
     Args:
-        weight: Its weight in the loss.
-        cost_weight: Its weight in the matching's cost. Default: `weight`.
-        name: Its name in the progress bar.
+        weight: Its weight in the loss. Default: 5.0; of `GIoUTerm` 2.0.
+        cost_weight: Its weight in the matching cost. Default: `weight`.
+        name: Its name in the progress bar. Default: "box_loss"; of `GIoUTerm`
+            "giou_loss".
 
     Raises:
         ValueError: If a weight is below 0.
     """
 
-    def __init__(self, weight=5.0, cost_weight=None, name="box_loss"):
+    default_weight, default_name = 5.0, "box_loss"
+
+    def __init__(self, weight=None, cost_weight=None, name=None):
+        name = self.default_name if name is None else name
+        weight = self.default_weight if weight is None else weight
         super().__init__(name, weight, cost_weight)
 
     def distance(self, y_true, y_pred):
@@ -93,34 +97,25 @@ class BoxTerm(Term):
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class GIoUTerm(Term):
+class GIoUTerm(BoxTerm):
     """1 - generalized IoU of the boxes; its negative is the cost.
 
     Rezatofighi et al. 2019, algorithm 1; Carion et al. 2020 (DETR), section
-    3.1, "bounding box loss".
-
-    Args:
-        weight: Its weight in the loss.
-        cost_weight: Its weight in the matching's cost. Default: `weight`.
-        name: Its name in the progress bar.
-
-    Raises:
-        ValueError: If a weight is below 0.
+    3.1, "bounding box loss". The arguments as in `BoxTerm`.
     """
 
-    def __init__(self, weight=2.0, cost_weight=None, name="giou_loss"):
-        super().__init__(name, weight, cost_weight)
+    default_weight, default_name = 2.0, "giou_loss"
 
     def distance(self, y_true, y_pred):
         return 1.0 - _generalized_iou(y_true, y_pred)
 
     def cost(self, y_true, y_pred):
-        return -_generalized_iou(*each_with_each(y_true, y_pred))
+        return -_generalized_iou(*broadcast_pairs(y_true, y_pred))
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class ClassError(Term):
-    """Percentage of matched queries whose class is wrong; only looked at.
+    """Percentage of matched queries whose class is wrong; only logged.
 
     Args:
         name: Its name in the progress bar.
@@ -143,9 +138,9 @@ class ClassError(Term):
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class CardinalityError(Term):
-    """By how many the number of detected objects is off; only looked at.
+    """Absolute error of the number of objects in an image; only logged.
 
-    Carion et al. 2020 (DETR) show it in their logs: the mean over the images.
+    The mean over the images, as in the logs of Carion et al. 2020 (DETR).
 
     Args:
         name: Its name in the progress bar.
@@ -171,7 +166,7 @@ class CardinalityError(Term):
 def detr_terms(
     label_weight=1.0, box_weight=5.0, giou_weight=2.0, no_object_weight=0.1
 ):
-    """The terms of DETR's loss, and what its logs show.
+    """The terms of DETR's loss, and those of its logs.
 
     Carion et al. 2020 (DETR), section 3.1 and appendix A.4.
 
@@ -203,11 +198,12 @@ def detr_terms(
 
 
 def _generalized_iou(y_true, y_pred):
-    return generalized_iou(corners(y_pred["boxes"]), corners(y_true["boxes"]))
+    return generalized_iou(
+        _to_corners(y_pred["boxes"]), _to_corners(y_true["boxes"])
+    )
 
 
-def corners(boxes):
-    """Center, width and height to `xyxy`, in the same unit."""
+def _to_corners(boxes):
     return keras.utils.bounding_boxes.convert_format(
         boxes, source="center_xywh", target="xyxy"
     )

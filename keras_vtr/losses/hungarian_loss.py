@@ -6,34 +6,34 @@ from keras import ops
 from keras_vtr.losses.denoising import denoise
 from keras_vtr.losses.detr_terms import detr_terms
 from keras_vtr.losses.matching import match
-from keras_vtr.losses.pairs import standardize
+from keras_vtr.losses.pairs import standardize_targets
 from keras_vtr.losses.terms import Term
 from keras_vtr.replicas import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class HungarianLoss(keras.losses.Loss):
-    """Matches queries to true boxes one to one, then compares the pairs.
+    """Matches queries to true boxes one to one, and compares the pairs.
 
     Carion et al. 2020 (DETR), section 3.1, equations 1 and 2, and appendix
-    A.2. Each decoder layer is matched and supervised by itself. A matched
-    query is to give the class and the box of its target, every other one "no
-    object", and this makes non-maximum suppression needless. Of the terms,
-    `detr_terms` are the default:
+    A.2. Each decoder layer is matched and supervised separately. A matched
+    query must predict the class and the box of its target, every other query
+    "no object"; this makes non-maximum suppression needless. The default
+    terms, `detr_terms`:
 
-    - `label_loss`: weighted mean cross-entropy of all queries, those without
-      a target weighing `no_object_weight`.
+    - `label_loss`: weighted mean cross-entropy of all queries; those without a
+      target have the weight `no_object_weight`.
     - `box_loss`: L1 distance of the relative boxes, summed over the four
-      numbers, divided by the number of true boxes.
+      coordinates, divided by the number of true boxes.
     - `giou_loss`: 1 - generalized IoU, divided by the number of true boxes.
-    - `class_error`, the percentage of matched queries whose class is wrong,
-      and `cardinality_error`, by how many the number of detected objects is
-      off, on average over the images: of weight 0, only to be looked at.
+    - `class_error`, the percentage of matched queries with a wrong class, and
+      `cardinality_error`, the mean absolute error of the number of objects of
+      an image. Their weight is 0: they are only logged.
 
-    Normalizers count the whole batch, over all replicas under
+    Normalizers count the complete batch, over all replicas under
     `tf.distribute`. Everything is computed in float32 under every dtype
-    policy. The loss is finite for finite predictions and bit-equal whatever
-    the amount of padding and the order of the targets: the sums run over
+    policy. The loss is finite for finite predictions, and bit-equal for any
+    amount of padding and any order of the targets, because the sums run over
     queries. Use it with `keras_vtr.models.DetectionModel`, which shows the
     terms in the progress bar.
 
@@ -41,26 +41,33 @@ class HungarianLoss(keras.losses.Loss):
         terms: Optional list of `keras_vtr.losses.Term`, such as
             `[*detr_terms(label_weight=2.0), MyTerm("mine")]`. Default:
             `detr_terms()`.
+        pairings: Optional dict of further pairings, such as one-to-many groups:
+            from a name, the prefix of their values, to a function
+            `(terms, y_true, y_pred, num_images, num_targets)` that returns
+            `keras_vtr.losses.Pairs`, or None to add nothing. Its terms with a
+            weight are added to the loss. Register the function with
+            `keras.saving.register_keras_serializable`.
 
     Call arguments:
         y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh` in [0, 1], and
-            `"labels"` (B, M) int, 0..K-1, -1 for padding. M <= Q. What else
-            the terms read, (B, M, ...).
+            `"labels"` (B, M) int, 0..K-1, -1 for padding. M <= Q. Further keys
+            that the terms read, (B, M, ...).
         y_pred: Dict with `"logits"` (B, Q, K + 1) and `"boxes"` (B, Q, 4) of
             the last decoder layer and, optionally, `"auxiliary_logits"`
             (B, L-1, Q, K + 1) and `"auxiliary_boxes"` (B, L-1, Q, 4) of the
             layers before it; from `keras_vtr.models.add_denoising` also
-            `"denoising_logits"` and `"denoising_boxes"`. What else the terms
-            read likewise, (B, Q, ...).
+            `"denoising_logits"` and `"denoising_boxes"`. Further keys that the
+            terms read, (B, Q, ...), with the same prefixes.
 
     Returns:
         The loss, a float32 scalar: weighted terms, summed over the layers.
         Under `tf.distribute`, this replica's share of it.
 
     Raises:
-        ValueError: If the terms aren't terms of different names, none of which
-            costs something in the matching, a key is missing, a shape doesn't
-            fit, or there are more targets than queries.
+        ValueError: If `terms` are no terms of different names, or none has a
+            cost in the matching, `pairings` is no dict of functions, a key is
+            missing, a shape doesn't fit, or there are more targets than
+            queries.
 
     Example:
 
@@ -76,60 +83,73 @@ class HungarianLoss(keras.losses.Loss):
     0.0
     """
 
-    def __init__(self, terms=None, name="hungarian_loss", dtype="float32"):
+    def __init__(
+        self,
+        terms=None,
+        name="hungarian_loss",
+        dtype="float32",
+        *,
+        pairings=None,
+    ):
         super().__init__(name=name, reduction="sum", dtype=dtype)
-        self.terms = detr_terms() if terms is None else _checked(terms)
+        self.terms = detr_terms() if terms is None else _check_terms(terms)
+        self.pairings = _check_pairings(pairings)
+        self._pairings = {"": match, "denoising": denoise, **self.pairings}
 
     @property
     def term_names(self):
-        """Those of the terms, in their order, for the progress bar."""
+        """The names of the terms, in their order, for the progress bar."""
         return [term.name for term in self.terms]
 
     def call(self, y_true, y_pred):
         return self.total(self.term_values(y_true, y_pred))
 
     def total(self, values):
-        """The loss, a scalar, from what `term_values` returned."""
+        """The loss, a scalar, from the result of `term_values`."""
+        weighted = [term for term in self.terms if term.weight]
         return sum(
-            ops.sum(
-                sum(
-                    term.weight * values[_name(source, term)]
-                    for term in self.terms
-                    if term.weight
-                )
-            )
-            for source in ("", "denoising")
-            if any(_name(source, term) in values for term in self.terms)
+            ops.sum(sum(x.weight * values[_join(name, x)] for x in weighted))
+            for name in self._pairings
+            if any(_join(name, term) in values for term in self.terms)
         )
 
     def term_values(self, y_true, y_pred):
         """The terms, not yet weighted, by name.
 
         Returns:
-            Dict of (L,) vectors, last layer last; with denoising also
-            `"denoising_label_loss"` and so on of those that have a weight.
+            Dict of (L,) vectors, last layer last. Each pairing besides the
+            matching adds the terms that have a weight, under its name, such as
+            `"denoising_label_loss"`.
         """
-        y_true, layers = standardize(y_true, y_pred)
-        num_images, num_targets = _count(y_true["labels"])
-        pairs = match(self.terms, y_true, layers, num_images, num_targets)
-        values = _values("", self.terms, pairs)
-        if "denoising_boxes" in y_pred:
-            pairs = denoise(y_true, y_pred, num_images, num_targets)
-            terms = [term for term in self.terms if term.weight]
-            values |= _values("denoising", terms, pairs)
+        y_true = standardize_targets(y_true)
+        counts = _count(y_true["labels"])
+        values = {}
+        for name, pairing in self._pairings.items():
+            pairs = pairing(self.terms, y_true, y_pred, *counts)
+            for term in self.terms if pairs is not None else ():
+                if term.weight or not name:  # without boxes, 0 / 0 is 0
+                    values[_join(name, term)] = ops.divide_no_nan(
+                        term.sums(pairs), term.normalizer(pairs)
+                    )
         return values
 
     def get_config(self):
-        terms = [keras.saving.serialize_keras_object(x) for x in self.terms]
-        return {"terms": terms, "name": self.name, "dtype": self.dtype}
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "terms": [serialize(term) for term in self.terms],
+            "name": self.name,
+            "dtype": self.dtype,
+            "pairings": {key: serialize(x) for key, x in self.pairings.items()},
+        }
 
     @classmethod
     def from_config(cls, config):
-        terms = keras.saving.deserialize_keras_object(config["terms"])
-        return cls(**{**config, "terms": terms})
+        deserialize = keras.saving.deserialize_keras_object
+        parts = {key: deserialize(config[key]) for key in ("terms", "pairings")}
+        return cls(**{**config, **parts})
 
 
-def _checked(terms):
+def _check_terms(terms):
     terms = list(terms) if isinstance(terms, (list, tuple)) else terms
     if not isinstance(terms, list) or not all(
         isinstance(term, Term) for term in terms
@@ -159,22 +179,26 @@ def _checked(terms):
     return terms
 
 
-def _name(source, term):
-    return f"{source}_{term.name}" if source else term.name
+def _check_pairings(pairings):
+    pairings = {} if pairings is None else pairings
+    if not isinstance(pairings, dict) or not all(
+        isinstance(name, str) and name and callable(pairing)
+        for name, pairing in pairings.items()
+    ):
+        raise ValueError(
+            "`pairings` must be a dict of functions by name. Received: "
+            f"pairings={pairings!r:.200}"
+        )
+    return pairings
+
+
+def _join(pairing, term):
+    return f"{pairing}_{term.name}" if pairing else term.name
 
 
 def _count(labels):
-    """Images and targets of the whole batch, over all replicas."""
+    """Number of images and targets of the batch, over all replicas."""
     num_targets = ops.sum(ops.cast(labels >= 0, "float32"), axis=1)  # (B,)
     num_images = ops.sum(ops.ones_like(num_targets))
     counts = ops.stack([num_images, ops.sum(num_targets)])
     return ops.unstack(sum_over_replicas(counts), num=2)
-
-
-def _values(source, terms, pairs):
-    return {  # without boxes, 0 / 0 is 0
-        _name(source, term): ops.divide_no_nan(
-            term.sums(pairs), term.normalizer(pairs)
-        )
-        for term in terms
-    }

@@ -1,32 +1,31 @@
-"""Which query answers for which target: the cost of each pair, and the choice.
+"""Matching of queries and targets, one to one, at the least total cost.
 
-DETR trains its queries as a set: before the loss, each true box is given to
-exactly one query, such that the sum of the costs is the least possible
-(Carion et al. 2020, section 3.1, equation 1).
+Carion et al. 2020 (DETR), section 3.1, equation 1.
 """
 
 from keras import ops
 
-from keras_vtr.losses.pairs import Lazy
 from keras_vtr.losses.pairs import Pairs
+from keras_vtr.losses.pairs import gather_targets
+from keras_vtr.losses.pairs import stack_layers
 from keras_vtr.losses.shortest_augmenting_path import solve
 from keras_vtr.losses.terms import check_shape
 
 
 def pairwise_cost(terms, y_true, y_pred):
-    """What it would cost to give each target to each query.
+    """The matching cost of each pair of a target and a query.
 
     Carion et al. 2020, section 3.1 and appendix A.2: a weighted sum.
 
     Args:
-        terms: Of `HungarianLoss`, those with a `cost_weight`.
+        terms: The terms of `HungarianLoss`. `cost_weight` 0 leaves one out.
         y_true: Dict with `"labels"` (B, M) and `"boxes"` (B, M, 4),
             `rel_center_xywh`.
         y_pred: Dict with `"logits"` (B, L, Q, K + 1) and `"boxes"`
             (B, L, Q, 4), of L decoder layers.
 
     Returns:
-        (B, L, M, Q) float32. Rows of padding targets mean nothing.
+        (B, L, M, Q) float32. Rows of padding targets are undefined.
     """
     num_images, num_targets = y_true["labels"].shape
     _, num_layers, num_queries, _ = y_pred["logits"].shape
@@ -41,17 +40,17 @@ def pairwise_cost(terms, y_true, y_pred):
 
 
 def assign(cost, is_target):
-    """Gives each target a query of its own, at the least total cost.
+    """Assigns each target its own query, at the least total cost.
 
     Exact, for many problems at once: the shortest augmenting paths of Jonker
     and Volgenant 1987 in the rectangular form of Crouse 2016, "On implementing
-    2D rectangular assignment algorithms", targets as rows. Written with tensor
+    2D rectangular assignment algorithms", targets as rows. It uses tensor
     operations only, so XLA compiles it within a training step.
 
     Args:
         cost: (P, M, Q) float: P problems, M targets, Q queries. Any finite
-            values. NaN and infinity count as the largest finite cost,
-            so the answer stays one-to-one, but it means nothing there.
+            values. NaN and infinity count as the largest finite cost: the
+            assignment stays one to one, but is arbitrary there.
         is_target: (P, M) bool, False for padding.
 
     Returns:
@@ -59,9 +58,9 @@ def assign(cost, is_target):
 
     Raises:
         ValueError: If a problem has more targets than queries, or the shapes
-            don't fit. Within a graph padding counts as well, since nobody
-            knows there where it is; where the graph leaves the numbers open,
-            M is not compared, and targets beyond Q are left out.
+            don't fit. Within a graph padding counts too, because its values
+            are unknown. If M or Q is unknown in the graph, nothing is checked,
+            and targets beyond Q are left out.
 
     Example:
 
@@ -75,15 +74,16 @@ def assign(cost, is_target):
 
 
 def match(terms, y_true, y_pred, num_images, num_targets):
-    """The `Pairs` of the optimal assignment, in each layer by itself.
+    """The `Pairs` of the optimal assignment of each decoder layer.
 
     Args:
         terms: As for `pairwise_cost`.
-        y_true: Likewise.
-        y_pred: Likewise.
-        num_images: How many there are, over all replicas.
-        num_targets: How many targets, likewise.
+        y_true: As for `pairwise_cost`.
+        y_pred: The `y_pred` of `HungarianLoss`.
+        num_images: Images of the batch, over all replicas.
+        num_targets: Targets of the batch, over all replicas.
     """
+    y_pred = stack_layers(y_pred)
     is_target = y_true["labels"] >= 0  # (B, M)
     cost = pairwise_cost(terms, y_true, y_pred)  # (B, L, M, Q)
     batch_size, num_layers, most_targets, num_queries = ops.shape(cost)
@@ -96,23 +96,13 @@ def match(terms, y_true, y_pred, num_images, num_targets):
         assignment, (batch_size, num_layers, most_targets, 1)
     )
     queries = ops.arange(num_queries, dtype="int32")
-    answers = ops.equal(assignment, queries)  # (B, L, M, Q)
-    matched = ops.any(answers, axis=2)
+    is_pair = ops.equal(assignment, queries)  # (B, L, M, Q)
+    matched = ops.any(is_pair, axis=2)
     target = ops.arange(most_targets, dtype="int32")[:, None]
-    target = ops.sum(target * ops.cast(answers, "int32"), axis=2)  # (B, L, Q)
-
-    def of_queries(key):
-        values = y_true[key]  # (B, M, ...)
-        rest = (None,) * (len(values.shape) - 2)
-        # One more target, because there may be none to gather from.
-        edges = ((0, 0), (0, 1), *[(0, 0)] * len(rest))
-        values = ops.pad(values, edges)[:, None]
-        values = ops.take_along_axis(values, target[(..., *rest)], axis=2)
-        return ops.where(matched[(..., *rest)], values, ops.zeros_like(values))
-
+    target = ops.sum(target * ops.cast(is_pair, "int32"), axis=2)  # (B, L, Q)
     num_all = num_images * ops.cast(num_queries, "float32")
     return Pairs(
-        y_true=Lazy(of_queries),
+        y_true=gather_targets(y_true, target, matched),
         y_pred=y_pred,
         matched=matched,
         idle=ops.logical_not(matched),
@@ -138,12 +128,12 @@ def _check_shapes(cost, is_target):
         raise ValueError(
             f"There must be at least as many queries as targets{counted}. "
             f"Received: {num_targets} targets, {num_queries} queries. Raise "
-            "`num_queries` or pad the targets to fewer."
+            "`num_queries`, or pad the targets to a smaller number."
         )
 
 
 def _most_targets(is_target):
-    """M without padding where values are known; and how it was counted."""
+    """The most targets of an image, and a note if padding was counted."""
     try:
         is_target = ops.convert_to_numpy(is_target)
     except (AttributeError, NotImplementedError, TypeError):  # within a graph

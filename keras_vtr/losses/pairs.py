@@ -1,4 +1,4 @@
-"""Predictions and targets side by side."""
+"""Predictions and targets, aligned by query."""
 
 import dataclasses
 
@@ -10,18 +10,18 @@ from keras_vtr.targets import check_target_shapes
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-    """Which query answers for which target, in each of L decoder layers.
+    """Which query is trained on which target, in each of L decoder layers.
 
     Args:
-        y_true: By its keys, what each query's target has, (B, L, Q, ...), and
-            zeros for a query without one.
-        y_pred: By their keys, the model's outputs, (B, L, Q, ...) float32,
-            last layer last.
+        y_true: Dict of the targets of the queries, (B, L, Q, ...), zeros for a
+            query without a target.
+        y_pred: Dict of the model's outputs, (B, L, Q, ...) float32, last layer
+            last.
         matched: (B, L, Q) bool, True where a query has a target.
-        idle: (B, L, Q) bool, True where it is to answer "no object".
-        num_targets: (B,) float32, how many objects an image has.
-        num_images, num_pairs, num_idle: float32 scalars, those of one layer in
-            the whole batch, over all replicas of `tf.distribute`.
+        idle: (B, L, Q) bool, True where it must predict "no object".
+        num_targets: (B,) float32, the number of objects of each image.
+        num_images, num_pairs, num_idle: float32 scalars, counts of one layer in
+            the batch, over all replicas of `tf.distribute`.
     """
 
     y_true: dict
@@ -35,10 +35,10 @@ class Pairs:
 
 
 class Lazy(dict):
-    """A dict that makes a value when it is first asked for.
+    """A dict that computes a value when it is first read.
 
-    What a model or a data set gives beyond what the loss's terms read costs
-    nothing and may have any shape.
+    Keys of the model or the data set that no term reads cost nothing and may
+    have any shape.
     """
 
     def __init__(self, make):
@@ -50,41 +50,63 @@ class Lazy(dict):
         return self[key]
 
 
-def standardize(y_true, y_pred):
-    """Checks both sides; gives labels and boxes their types.
-
-    Returns:
-        Dicts of (B, M, ...) and of (B, L, Q, ...).
-    """
+def standardize_targets(y_true):
+    """Checks `y_true`; returns a dict of (B, M, ...) tensors."""
     check_keys("y_true", y_true, ("boxes", "labels"))
-    check_keys("y_pred", y_pred, ("boxes", "logits"))
     labels = ops.convert_to_tensor(y_true["labels"])
     boxes = ops.cast(y_true["boxes"], "float32")
     check_target_shapes(boxes.shape, labels.shape)
-    # `Loss.__call__` turns labels into floats.
+    # `Loss.__call__` casts labels to floats (Keras 3.15).
     labels = ops.cast(ops.round(ops.cast(labels, "float32")), "int32")
-    targets = Lazy(lambda key: _given("y_true", y_true, key))
+    targets = Lazy(lambda key: _tensor("y_true", y_true, key))
     targets.update(labels=labels, boxes=boxes)
+    return targets
 
-    def layers(key):
+
+def stack_layers(y_pred):
+    """Checks `y_pred`; returns its outputs of all layers, (B, L, Q, ...)."""
+    check_keys("y_pred", y_pred, ("boxes", "logits"))
+
+    def stack(key):
         last = output(y_pred, key)[:, None]
         if not any(x.startswith("auxiliary_") for x in y_pred):
             return last
         earlier = output(y_pred, f"auxiliary_{key}")
         return ops.concatenate([earlier, last], axis=1)
 
-    return targets, Lazy(layers)
+    return Lazy(stack)
 
 
 def output(y_pred, key):
     """One output of the model, in float32."""
-    values = ops.cast(_given("y_pred", y_pred, key), "float32")
+    values = ops.cast(_tensor("y_pred", y_pred, key), "float32")
     if key.endswith("boxes"):
-        # No overflow in areas, whatever a user's head predicts.
+        # So that areas can't overflow, whatever a user's head predicts.
         values = ops.clip(values, -1e9, 1e9)
     return values
 
 
-def _given(name, value, key):
+def gather_targets(y_true, target, matched):
+    """The `y_true` of `Pairs`.
+
+    Args:
+        y_true: Dict of (B, M, ...) tensors.
+        target: (B, L, Q) int32, the index of each query's target.
+        matched: (B, L, Q) bool, whether it has one.
+    """
+
+    def gather(key):
+        values = y_true[key]  # (B, M, ...)
+        rest = (None,) * (len(values.shape) - 2)
+        # One more target, since M may be 0 and a gather needs a row.
+        edges = ((0, 0), (0, 1), *[(0, 0)] * len(rest))
+        values = ops.pad(values, edges)[:, None]
+        values = ops.take_along_axis(values, target[(..., *rest)], axis=2)
+        return ops.where(matched[(..., *rest)], values, ops.zeros_like(values))
+
+    return Lazy(gather)
+
+
+def _tensor(name, value, key):
     check_keys(name, value, (key,))
     return ops.convert_to_tensor(value[key])

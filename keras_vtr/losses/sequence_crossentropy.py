@@ -6,12 +6,12 @@ from keras_vtr.replicas import sum_over_replicas
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class SequenceCrossentropy(keras.losses.Loss):
-    """Cross-entropy of the real tokens of sequences, with smoothed labels.
+    """Cross-entropy of the real tokens of sequences, with label smoothing.
 
-    Vaswani et al. 2017, section 5.4, after Szegedy et al. 2015: the true token
-    is to have the probability `1 - label_smoothing`, and all tokens share the
-    rest, so that the model is never asked to be certain. Tokens of 0 are
-    padding and count neither in the sum nor in the mean.
+    Vaswani et al. 2017, section 5.4, after Szegedy et al. 2015: the target is
+    the probability `1 - label_smoothing` for the true token; the rest is
+    distributed evenly over all tokens. Tokens of 0 are padding and count
+    neither in the sum nor in the mean.
 
     Args:
         label_smoothing: In [0, 1).
@@ -38,7 +38,7 @@ class SequenceCrossentropy(keras.losses.Loss):
     def __init__(
         self, label_smoothing=0.1, name="sequence_crossentropy", **kwargs
     ):
-        # The mean is over tokens, not over rows: it is taken in `call`.
+        # `call` divides by the number of tokens, not of rows.
         kwargs = {"reduction": "sum", "dtype": "float32", **kwargs}
         super().__init__(name=name, **kwargs)
         if not 0 <= label_smoothing < 1:
@@ -49,11 +49,15 @@ class SequenceCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        # Keras 3.15 hands integers over as float32.
+        # `Loss.__call__` casts integers to float32 (Keras 3.15).
         labels = ops.cast(ops.round(ops.cast(y_true, "float32")), "int32")
-        logs = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)
-        of_true = ops.take_along_axis(logs, labels[..., None], axis=-1)[..., 0]
-        smoothed = ops.mean(logs, axis=-1)
+        log_probabilities = ops.log_softmax(
+            ops.cast(y_pred, "float32"), axis=-1
+        )
+        of_true = ops.take_along_axis(
+            log_probabilities, labels[..., None], axis=-1
+        )[..., 0]
+        smoothed = ops.mean(log_probabilities, axis=-1)
         share = self.label_smoothing
         losses = -(1.0 - share) * of_true - share * smoothed  # (B, T)
         is_real = labels != 0

@@ -1,30 +1,28 @@
-"""The solver behind `assign`: shortest augmenting paths, many at a time.
+"""The solver behind `assign`: shortest augmenting paths, in parallel.
 
-A target whose cheapest query nobody claimed before it gets that one at once.
-Each other target searches, as Dijkstra would, for the cheapest chain "I take
-this query, its target takes that one, ..." that ends at a free query; then
-everybody along the chain moves on by one. All problems advance side by side
-in one loop, each at its own pace, so a batch takes as many turns as its
-hardest problem and not as the sum.
+First each query goes to the first target for which it is the cheapest one.
+Each remaining target then searches, by Dijkstra's algorithm, for the cheapest
+path "this query, whose target takes that query, ..." that ends at a free query,
+and every target on the path moves to its next query. One loop advances all
+problems of a batch, each in its own phase, so it takes as many steps as the
+hardest problem, not the sum over the problems.
 """
 
 import keras
 from keras import ops
 
-# A problem is in one of these phases at each turn of the loop.
+# The phases of a problem.
 START, SEARCH, AUGMENT, DONE = 0, 1, 2, 3
-
-
 LARGEST = 3e38  # nearly the largest float32
 
 
 def solve(cost, is_target):
-    """`keras_vtr.losses.matching.assign`, for shapes that fit."""
+    """`keras_vtr.losses.matching.assign`, without its checks."""
     cost, is_target = _standardize(cost, is_target)
     state = _greedy_start(cost, is_target)
     (state,) = ops.while_loop(
         lambda state: ops.any(state["phase"] != DONE),
-        lambda state: (_turn(state, cost, is_target),),
+        lambda state: (_advance(state, cost, is_target),),
         (state,),
     )
     return state["query_of_target"][:, :-1]
@@ -36,32 +34,32 @@ def _standardize(cost, is_target):
         ops.cast(cost, "float32"), nan=LARGEST, posinf=LARGEST, neginf=-LARGEST
     )
     is_target = ops.cast(is_target, "bool")
-    # A surplus that only shows at run time must not keep the loop from ending.
+    # With more targets than queries at run time the loop would not end.
     rank = ops.cumsum(ops.cast(is_target, "int32"), axis=1)
     is_target = ops.logical_and(is_target, rank <= ops.shape(cost)[-1])
-    # One more row, because there may be none and then nothing could be picked.
-    # The factor is a power of two, so it changes no digit.
+    # One more row, since M may be 0 and a gather needs a row. The factor is a
+    # power of two, so it changes no digit.
     cost = ops.pad(cost * 2.0**-6, ((0, 0), (0, 1), (0, 0)))
     return cost, ops.pad(is_target, ((0, 0), (0, 1)))
 
 
 def _greedy_start(cost, is_target):
-    """Cheapest query first come, first served; the rest will search.
+    """The first state: a target gets its cheapest query if it is free.
 
-    `price` is the dual variable of a query: targets compare `cost + price`,
-    and no target would rather have another query than the one it holds. With
-    all prices at 0 that is true of those who hold their cheapest one.
+    `price` is the dual variable of a query. The invariant: the query of a
+    target has the least `cost + price` for it. With all prices at 0 it is true
+    for the targets that have their cheapest query.
     """
     best = ops.cast(ops.argmin(cost, axis=2), "int32")  # (P, M)
     queries = ops.arange(ops.shape(cost)[2], dtype="int32")
-    # Not `==`: on TensorFlow it forgets the rank of shapes that are open.
-    wants = ops.logical_and(
+    # Not `==`, which loses the rank of unknown shapes on TensorFlow.
+    is_cheapest = ops.logical_and(
         ops.equal(best[:, :, None], queries), is_target[:, :, None]
     )  # (P, M, Q)
-    first = ops.cast(ops.argmax(wants, axis=1), "int32")
-    target_of_query = ops.where(ops.any(wants, axis=1), first, -1)
-    served = ops.equal(_pick(target_of_query, best), _places(is_target))
-    query_of_target = ops.where(ops.logical_and(served, is_target), best, -1)
+    first = ops.cast(ops.argmax(is_cheapest, axis=1), "int32")
+    target_of_query = ops.where(ops.any(is_cheapest, axis=1), first, -1)
+    is_first = ops.equal(_gather(target_of_query, best), _positions(is_target))
+    query_of_target = ops.where(ops.logical_and(is_first, is_target), best, -1)
     zeros = ops.zeros_like(query_of_target[:, 0])
     floats = ops.zeros_like(cost[:, 0, :])  # (P, Q)
     return {
@@ -69,9 +67,9 @@ def _greedy_start(cost, is_target):
         "query_of_target": query_of_target,
         "target_of_query": target_of_query,
         "price": floats,
-        # One search: who began it, the query reached last, and for each query
-        # the length of the shortest chain, the chain's last target, and
-        # whether that is final.
+        # One search: its first target, the query reached last, and for each
+        # query the length of the shortest path, the last target of this path,
+        # and whether it is final.
         "root": zeros,
         "query": zeros,
         "distance": floats,
@@ -80,28 +78,28 @@ def _greedy_start(cost, is_target):
     }
 
 
-def _turn(state, cost, is_target):
-    """Moves every problem by one step of its own phase."""
+def _advance(state, cost, is_target):
+    """Advances every problem by one step of its phase."""
     state = _start_search(state, cost, is_target)
     state = _search(state, cost)
     return _augment(state)
 
 
 def _start_search(state, cost, is_target):
-    """START: begins the search of the first target that has no query."""
+    """START: begins the search of the first target without a query."""
     starts = state["phase"] == START
-    waits = ops.logical_and(is_target, state["query_of_target"] < 0)
-    root = ops.cast(ops.argmax(waits, axis=1), "int32")
+    is_unmatched = ops.logical_and(is_target, state["query_of_target"] < 0)
+    root = ops.cast(ops.argmax(is_unmatched, axis=1), "int32")
     root = ops.where(starts, root, state["root"])
     starts_column = starts[:, None]
-    phase = ops.where(ops.any(waits, axis=1), SEARCH, DONE)
+    phase = ops.where(ops.any(is_unmatched, axis=1), SEARCH, DONE)
     return {
         **state,
         "root": root,
         "phase": ops.where(starts, phase, state["phase"]),
         "distance": ops.where(
             starts_column,
-            _pick(cost, root) + state["price"],
+            _gather(cost, root) + state["price"],
             state["distance"],
         ),
         "from_target": ops.where(
@@ -114,7 +112,7 @@ def _start_search(state, cost, is_target):
 
 
 def _search(state, cost):
-    """SEARCH: makes the nearest open query final, and looks past it."""
+    """SEARCH: makes the nearest open query final, and continues from it."""
     searches = state["phase"] == SEARCH
     price, distance = state["price"], state["distance"]
     is_open = ops.logical_not(state["is_final"])
@@ -122,10 +120,10 @@ def _search(state, cost):
     nearest = ops.cast(ops.argmin(open_distance, axis=1), "int32")
     query = ops.where(searches, nearest, state["query"])
     length = ops.min(open_distance, axis=1)
-    owner = _pick(state["target_of_query"], query)
+    owner = _gather(state["target_of_query"], query)
 
-    # A free query ends the search. The final ones are now that much dearer
-    # for others: their owners could not do better.
+    # A free query ends the search. The prices of the final queries rise, so
+    # that the invariant is true after the move.
     found = ops.logical_and(searches, owner < 0)
     price = ops.where(
         ops.logical_and(found[:, None], state["is_final"]),
@@ -133,11 +131,11 @@ def _search(state, cost):
         price,
     )
 
-    # Else the owner must move on: chains through it may be shorter.
+    # Else the owner would have to move: paths through it may be shorter.
     moves = ops.logical_and(searches, owner >= 0)[:, None]
-    here = ops.equal(_places(distance), query[:, None])
+    here = ops.equal(_positions(distance), query[:, None])
     is_open = ops.logical_and(is_open, ops.logical_not(here))
-    reduced = _pick(cost, ops.where(owner < 0, 0, owner)) + price
+    reduced = _gather(cost, ops.where(owner < 0, 0, owner)) + price
     length = length - ops.sum(ops.where(here, reduced, 0.0), axis=1)
     through = reduced + length[:, None]
     shorter = ops.logical_and(
@@ -157,25 +155,25 @@ def _search(state, cost):
 
 
 def _augment(state):
-    """AUGMENT: hands the query to the chain's last target; its own is next."""
+    """AUGMENT: gives the query to the path's last target, and frees its own."""
     augments = state["phase"] == AUGMENT
     query = state["query"]
-    target = _pick(state["from_target"], query)
-    given_up = _pick(state["query_of_target"], target)
+    target = _gather(state["from_target"], query)
+    freed = _gather(state["query_of_target"], target)
     gets_target = ops.logical_and(
         augments[:, None],
-        ops.equal(_places(state["target_of_query"]), query[:, None]),
+        ops.equal(_positions(state["target_of_query"]), query[:, None]),
     )
     gets_query = ops.logical_and(
         augments[:, None],
-        ops.equal(_places(state["query_of_target"]), target[:, None]),
+        ops.equal(_positions(state["query_of_target"]), target[:, None]),
     )
     is_over = ops.logical_and(augments, ops.equal(target, state["root"]))
     goes_on = ops.logical_and(augments, ops.not_equal(target, state["root"]))
     return {
         **state,
         "phase": ops.where(is_over, START, state["phase"]),
-        "query": ops.where(goes_on, given_up, query),
+        "query": ops.where(goes_on, freed, query),
         "target_of_query": ops.where(
             gets_target, target[:, None], state["target_of_query"]
         ),
@@ -185,12 +183,12 @@ def _augment(state):
     }
 
 
-def _places(x):
+def _positions(x):
     """0, 1, 2, ... along axis 1 of x."""
     return ops.arange(ops.shape(x)[1], dtype="int32")
 
 
-def _pick(x, index):
+def _gather(x, index):
     """For each problem p, x[p, index[p]]; index is (P,) or (P, M)."""
     num_problems, length = ops.shape(x)[:2]
     flat = ops.reshape(x, (-1, *ops.shape(x)[2:]))
@@ -202,6 +200,6 @@ def _pick(x, index):
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    # Without XLA every turn of the loop costs the dispatch of its operations
+    # Without XLA every step of the loop dispatches its operations one by one
     # (benchmarks/README.md). In a step that XLA compiles it changes nothing.
     solve = tf.function(solve, jit_compile=True, autograph=False)

@@ -1,4 +1,4 @@
-"""What a part of a detector's loss is."""
+"""The base class of the terms of a detector's loss."""
 
 import keras
 from keras import ops
@@ -8,10 +8,10 @@ from keras_vtr.losses.pairs import Lazy
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class Term:
-    """One part of `HungarianLoss`: how far a query is from a target.
+    """One term of `HungarianLoss`: a distance of a query from a target.
 
-    A term of your own is a subclass with a `distance`, which serves the
-    matching and the loss alike:
+    Your own term is a subclass with a `distance`, which is used both in the
+    matching and in the loss:
 
     >>> @keras.saving.register_keras_serializable(package="mine")
     ... class AreaTerm(keras_vtr.losses.Term):
@@ -27,22 +27,22 @@ class Term:
     >>> print(loss.term_names[:3])
     ['area_loss', 'label_loss', 'box_loss']
 
-    What can be written cheaper for each pair of a target and a query overrides
-    `cost`; what is no mean over the pairs overrides `sums` and `normalizer`.
+    Override `cost` if all pairs of targets and queries can be computed at less
+    expense, `sums` and `normalizer` if the term is not a mean over the pairs.
 
     Args:
         name: Its name in the progress bar.
-        weight: Its weight in the loss. A term of weight 0 is only looked at.
-        cost_weight: Its weight in the matching's cost. Default: `weight`.
+        weight: Its weight in the loss; 0 if it is only logged.
+        cost_weight: Its weight in the matching cost. Default: `weight`.
 
     Raises:
-        ValueError: If the name is no text or "loss", or a weight is below 0.
+        ValueError: If the name is no string or "loss", or a weight is below 0.
     """
 
     def __init__(self, name, weight=1.0, cost_weight=None):
         if not isinstance(name, str) or name in ("", "loss"):
             raise ValueError(
-                "`name` must be a text, and not 'loss', which is their sum. "
+                "`name` must be a text, and not 'loss', the sum of all terms. "
                 f"Received: name={name!r}"
             )
         for key, value in (("weight", weight), ("cost_weight", cost_weight)):
@@ -56,7 +56,7 @@ class Term:
         self.cost_weight = weight if cost_weight is None else cost_weight
 
     def distance(self, y_true, y_pred):
-        """How far predictions are from targets.
+        """The distance of predictions from targets.
 
         Args:
             y_true: Dict of targets by the keys of the loss's `y_true`,
@@ -70,25 +70,25 @@ class Term:
         raise NotImplementedError
 
     def cost(self, y_true, y_pred):
-        """What it would cost to give a target to a query: the distance.
+        """The cost of matching a target and a query. Default: the distance.
 
         Args:
             y_true: Dict of targets, (B, M, ...) each.
             y_pred: Dict of predictions, (B, L, Q, ...) each.
 
         Returns:
-            (B, L, M, Q) float32. Rows of padding targets mean nothing.
+            (B, L, M, Q) float32. Rows of padding targets are undefined.
         """
-        return self.distance(*each_with_each(y_true, y_pred))
+        return self.distance(*broadcast_pairs(y_true, y_pred))
 
     def sums(self, pairs):
-        """(L,), the sum of each decoder layer over its `Pairs`."""
+        """(L,), the sum over the `Pairs` of each decoder layer."""
         distance = self.distance(pairs.y_true, pairs.y_pred)
         check_shape(self, "distance", distance, pairs.matched.shape)
         return ops.sum(ops.where(pairs.matched, distance, 0.0), axis=(0, 2))
 
     def normalizer(self, pairs):
-        """A scalar that divides the sums."""
+        """The scalar that the sums are divided by."""
         return pairs.num_pairs
 
     def get_config(self):
@@ -103,14 +103,14 @@ class Term:
         return cls(**config)
 
 
-def each_with_each(y_true, y_pred):
+def broadcast_pairs(y_true, y_pred):
     """Targets (B, 1, M, 1, ...) and predictions (B, L, 1, Q, ...)."""
     targets = Lazy(lambda key: y_true[key][:, None, :, None])
     return targets, Lazy(lambda key: y_pred[key][:, :, None])
 
 
 def check_shape(term, method, values, shape):
-    """Refuses what a term of a user's own must not answer."""
+    """Checks the shape of what a user's term returns."""
     found = tuple(values.shape)
     if len(found) != len(shape) or any(
         None not in pair and pair[0] != pair[1]

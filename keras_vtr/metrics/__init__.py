@@ -1,4 +1,4 @@
-"""Judges of detectors."""
+"""Evaluation of detectors."""
 
 from keras_vtr.detection_checks import check_detections
 from keras_vtr.metrics.coco_average_precision import CocoAveragePrecision

@@ -27,27 +27,26 @@ class CocoAveragePrecision(keras.callbacks.Callback):
 
     AP is the mean over ten overlap thresholds, 0.50 to 0.95, of the area under
     the curve of precision over recall, averaged over the classes (Lin et al.
-    2014; cocodataset.org, "Detection evaluation"). A thing found twice counts
-    as one mistake, and so does a box that is a little off at the high
-    thresholds: no single number says more about a detector.
+    2014; cocodataset.org, "Detection evaluation"). Duplicate detections are
+    false positives, and so are inexact boxes at the high thresholds.
 
-    Alone, on predictions: `update_state` for each batch, then `result`. In
-    `fit`, as a callback with `data`: after each epoch it detects, and adds
-    `val_AP`, `val_AP50`, ... to the logs, where the progress bar, `History`,
+    On predictions: call `update_state` for each batch, then `result`. In
+    `fit`, as a callback with `data`: it evaluates after each epoch and adds
+    `val_AP`, `val_AP50`, ... to the logs, for the progress bar, `History`,
     `CSVLogger` and, if they come later in the list, `ModelCheckpoint` and
-    `EarlyStopping` find them. If the optimizer keeps averages of the weights
-    (`use_ema=True`), they are what is judged.
+    `EarlyStopping`. If the optimizer keeps an EMA of the weights
+    (`use_ema=True`), the EMA is evaluated.
 
     Args:
         image_shape: `(height, width)` or `(height, width, channels)` of the
-            images in pixels, where `y_true` has no `"image_shapes"`. It tells
-            small from large objects. Default: `y_true` has them.
+            images in pixels, by which small and large objects are told apart.
+            Default: `"image_shapes"` of `y_true`.
         data: For the callback: batches of `(images, y_true)`, finite and the
             same at each pass, such as a `tf.data.Dataset`.
-        max_detections: How many detections of a class count in an image, the
-            best ones; COCO's limit by default (pycocotools' `maxDets`). An
-            image with more objects of a class can't reach an AP of 1. None
-            for no limit.
+        max_detections: How many detections of a class count in an image, those
+            with the highest scores (pycocotools' `maxDets`), or None for no
+            limit. Default: COCO's. An image with more objects of a class can't
+            reach an AP of 1.
 
     Raises:
         ValueError: If an argument, targets or detections are not as
@@ -87,7 +86,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         self.reset_state()
 
     def reset_state(self):
-        """Forgets all images."""
+        """Removes all images."""
         self._num_images = 0
         self._has_diverged = False
         self._annotations = []
@@ -98,11 +97,11 @@ class CocoAveragePrecision(keras.callbacks.Callback):
 
         Args:
             y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh`, and
-                `"labels"` (B, M), -1 for padding; and, if there, the
+                `"labels"` (B, M), -1 for padding; and optionally the
                 `"image_shapes"`, `"areas"`, `"crowd_boxes"` and
                 `"crowd_labels"` of `keras_vtr.data.detection_dataset`.
             detections: Dict with `"boxes"` (B, n, 4), absolute `xyxy` pixels,
-                of an image of its `image_shapes` or else `image_shape`,
+                of an image of the size `image_shapes`, else `image_shape`,
                 `"scores"` (B, n) and `"labels"` (B, n), -1 for none, as
                 `decode_detections` returns it.
         """
@@ -114,8 +113,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             key: keras.ops.convert_to_numpy(x) for key, x in y_true.items()
         }
         for i in range(len(labels)):
-            one = {key: y_true[key][i] for key in KEYS if key in y_true}
-            self._add_annotations(one, sides[i])
+            image = {key: y_true[key][i] for key in KEYS if key in y_true}
+            self._add_annotations(image, sides[i])
             found = zip(_to_xywh(boxes[i]), labels[i], scores[i], strict=True)
             for box, label, score in found:
                 if label >= 0:
@@ -126,12 +125,12 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     def result(self):
         """Dict of AP, AP50, AP75 and AP of small, medium and large objects.
 
-        In [0, 1]; NaN where there is no object of that kind, crowds apart; 0
-        where there is one, and nothing was detected.
+        In [0, 1]; NaN if there is no object of that size, crowds excepted; 0
+        if there is one and nothing was detected.
         """
         if not self._annotations:
             return dict.fromkeys(self.names, float("nan"))
-        with contextlib.redirect_stdout(io.StringIO()):  # it is talkative
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints
             precision = self._evaluate().eval["precision"]
         # (overlaps from 0.50 on, recalls, classes, sizes); -1 for no object.
         precision = precision[..., -1]
@@ -146,18 +145,18 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     def evaluate(self, model, data=None):
         """Detects on all batches of `data` and returns `result`.
 
-        What a model answers with NaN or infinity is no detection.
+        Outputs that are NaN or infinite are no detections.
 
         Args:
             model: A detector with the outputs of `build_detr`.
             data: Batches of `(images, y_true)`. Default: as constructed.
         """
         data = self.data if data is None else data
-        # What tf.data says of a data set without end.
+        # tf.data's value for an infinite data set.
         if hasattr(data, "cardinality") and int(data.cardinality()) == -1:
             raise ValueError(
-                "`data` must be finite. Received: a data set without end. "
-                "Take a number of batches: data.take(10)"
+                "`data` must be finite. Received: an infinite data set. Take "
+                "a number of batches: data.take(10)"
             )
         self.reset_state()
         for images, y_true in data:
@@ -177,7 +176,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             )
         with averaged_weights(self.model):
             result = self.evaluate(self.model)
-        if self._has_diverged:  # no epoch for anybody to keep
+        if self._has_diverged:  # so that no callback keeps this epoch
             result = dict.fromkeys(result, float("nan"))
         logs |= {f"val_{name}": value for name, value in result.items()}
 
@@ -211,7 +210,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         rows.append({**row, **more})
 
     def _add_annotations(self, y_true, sides):
-        """Those of one image, crowds too."""
+        """Adds the objects and the crowds of one image."""
         for kind in ("", "crowd_"):
             if f"{kind}labels" not in y_true:
                 continue

@@ -5,13 +5,13 @@ import keras
 
 @contextlib.contextmanager
 def averaged_weights(model):
-    """Within it a model has the averages that its optimizer keeps.
+    """Replaces a model's weights by the optimizer's EMA within the context.
 
-    With `use_ema=True` an optimizer keeps a moving average of the weights,
-    which is often better than the weights themselves (Polyak and Juditsky
-    1992) and is what `fit` leaves in the model at its end. Without, nothing
-    happens. `keras.callbacks.SwapEMAWeights` swaps by adding and subtracting,
-    which doesn't give back the same bits (Keras 3.15.1, on TensorFlow).
+    With `use_ema=True` an optimizer keeps an exponential moving average of the
+    weights, which is often better than the weights (Polyak and Juditsky 1992);
+    `fit` leaves it in the model at its end. Without `use_ema` nothing happens.
+    `keras.callbacks.SwapEMAWeights` swaps by adding and subtracting, which
+    doesn't restore the same bits (Keras 3.15.1, on TensorFlow).
 
     Args:
         model: A model, compiled or not.

@@ -1,10 +1,10 @@
 import keras
 
-from keras_vtr.optimizers.multi_optimizer import BELONG_OUTSIDE
+from keras_vtr.optimizers.multi_optimizer import OUTER_ARGUMENTS
 from keras_vtr.optimizers.multi_optimizer import MultiOptimizer
 
 LAST = "(^|/)(encoder/norm|pooling|representation|head|distillation_head)/"
-# Vectors and learned tokens, which weight decay would only shrink.
+# Vectors and learned tokens, which get no weight decay.
 UNDECAYED = (
     "(bias|gamma|beta|scale|class_token|position_embedding|row_embedding|"
     "column_embedding|probe)$"
@@ -12,20 +12,19 @@ UNDECAYED = (
 
 
 def layerwise_decay(optimizer, num_layers, decay=0.75):
-    """Makes earlier layers of a ViT learn more slowly than later ones.
+    """Layer-wise learning rate decay, for fine-tuning a ViT.
 
     Bao et al. 2021 (BEiT), section 3.3 and appendix, after Clark et al. 2020
-    (ELECTRA): for fine-tuning, what comes early is good already. Head and
-    final norm learn at the full rate, block i (from 0) of L at `decay **
-    (L - i)` of it, patches, positions and class token at `decay ** (L + 1)`.
-    As in the authors' code, weight decay leaves out biases, norms, learned
-    tokens and positions.
+    (ELECTRA). Head and final norm have the full learning rate, block i (from 0)
+    of L has `decay ** (L - i)` of it, and patches, positions and class token
+    `decay ** (L + 1)`. As in the authors' code, biases, norms, learned tokens
+    and positions have no weight decay.
 
     Args:
-        optimizer: A Keras optimizer: its learning rate or schedule, weight
-            decay, clipping and moving average are taken over. It stays unused
-            itself.
-        num_layers: L, how many blocks the encoder has.
+        optimizer: A Keras optimizer, whose type, learning rate or schedule,
+            weight decay, clipping and moving average are used. The object
+            itself is not.
+        num_layers: L, the number of blocks of the encoder.
         decay: Factor from one layer to the one before it.
 
     Returns:
@@ -45,14 +44,14 @@ def layerwise_decay(optimizer, num_layers, decay=0.75):
     if not 0 < decay <= 1:
         raise ValueError(f"`decay` must be in (0, 1]. Received: decay={decay}")
     config = optimizer.get_config()
-    outside = {name: config.pop(name) for name in BELONG_OUTSIDE}
+    outer = {name: config.pop(name) for name in OUTER_ARGUMENTS}
     for name in ("ema_momentum", "ema_overwrite_frequency"):
-        outside[name] = config.pop(name)
+        outer[name] = config.pop(name)
     learning_rate = config.pop("learning_rate")
     if isinstance(learning_rate, dict):
         learning_rate = keras.optimizers.schedules.deserialize(learning_rate)
 
-    def inside(factor, weight_decay):
+    def make_member(factor, weight_decay):
         return type(optimizer).from_config(
             {**config, "learning_rate": factor, "weight_decay": weight_decay}
         )
@@ -64,7 +63,7 @@ def layerwise_decay(optimizer, num_layers, decay=0.75):
     for depth, pattern in enumerate(["", *blocks, LAST]):
         factor = decay ** (num_layers + 1 - depth)
         for end, weight_decay in ((f".*{UNDECAYED}", no_decay), ("", full)):
-            pairs += [(pattern + end, inside(factor, weight_decay))]
-    # What comes before the encoder is all the rest, so it is asked last.
+            pairs += [(pattern + end, make_member(factor, weight_decay))]
+    # The patterns of the layers before the encoder fit all, so they come last.
     pairs = pairs[2:] + pairs[:2]
-    return MultiOptimizer(pairs, learning_rate=learning_rate, **outside)
+    return MultiOptimizer(pairs, learning_rate=learning_rate, **outer)

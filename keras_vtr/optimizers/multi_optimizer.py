@@ -5,7 +5,7 @@ import keras
 from keras_vtr.replicas import num_replicas
 from keras_vtr.replicas import sum_over_replicas
 
-BELONG_OUTSIDE = (
+OUTER_ARGUMENTS = (
     "clipnorm",
     "clipvalue",
     "global_clipnorm",
@@ -19,25 +19,25 @@ BELONG_OUTSIDE = (
 class MultiOptimizer(keras.optimizers.Optimizer):
     """Trains different variables with different optimizers.
 
-    For other learning rates in other places: a tenth for DETR's backbone
-    (Carion et al. 2020, section 4), less in earlier layers of a ViT
+    For other learning rates of some layers: a tenth for DETR's backbone (Carion
+    et al. 2020, section 4), less in earlier layers of a ViT
     (`layerwise_decay`). As in TensorFlow Addons' optimizer of this name, each
-    variable belongs to exactly one of the optimizers. There layers chose it;
-    here the variable's path does, so the choice survives saving.
+    variable belongs to exactly one of the optimizers. It is chosen by the
+    variable's path, not by layer objects, so the choice survives saving.
 
-    `keras.optimizers.MultiOptimizer` (Keras 3.15) does this, too, but clips
-    the gradients of each group by themselves, where DETR's recipe clips the
-    norm of all, and refuses the callbacks that set a learning rate.
+    `keras.optimizers.MultiOptimizer` (Keras 3.15) also does this, but clips the
+    gradients of each group separately, whereas DETR's training recipe clips the
+    norm of all, and refuses callbacks that set a learning rate.
 
-    What concerns all variables is an argument here, not of the optimizers
-    inside: clipping (`global_clipnorm` sees all gradients), `use_ema`,
+    Arguments that concern all variables are given here, not to the optimizers
+    inside: clipping (`global_clipnorm` uses all gradients), `use_ema`,
     `gradient_accumulation_steps`, `loss_scale_factor`. The learning rate here
     multiplies all those inside, so schedules and callbacks that set it work.
 
     Args:
-        optimizers: List of pairs (pattern, optimizer). A variable takes the
-            first one whose regular expression is found in its `path`, such as
-            "encoder/block_3/feed_forward/norm/gamma"; "" takes every one.
+        optimizers: List of pairs (pattern, optimizer). A variable belongs to
+            the first one whose regular expression is found in its `path`, such
+            as "encoder/block_3/feed_forward/norm/gamma"; "" fits every path.
         learning_rate: Factor on all learning rates: a number or a
             `LearningRateSchedule`.
         name: Name of the optimizer.
@@ -45,7 +45,7 @@ class MultiOptimizer(keras.optimizers.Optimizer):
 
     Raises:
         ValueError: If a variable fits no pattern, a pattern fits no variable,
-            or an optimizer inside has an argument that belongs outside.
+            or an optimizer inside has an argument for all variables.
 
     Example:
 
@@ -71,20 +71,20 @@ class MultiOptimizer(keras.optimizers.Optimizer):
             )
         if not optimizers:
             raise ValueError(
-                "`optimizers` must name at least one pair (pattern, "
+                "`optimizers` must have at least one pair (pattern, "
                 f"optimizer). Received: optimizers={optimizers!r}"
             )
         for _, optimizer in optimizers:
-            _check_inside(optimizer)
-        # Not `optimizers`: by that name Keras's SwapEMAWeights would look for
-        # the averages in them.
+            _check_member(optimizer)
+        # Not `optimizers`: SwapEMAWeights (Keras 3.15) would read the averages
+        # from an attribute of that name.
         self.patterns = [pattern for pattern, _ in optimizers]
         self.members = [optimizer for _, optimizer in optimizers]
 
     def build(self, variables):
         if self.built:
             return
-        self.owners = [self._owner(variable) for variable in variables]
+        self.owners = [self._find_owner(variable) for variable in variables]
         for i, optimizer in enumerate(self.members):
             group = [
                 variable
@@ -112,11 +112,11 @@ class MultiOptimizer(keras.optimizers.Optimizer):
         super().apply(grads, trainable_variables)
 
     def _clip_gradients(self, grads):
-        """Clips what all replicas of `tf.distribute` have found together.
+        """Clips the gradients of all replicas of `tf.distribute` together.
 
-        Keras 3.15.1 clips on each replica and sums afterwards, which is not
-        what one device does with the whole batch. Here the sum comes first,
-        and Keras's sum of equal shares then changes nothing.
+        Private: Keras 3.15.1 clips on each replica and sums afterwards, unlike
+        one device with the complete batch, and has no public hook. Here the sum
+        comes first, and Keras's sum of the equal shares doesn't change it.
         """
         share = 1 / num_replicas()
         if share == 1:
@@ -127,17 +127,20 @@ class MultiOptimizer(keras.optimizers.Optimizer):
                 "do not work under `tf.distribute` (Keras 3.15.1). Use larger "
                 "batches, or the JAX backend with `keras.distribution`."
             )
-        together = [g if g is None else sum_over_replicas(g) for g in grads]
-        clipped = super()._clip_gradients(together)
+        summed = [g if g is None else sum_over_replicas(g) for g in grads]
+        clipped = super()._clip_gradients(summed)
         return [g if g is None else g * share for g in clipped]
 
     def update_step(self, gradient, variable, learning_rate):
+        # Private: the only lookup of a variable's index (Keras 3.15.1).
         owner = self.owners[self._get_variable_index(variable)]
         optimizer = self.members[owner]
         learning_rate = keras.ops.cast(
             learning_rate, gradient.dtype
         ) * keras.ops.cast(optimizer.learning_rate, gradient.dtype)
         decay = optimizer.weight_decay
+        # Private: `exclude_from_weight_decay` has no public getter (Keras
+        # 3.15.1).
         if decay and optimizer._use_weight_decay(variable):
             self.assign_sub(variable, variable * (decay * learning_rate))
         optimizer.update_step(gradient, variable, learning_rate)
@@ -165,24 +168,24 @@ class MultiOptimizer(keras.optimizers.Optimizer):
             {**config, "optimizers": optimizers}, custom_objects
         )
 
-    def _owner(self, variable):
+    def _find_owner(self, variable):
         for i, pattern in enumerate(self.patterns):
             if re.search(pattern, variable.path):
                 return i
         raise ValueError(
-            f"No pattern is found in {variable.path!r}. A last pair ('', "
-            f"optimizer) takes what is left. Received: {self.patterns}"
+            f"No pattern is found in {variable.path!r}. Add a last pair ('', "
+            f"optimizer) for all other variables. Received: {self.patterns}"
         )
 
 
-def _check_inside(optimizer):
+def _check_member(optimizer):
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ValueError(
             "`optimizers` must be pairs (pattern, Keras optimizer). Received: "
             f"{optimizer!r}"
         )
-    given = {name: getattr(optimizer, name) for name in BELONG_OUTSIDE}
-    # Not by their truth: a norm of 0.0 was given as well.
+    given = {name: getattr(optimizer, name) for name in OUTER_ARGUMENTS}
+    # Not by truth: a norm of 0.0 is given, too.
     wrong = [
         x
         for x, value in given.items()
@@ -193,12 +196,13 @@ def _check_inside(optimizer):
             f"{wrong} must be given to `MultiOptimizer`, for all variables at "
             f"once, not to the {type(optimizer).__name__} inside."
         )
-    # Such optimizers do something once a step, besides each variable's update.
+    # Such optimizers do more in a step than update each variable. Private:
+    # Keras 3.15.1 has no public hook for the update of all variables.
     for method in ("apply", "_backend_update_step"):
         own = getattr(type(optimizer), method)
         if own is not getattr(keras.optimizers.Optimizer, method):
             raise ValueError(
                 f"{type(optimizer).__name__} can't work inside "
-                "`MultiOptimizer`, since its step is more than the update of "
-                "each variable by itself."
+                "`MultiOptimizer`, because its step is more than a separate "
+                "update of each variable."
             )

@@ -3,16 +3,16 @@ import keras
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class NoamSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """The original Transformer's learning rate: up in a line, then down slowly.
+    """The Transformer's learning rate: linear warmup, then `step^-0.5`.
 
     Vaswani et al. 2017, section 5.3, equation 3: `hidden_dim^-0.5 *
     min(step^-0.5, step * warmup_steps^-1.5)`, steps counted from 1. Named
-    after its inventor, Noam Shazeer, as in most code.
+    after Noam Shazeer, as in most code.
 
     Args:
         hidden_dim: Width D of the model's tokens.
-        warmup_steps: How many steps the rate rises.
-        scale: A factor on all of it.
+        warmup_steps: Number of steps of the linear warmup.
+        scale: A factor on the learning rate.
 
     Returns:
         On call with a step, counted from 0, a float32 scalar.

@@ -8,6 +8,7 @@ from keras_vtr.losses import HungarianLoss
 from keras_vtr.losses import LabelTerm
 from keras_vtr.losses import Term
 from keras_vtr.losses import detr_terms
+from keras_vtr.losses import matching
 from tests.gradients import gradient
 from tests.gradients import trained
 from tests.layer_checks import to_numpy
@@ -413,3 +414,30 @@ def test_a_term_of_a_wrong_shape_is_named(rng, cost_weight):
         ValueError, match=r"`(cost|distance)` of the term 'mine'"
     ):
         value(random_targets(rng), random_predictions(rng), [BoxTerm(), term])
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def second_head(terms, y_true, y_pred, num_images, num_targets):
+    if "second_boxes" not in y_pred:
+        return None
+    second = {key: y_pred[f"second_{key}"] for key in ("boxes", "logits")}
+    return matching.match(terms, y_true, second, num_images, num_targets)
+
+
+def test_a_pairing_of_ones_own_adds_its_weighted_terms(rng):
+    y_true, y_pred = random_targets(rng), random_predictions(rng)
+    second = random_predictions(rng)
+    second = {key: second[key] for key in ("boxes", "logits")}
+    both = {**y_pred, **{f"second_{key}": x for key, x in second.items()}}
+    loss = HungarianLoss(pairings={"second": second_head})
+    config = keras.saving.serialize_keras_object(loss)
+    loss = keras.saving.deserialize_keras_object(config)
+    assert value(y_true, y_pred) == float(trained(loss)(y_true, y_pred))
+    found = trained(loss.term_values)(y_true, both)
+    assert "second_giou_loss" in found and "second_class_error" not in found
+    expected = value(y_true, y_pred) + value(y_true, second)
+    np.testing.assert_allclose(
+        float(trained(loss)(y_true, both)), expected, rtol=1e-6
+    )
+    with pytest.raises(ValueError, match=r"`pairings` must be a dict of func"):
+        HungarianLoss(pairings=[second_head])
