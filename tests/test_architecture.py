@@ -141,6 +141,19 @@ FOREIGN_WORDS = {
     "formats/coco.py": {"bbox"},
     "metrics/coco_average_precision.py": {"bbox"},
 }
+# Rare or ambiguous words, and where they are the field's term after all.
+RARE_WORDS = {
+    r"spoil\w*|mend(s|ed|ing)?|judg\w*|anew|legible|key_padding_mask": (),
+    r"(?<![Ss]tandard )deviation\w*": (),
+    r"[Rr]ecipe\w*": ("training", "optimizers", "command_line"),
+    r"[Cc]heckpoints?": (
+        "callbacks",
+        "command_line",
+        "data",
+        "optimizers",
+        "training",
+    ),
+}
 PUBLIC = [
     (package, name)
     for package in ("layers", "backbones", "models", "pretrained")
@@ -213,6 +226,13 @@ def test_files_and_functions_can_be_read_in_one_sitting(path):
 def test_one_word_per_concept(path):
     found = set(re.findall(rf"\b({FORBIDDEN_WORDS})\b", path.read_text()))
     assert found <= FOREIGN_WORDS.get("/".join(path.parts[-2:]), set())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_no_word_is_rare_or_means_two_things(path):
+    for words, places in RARE_WORDS.items():
+        if place(path) not in places:
+            assert not re.search(rf"\b({words})\b", path.read_text()), words
 
 
 def test_no_test_module_imports_another():

@@ -2,8 +2,13 @@ import keras
 
 from keras_vtr.optimizers.multi_optimizer import OUTER_ARGUMENTS
 from keras_vtr.optimizers.multi_optimizer import MultiOptimizer
+from keras_vtr.stages import ViT
 
-LAST = "(^|/)(encoder/norm|pooling|representation|head|distillation_head)/"
+# The stages after the last block.
+LAST = (
+    f"(^|/)({ViT.ENCODER}/norm|{ViT.POOLING}|{ViT.REPRESENTATION}|"
+    f"{ViT.HEAD}|{ViT.DISTILLATION_HEAD})/"
+)
 # Vectors and learned tokens, which get no weight decay.
 UNDECAYED = (
     "(bias|gamma|beta|scale|class_token|position_embedding|row_embedding|"
@@ -58,7 +63,7 @@ def layerwise_decay(optimizer, num_layers, decay=0.75):
 
     full = config.get("weight_decay")
     no_decay = None if full is None else 0.0
-    blocks = [f"(^|/)encoder/block_{i}/" for i in range(num_layers)]
+    blocks = [f"(^|/){ViT.ENCODER}/block_{i}/" for i in range(num_layers)]
     pairs = []
     for depth, pattern in enumerate(["", *blocks, LAST]):
         factor = decay ** (num_layers + 1 - depth)
