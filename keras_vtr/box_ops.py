@@ -27,8 +27,8 @@ def generalized_iou(boxes1, boxes2):
     `iou - (hull - union) / hull`, where `hull` is the area of the smallest box
     around both. Unlike IoU it has a gradient for boxes that don't overlap.
     Value and gradient are finite for boxes without area, too. No epsilon is
-    added, so the value of a box with itself is 1 at any size. Coordinates up to 1e18
-    don't overflow float32.
+    added, so the value of a box with itself is 1 at any size. Coordinates up
+    to 1e18 don't overflow float32.
 
     Args:
         boxes1: (..., 4) `xyxy` boxes in any unit.

@@ -50,7 +50,7 @@ def add_denoising(
     )
     if decoder is None:
         raise ValueError(
-            '`detr` must be built with queries="anchors", since spoiled boxes '
+            '`detr` must be built with queries="anchors", since noised boxes '
             f"become queries. Received: {detr.name!r}"
         )
     boxes = keras.Input((num_targets, 4), name="boxes")
