@@ -153,7 +153,7 @@ def test_a_missing_tensor_is_named(folder, weights):
     del weights["blocks.1.mlp.fc2.bias"]
     safetensors.numpy.save_file(weights, folder / "model.safetensors")
     with pytest.raises(
-        PretrainedError, match=r"kind has: \['blocks.1.mlp.fc2.bias'\]"
+        PretrainedError, match=r"and lacks: \['blocks.1.mlp.fc2.bias'\]"
     ):
         from_pretrained(folder)
     del weights["blocks.0.mlp.fc1.weight"]
@@ -168,7 +168,7 @@ def test_an_unexpected_tensor_is_named(folder, weights):
     weights["norm_pre.weight"] = np.ones(24, "float32")
     safetensors.numpy.save_file(weights, folder / "model.safetensors")
     with pytest.raises(
-        PretrainedError, match=r"no known part: \['norm_pre.weight'\]"
+        PretrainedError, match=r"no known weight: \['norm_pre.weight'\]"
     ):
         from_pretrained(folder)
 

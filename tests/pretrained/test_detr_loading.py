@@ -198,7 +198,9 @@ def test_a_tensor_too_few_or_too_many_is_refused(rng, tmp_path):
     with pytest.raises(PretrainedError, match=r"layers\.1\.norm2\.bias"):
         from_pretrained(save(tensors, tmp_path))
     tensors = authors_tensors(rng) | {"more": np.ones(3, "float32")}
-    with pytest.raises(PretrainedError, match=r"belong to no known part.*more"):
+    with pytest.raises(
+        PretrainedError, match=r"belong to no known weight.*more"
+    ):
         from_pretrained(save(tensors, tmp_path))
 
 

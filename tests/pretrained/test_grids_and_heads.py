@@ -143,7 +143,7 @@ def test_a_head_that_stays_needs_the_layer_before_it(tmp_path):
         from_pretrained(path, representation_dim=None)
     tiny = TINY | {"num_layers": 2, "mlp_dim": 96, "layer_norm_epsilon": 1e-6}
     model = build_vit(5, **tiny, image_shape=(64, 64, 3))
-    with pytest.raises(PretrainedError, match=r"hasn't a place for.*represent"):
+    with pytest.raises(PretrainedError, match=r"only the file has.*represent"):
         load_weights(model, path)
     load_weights(model, path, new_head=True)
 

@@ -167,8 +167,8 @@ def test_a_model_without_head_leaves_the_checkpoints(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_layers": 3}, r"has and the file hasn't: \['encoder/block"),
-        ({"num_layers": 1}, r"hasn't a place for: \['encoder/block_1/"),
+        ({"num_layers": 3}, r"only the model 'vit' has: \['encoder/block"),
+        ({"num_layers": 1}, r"only the file has: \['encoder/block_1/"),
         (
             {"mlp_dim": 48},
             r"encoder/block_0/feed_forward/layer/inner_projection",

@@ -5,10 +5,6 @@ all are read. The panoptic model is a detector, under the prefix "detr.", with
 a mask head beside it.
 """
 
-import re
-
-import numpy as np
-
 from keras_vtr.models.pixels import IMAGENET_MEAN
 from keras_vtr.models.pixels import IMAGENET_STD
 from keras_vtr.pretrained import from_tensors
@@ -153,8 +149,7 @@ def _transformer(shapes, prefix, names):
     }
     for stack, blocks in parts.items():
         stem = f"{prefix}{names[stack]}"
-        pattern = rf"{re.escape(stem)}\.layers\.(\d+)\."
-        num_layers = from_tensors.count_layers(shapes, pattern)
+        num_layers = from_tensors.count_layers(shapes, stem + ".layers.{}.")
         arguments[f"num_{stack}_layers"] = num_layers
         for i in range(num_layers):
             theirs = f"{stem}.layers.{i}"
@@ -182,38 +177,24 @@ def _transformer(shapes, prefix, names):
 def _feed_forward(shapes, ours, theirs, names, weights):
     """Adds the two projections; returns the inner width."""
     for part in ("inner", "output"):
-        name = next(
-            (x for x in names[part] if f"{theirs}.{x}.weight" in shapes),
-            names[part][0],
-        )
-        weights |= from_tensors.dense(
-            f"{ours}/layer/{part}_projection", f"{theirs}.{name}"
-        )
-    return shapes[f"{theirs}.{name}.weight"][1]
+        choices = [f"{theirs}.{name}" for name in names[part]]
+        name = from_tensors.first_present(shapes, choices)
+        weights |= from_tensors.dense(f"{ours}/layer/{part}_projection", name)
+    return shapes[f"{name}.weight"][1]
 
 
 def _attention(shapes, ours, theirs):
-    output = "out_proj" if f"{theirs}.out_proj.weight" in shapes else "o_proj"
-    weights = from_tensors.dense(
-        f"{ours}/output_projection", f"{theirs}.{output}"
+    output = from_tensors.first_present(
+        shapes, [f"{theirs}.o_proj", f"{theirs}.out_proj"]
     )
+    weights = from_tensors.dense(f"{ours}/output_projection", output)
+    # torch's own attention has queries, keys and values in one matrix.
+    joined = (f"{theirs}.in_proj_weight", f"{theirs}.in_proj_bias")
     for i, part in enumerate(("query", "key", "value")):
-        if f"{theirs}.in_proj_weight" in shapes:
-            weights |= _joined(f"{ours}/{part}_projection", theirs, i)
+        path = f"{ours}/{part}_projection"
+        if joined[0] in shapes:
+            weights |= from_tensors.projection_of_three(path, *joined, i)
         else:
-            weights |= from_tensors.dense(
-                f"{ours}/{part}_projection", f"{theirs}.{part[0]}_proj"
-            )
+            name = f"{theirs}.{part[0]}_proj"
+            weights |= from_tensors.dense(path, name)
     return weights
-
-
-def _joined(ours, theirs, i):
-    """torch's own attention keeps queries, keys and values in one matrix."""
-
-    def third(array):
-        return np.split(array, 3)[i].T
-
-    return {
-        f"{ours}/kernel": FromTensors((f"{theirs}.in_proj_weight",), third),
-        f"{ours}/bias": FromTensors((f"{theirs}.in_proj_bias",), third),
-    }

@@ -84,7 +84,7 @@ def _with_prefix(weights, prefix):
 
 def _encoder(shapes):
     prefix = "Transformer/encoderblock_"
-    num_layers = count_layers(shapes, rf"{prefix}(\d+)/")
+    num_layers = count_layers(shapes, "Transformer/encoderblock_{}/")
     attention = "MultiHeadDotProductAttention_1"
     weights = _norm("encoder/norm", "Transformer/encoder_norm")
     for i in range(num_layers):

@@ -151,9 +151,7 @@ def _encoder(shapes, prefix, kind):
     pattern = rf"({re.escape(prefix)}(?:encoder\.)?layers?)\.0\."
     found = (re.match(pattern, name) for name in shapes)
     stem = next((x.group(1) for x in found if x), f"{prefix}encoder.layer")
-    num_layers = from_tensors.count_layers(
-        shapes, rf"{re.escape(stem)}\.(\d+)\."
-    )
+    num_layers = from_tensors.count_layers(shapes, stem + ".{}.")
     first = f"{stem}.0."
     names = (
         NAMES_4

@@ -101,7 +101,7 @@ def _first(shapes, names, pattern):
 
 
 def _encoder(shapes, settings):
-    num_layers = from_tensors.count_layers(shapes, r"blocks\.(\d+)\.")
+    num_layers = from_tensors.count_layers(shapes, "blocks.{}.")
     inner, hidden_dim = shapes[_first(shapes, INNER, "blocks.0.mlp.{}.weight")]
     mlp_dim = shapes[_first(shapes, OUTPUT, "blocks.0.mlp.{}.weight")][1]
     by_size = {width: num_heads for width, _, num_heads, _ in SIZES.values()}
@@ -130,8 +130,12 @@ def _block(shapes, ours, theirs, arguments):
     )
     weights |= from_tensors.norm(f"{ours}/feed_forward/norm", f"{theirs}.norm2")
     for part, name in enumerate(("query", "key", "value")):
-        weights |= _third(
-            f"{attention}/{name}_projection", f"{theirs}.attn.qkv", part
+        joined = f"{theirs}.attn.qkv"
+        weights |= from_tensors.projection_of_three(
+            f"{attention}/{name}_projection",
+            f"{joined}.weight",
+            f"{joined}.bias",
+            part,
         )
     weights |= from_tensors.dense(
         f"{attention}/output_projection", f"{theirs}.attn.proj"
@@ -153,18 +157,6 @@ def _block(shapes, ours, theirs, arguments):
                 (f"{theirs}.ls{name}.gamma",)
             )
     return weights
-
-
-def _third(ours, theirs, part):
-    """Queries, keys and values are one matrix, (3 D, D)."""
-    return {
-        f"{ours}/kernel": FromTensors(
-            (f"{theirs}.weight",), lambda w: np.split(w, 3)[part].T
-        ),
-        f"{ours}/bias": FromTensors(
-            (f"{theirs}.bias",), lambda b: np.split(b, 3)[part]
-        ),
-    }
 
 
 def _add_positions(shapes, arguments, weights, grids):
