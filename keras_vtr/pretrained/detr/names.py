@@ -1,8 +1,8 @@
-"""DETR as its authors name its tensors, and as transformers does.
+"""DETR in the names of its authors and of transformers.
 
-Files of transformers carry version 4's names, version 5 has others in memory;
-all are read. The panoptic model is a detector, under the prefix "detr.", with
-a mask head beside it.
+Files of transformers have version 4's names, version 5 has others in memory;
+all are read. The panoptic model is a detector with the prefix "detr.", and a
+mask head.
 """
 
 from keras_vtr.models.pixels import IMAGENET_MEAN
@@ -85,7 +85,7 @@ def read(shapes, config, position_grid=None):
     pixels, pixel_remarks, knows_pixels = name_maps.pixels(
         config, IMAGENET_MEAN, IMAGENET_STD
     )
-    if not by_authors:  # who never say, since all are normalized alike
+    if not by_authors:  # whose models all normalize alike
         remarks += pixel_remarks
     return DetrNameMap(
         "DETR" if by_authors else "Hugging Face DETR",
@@ -98,7 +98,7 @@ def read(shapes, config, position_grid=None):
 
 
 def _add_class_head(shapes, theirs, arguments, weights):
-    """It may have been cut off, for classes of one's own."""
+    """A file for fine-tuning may have none."""
     arguments["num_classes"] = None
     if f"{theirs}.weight" in shapes:
         arguments["num_classes"] = shapes[f"{theirs}.weight"][0] - 1
@@ -106,19 +106,19 @@ def _add_class_head(shapes, theirs, arguments, weights):
 
 
 def _read_config(config, arguments, resnet, num_channels):
-    """Adds what no array tells; returns remarks on what no file tells."""
+    """Adds settings that no tensor shows; returns remarks on unknown ones."""
     remarks = ()
     num_heads, dilation = read_detr_keys(
         config, arguments, resnet, num_channels
     )
     if num_heads is None:
         remarks += (
-            "The file doesn't tell the number of heads; assumed 8. Give "
+            "The file doesn't have the number of heads; assumed 8. Give "
             "`num_heads` if it is another.",
         )
     if dilation is None:
         remarks += (
-            "The file doesn't tell whether the backbone is dilated (DC5); "
+            "The file doesn't say whether the backbone is dilated (DC5); "
             "assumed not. Give `dilation=True` if it is.",
         )
     arguments["num_heads"], resnet["dilation"] = num_heads, dilation
@@ -127,11 +127,8 @@ def _read_config(config, arguments, resnet, num_channels):
 
 def _backbone(shapes, prefix, names):
     starts = [prefix + start for start in names["backbone"]]
-    start = next(
-        (x for x in starts if any(name.startswith(x) for name in shapes)),
-        starts[0],
-    )
-    return read_resnet(shapes, start)
+    used = [x for x in starts if any(name.startswith(x) for name in shapes)]
+    return read_resnet(shapes, [*used, *starts][0])
 
 
 def _transformer(shapes, prefix, names):
@@ -167,7 +164,7 @@ def _transformer(shapes, prefix, names):
         arguments["mlp_dim"] = inner
         norm = f"{stem}.{names[f'{stack}_norm']}"
         has_norm = f"{norm}.weight" in shapes
-        if stack == "encoder":  # it has one if norms come first
+        if stack == "encoder":  # it has a norm only if norms come first
             arguments["normalize_first"] = has_norm
         if stack == "decoder" or has_norm:
             weights |= from_tensors.norm(f"{stack}/norm", norm)
