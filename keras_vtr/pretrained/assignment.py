@@ -1,4 +1,4 @@
-"""Weights into a model: all of them, or none."""
+"""Assigns the weights of a file to a model: all of them, or none."""
 
 import dataclasses
 
@@ -9,13 +9,14 @@ from keras_vtr.pretrained.tensor_file import PretrainedError
 
 @dataclasses.dataclass(frozen=True)
 class LoadReport:
-    """What became of each weight.
+    """Which weights were loaded.
 
     Args:
-        origin: Where the file lies, and whose layout it has.
-        loaded: Paths of our weights that hold the file's values now.
-        missing: Paths of our weights that it has no values for: a new head.
-        unexpected: Tensors of the file that our model has no use for.
+        origin: The file, and the family of its names.
+        loaded: Paths of the model's weights that now have the file's values.
+        missing: Paths of the model's weights that the file doesn't have: those
+            of a new head, for example.
+        unexpected: Names of the file's tensors that were not loaded.
         remarks: What was resized or assumed.
     """
 
@@ -43,7 +44,8 @@ def assign_weights(model, pretrained, name_map, new=()):
         model: The model to fill.
         pretrained: The `PretrainedWeights`.
         name_map: The `NameMap` for it.
-        new: Beginnings of the paths of our weights that begin anew.
+        new: Prefixes of the paths of weights that are initialized instead of
+            loaded.
     """
     paths = [weight.path for weight in model.weights]
     left = {
@@ -66,8 +68,8 @@ def assign_weights(model, pretrained, name_map, new=()):
         if path in missing:
             values[path] = name_map.start(model, weight)
             continue
-        tensors = name_map.weights[path]
-        value = tensors.convert(*(pretrained.read(x) for x in tensors.names))
+        origin = name_map.weights[path]
+        value = origin.convert(*(pretrained.read(x) for x in origin.names))
         values[path] = adapters[path](value) if path in adapters else value
     for path, weight in zip(paths, model.weights, strict=True):
         weight.assign(values[path])
@@ -88,51 +90,51 @@ def _check_complete(model, pretrained, name_map, missing, wanted, new):
     unexpected = pretrained.shapes.keys() - known - set(name_map.unused)
     absent = known - pretrained.shapes.keys()
     not_new = [path for path in missing if not path.startswith(new)]
-    if not (unexpected or absent or not_new or unplaced):
-        return
     problems = [
-        (f"the model {model.name!r} has and the file hasn't", not_new),
-        ("the file has and the model hasn't a place for", unplaced),
-        ("tensors that belong to no known part", unexpected),
-        ("tensors that every file of its kind has", absent),
+        (f"weights that only the model {model.name!r} has", not_new),
+        ("weights that only the file has", unplaced),
+        ("tensors that belong to no known weight", unexpected),
+        ("tensors that the file must have and lacks", absent),
     ]
     text = "; ".join(
         f"{title}: {sorted(names)}" for title, names in problems if names
     )
-    raise PretrainedError(
-        f"{pretrained} ({name_map.family}) doesn't fit. {text}. Nothing was "
-        f"loaded.{_mend(name_map, not_new)}"
-    )
+    if text:
+        raise PretrainedError(
+            f"{pretrained} ({name_map.family}) doesn't fit. {text}. Nothing "
+            f"was loaded.{_remedy(name_map, not_new)}"
+        )
 
 
-def _mend(name_map, paths):
+def _remedy(name_map, paths):
     is_head = any(x.startswith(name_map.heads + name_map.parts) for x in paths)
     return " `new_head=True` makes a new head." if is_head else ""
 
 
 def _check_shape(model, weight, pretrained, name_map):
-    """Compares shapes before any value is read. Returns how to adapt it.
+    """Compares shapes before any value is read.
 
-    A table of positions may be for another grid though its shape is the same.
+    Returns:
+        `NameMap.adapt`'s function and remark, or None.
     """
-    tensors = name_map.weights[weight.path]
+    origin = name_map.weights[weight.path]
     # Zeros of any shape without memory: all their strides are 0.
     blanks = [
         np.broadcast_to(np.float32(0), pretrained.shapes[name])
-        for name in tensors.names
+        for name in origin.names
     ]
     try:
-        shape = tensors.convert(*blanks).shape
+        shape = origin.convert(*blanks).shape
     except ValueError as error:
         raise PretrainedError(
-            f"{pretrained}: the shapes of {tensors.names}, "
-            f"{[x.shape for x in blanks]}, fit no {weight.path}: {error}"
+            f"{pretrained}: {weight.path} can't be made of {origin.names} with "
+            f"the shapes {[x.shape for x in blanks]}: {error}"
         ) from error
     adapted = name_map.adapt(model, weight, shape)
     if adapted is None and shape != tuple(weight.shape):
         raise PretrainedError(
-            f"{pretrained}: {', '.join(tensors.names)} makes a weight of shape "
+            f"{pretrained}: {', '.join(origin.names)} makes a weight of shape "
             f"{shape}; the model's {weight.path} has {tuple(weight.shape)}. "
-            f"Nothing was loaded.{_mend(name_map, [weight.path])}"
+            f"Nothing was loaded.{_remedy(name_map, [weight.path])}"
         )
     return adapted

@@ -1,30 +1,32 @@
-"""What a configuration file says, read key by key.
+"""A configuration file, read key by key.
 
-Arrays don't tell all that their model computes; config.json does. A loader
-reads the keys that it knows by their type, says of others which value it
-computes, names those that change nothing, and what is left is refused.
+Tensors don't show everything that their model computes; config.json does. A
+family reads the keys that it needs, names the values that it expects of others
+and the keys that change nothing; any other key is refused.
 """
 
 import math
 
 from keras_vtr.pretrained.tensor_file import PretrainedError
 
-REQUIRED = object()
+REQUIRED = object()  # as a default: the key must be there
 
 
 class Configuration:
-    """A JSON file's dict, or one within it, of which every key counts.
+    """The dict of a JSON file, or a dict within it; every key must be used.
 
-    null says nothing, and nor does an empty text, list or dict under a key
-    that nobody knows.
+    `keras_vtr.pretrained.register` lists the methods for a family's `read`.
+    A method that reads a key returns None, or its default, if the key is not
+    there or null, and raises a `PretrainedError` if the value has another
+    type. An unused key with an empty text, list or dict is no error.
 
     Args:
         content: The dict; empty if there is no file.
-        place: The file.
+        place: Path of the file.
         prefix: Of the keys, for a dict within a dict: "backbone_config.".
-        preprocessor: What preprocessor_config.json says beside it.
-        training: What the program that trained noted beside the weights, of
-            which most changes nothing.
+        preprocessor: The `Configuration` of preprocessor_config.json.
+        training: The `Configuration` of what the training program saved beside
+            the weights; its unused keys are no error.
     """
 
     def __init__(
@@ -47,14 +49,14 @@ class Configuration:
         return bool(self._content)
 
     def get(self, key, default=None):
-        """The value as it stands."""
+        """The value, of any type."""
         self._left.discard(key)
         value = self._content.get(key)
         if value is None and default is REQUIRED:
             verb = "lacks" if self._content else "is missing, or lacks"
             raise PretrainedError(
-                f"{self.place} {verb} `{self._prefix}{key}`, which no array "
-                "tells."
+                f"{self.place} {verb} `{self._prefix}{key}`, which no tensor "
+                "shows."
             )
         return default if value is None else value
 
@@ -83,7 +85,7 @@ class Configuration:
         return tuple(value) if _is_list(value) else value
 
     def choice(self, key, choices, default=None):
-        """One of `choices`; of a dict, what it stands for there."""
+        """One of `choices`; if they are a dict, its value for this key."""
         value = self._typed(
             key,
             default,
@@ -117,12 +119,12 @@ class Configuration:
         return self._parts[key]
 
     def expect(self, expected, default=None):
-        """Refuses other values than those that we compute.
+        """Refuses other values than those that the model computes.
 
         Args:
-            expected: Key to a tuple of values.
-            default: None if a key that isn't there means one of them;
-                `REQUIRED` if it means something else.
+            expected: Dict of key to a tuple of values.
+            default: None if a missing key means one of them; `REQUIRED` if it
+                means something else.
         """
         for key, values in expected.items():
             value = self.get(key, default)
@@ -135,7 +137,7 @@ class Configuration:
         self._left -= set(keys)
 
     def disregard(self):
-        """Says that the file belongs to something else."""
+        """Ignores all keys, here and in the preprocessor."""
         self._left.clear()
         if self.preprocessor is not None:
             self.preprocessor.disregard()
@@ -149,15 +151,15 @@ class Configuration:
         )
 
     def finish(self):
-        """Refuses keys that nobody read, here and in all parts."""
+        """Refuses unused keys, here, in all parts and the preprocessor."""
         if self._left:
-            says = ", ".join(
+            unused = ", ".join(
                 f"`{self._prefix}{key}`={_short(self._content[key])}"
                 for key in sorted(self._left)
             )
             raise PretrainedError(
-                f"{self.place} says what is not known here and may change "
-                f"what the model computes: {says}. What doesn't change it "
+                f"{self.place} has keys that are not known here and may change "
+                f"what the model computes: {unused}. Keys that don't change it "
                 "can be removed from the file."
             )
         for part in self._parts.values():
@@ -202,7 +204,7 @@ def _are_sides(value):
 
 
 def _equal(value, expected):
-    """As JSON has it: 1.0 is 1, but true is not."""
+    """As in JSON: 1.0 is 1, but true is not."""
     return value == expected and _is_flag(value) == _is_flag(expected)
 
 

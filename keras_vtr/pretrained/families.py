@@ -1,4 +1,4 @@
-"""Whose names of tensors are known, and how a user adds more of them."""
+"""The families of tensor names that are known; users add more."""
 
 from keras_vtr.pretrained.detr import names as detr
 from keras_vtr.pretrained.resnet import names as resnet
@@ -10,20 +10,28 @@ FAMILIES = [google, timm, hugging_face, detr, resnet]
 
 
 def register(family):
-    """Adds a family of pretrained weights, asked before those known so far.
+    """Adds a family of pretrained weights: files with one scheme of names.
 
     `from_pretrained` and `load_weights` then read its files with the same
-    checks: every weight of the model and every tensor of the file has its
-    counterpart, and each key of config.json is read, expected or ignored.
+    strict checks. The family added last is tried first.
 
     Args:
         family: An object, such as a module or an instance, with two functions.
-            `recognize(shapes)`, from a dict of each tensor's name to its shape,
-            tells whether a file is of this family; names are without the
-            prefix that all have in common. `read(shapes, config,
-            position_grid=None)` returns a `keras_vtr.pretrained.NameMap` (or a
-            `VitNameMap` or a `DetrNameMap`, which know how to resize positions
-            and to make a new head); `config` is what config.json says.
+            `recognize(shapes)` returns whether a file is of this family;
+            `shapes` is a dict of each tensor's name, without the prefix that
+            all names share, to its shape. `read(shapes, config,
+            position_grid=None)` returns a `keras_vtr.pretrained.NameMap`, or
+            for our models a `VitNameMap` or a `DetrNameMap`, which resize
+            positions and make new heads. `config` is config.json, empty if
+            there is none. Its methods `get`, `flag`, `integer`, `number`,
+            `numbers`, `choice`, `sides` (of an image) and `part` (a dict
+            within the dict) take a key, check the value's type and return it,
+            or a default (`REQUIRED`, of `keras_vtr.pretrained.configuration`:
+            an error). `expect` names the only values that the model computes,
+            `ignore` the keys that don't change what it computes, `disregard`
+            ignores the complete file. A key that none of them named is an
+            error. `config.preprocessor` is the same for
+            preprocessor_config.json.
 
     Returns:
         The family, so that `register` can decorate a class.

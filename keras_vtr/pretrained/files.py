@@ -12,12 +12,9 @@ from keras_vtr.pretrained.tensor_file import PretrainedError
 HUB = "hf://"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 INDEX = "model.safetensors.index.json"
-# torch.compile's, FSDP's and activation checkpointing's.
-WRAPPERS = (
-    "_orig_mod",
-    "_fsdp_wrapped_module",
-    "_checkpoint_wrapped_module",
-)
+# What torch.compile, FSDP and activation checkpointing add to the names of
+# parameters; private names of torch 2.13.
+WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 CONFIGS = ("config.json", "preprocessor_config.json")
 
 
@@ -26,50 +23,50 @@ class PretrainedWeights:
 
     Args:
         files: `TensorFile`s.
-        config: A `Configuration`, what config.json says.
+        config: The `Configuration` of config.json.
     """
 
     def __init__(self, files, config):
         self.config = config
         self.shapes = {}
-        self._places = {}
+        self._origins = {}
         self._files = files
         self.remarks = tuple(x for file in self._files for x in file.remarks)
         names = [name for file in self._files for name in file.shapes]
-        self._wrapping = _wrapping(names)
+        self._prefix = _shared_prefix(names)
         for file in self._files:
             for theirs, shape in file.shapes.items():
-                name = _clean(theirs).removeprefix(self._wrapping)
+                name = _remove_wrappers(theirs).removeprefix(self._prefix)
                 if name in self.shapes:
                     raise PretrainedError(
                         f"{file.path}: the tensor {theirs!r} is also in "
-                        f"{self._places[name][0].path}."
+                        f"{self._origins[name][0].path}."
                     )
                 self.shapes[name] = shape
-                self._places[name] = file, theirs
+                self._origins[name] = file, theirs
 
     def __str__(self):
         places = ", ".join(file.place for file in self._files)
-        after = f", names after {self._wrapping!r}" if self._wrapping else ""
+        after = f", names after {self._prefix!r}" if self._prefix else ""
         return places + after
 
     def read(self, name):
-        file, theirs = self._places[name]
+        file, theirs = self._origins[name]
         return file.read(theirs)
 
 
-def _clean(name):
-    """Without the words of torch's own wrappers, wherever they stand."""
+def _remove_wrappers(name):
+    """Removes the names of torch's wrappers."""
     for word in WRAPPERS:
         name = name.replace(f"{word}.", "")
     return name
 
 
-def _wrapping(names):
-    """What all names begin with, such as "module.model."."""
+def _shared_prefix(names):
+    """The prefix of all names, such as "module.model."."""
     if len(names) < 2:
         return ""
-    words = [_clean(name).split(".")[:-1] for name in names]
+    words = [_remove_wrappers(name).split(".")[:-1] for name in names]
     parts = zip(*words, strict=False)
     same = itertools.takewhile(lambda x: len(set(x)) == 1, parts)
     return "".join(f"{x[0]}." for x in same)
@@ -85,14 +82,15 @@ def open_weights(path, revision=None, sha256=None):
             must have.
 
     Raises:
-        PretrainedError: If something is missing, broken or not as pinned.
+        PretrainedError: If something is missing or broken, or has another
+            digest.
     """
     path = str(path)
     if path.startswith(HUB):
         folder = _download(path, revision)
     elif revision is not None:
         raise PretrainedError(
-            f"`revision` belongs to paths that begin with {HUB!r}. Received: "
+            f"`revision` is for paths that begin with {HUB!r}. Received: "
             f"path={path!r}, revision={revision!r}"
         )
     else:
@@ -143,12 +141,7 @@ def _weight_files(folder):
 
 
 def _read_configuration(folder, file):
-    """config.json, and what stands beside it; empty where none is.
-
-    Args:
-        folder: Of the JSON files.
-        file: The first `TensorFile`, which may have settings of its own.
-    """
+    """The `Configuration` of a folder, and of the settings in its file."""
     config, preprocessor = (
         _read_json(path) if path.exists() else {}
         for path in (folder / name for name in CONFIGS)
@@ -174,15 +167,15 @@ def _read_json(path):
 def _check_digest(paths, sha256):
     if len(paths) != 1:
         raise PretrainedError(
-            f"`sha256` pins one file of weights; there are {len(paths)}: "
+            f"`sha256` is for one file of weights; there are {len(paths)}: "
             f"{[path.name for path in paths]}"
         )
     with open(paths[0], "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != sha256.lower():
         raise PretrainedError(
-            f"{paths[0]} is not the file that was pinned. Expected "
-            f"sha256={sha256}, found {digest}."
+            f"{paths[0]} must have the digest sha256={sha256}. Received: "
+            f"{digest}"
         )
 
 
@@ -191,8 +184,8 @@ def _download(path, revision):
         import huggingface_hub
     except ImportError as error:
         raise PretrainedError(
-            f"{path} is fetched by huggingface_hub, which is not installed. "
-            "pip install huggingface-hub, or give a folder."
+            f"{path} needs huggingface_hub, which is not installed: pip "
+            "install huggingface-hub, or give a folder."
         ) from error
 
     def fetch(*patterns):
@@ -210,8 +203,8 @@ def _download(path, revision):
     except Exception as error:
         raise PretrainedError(
             f"{path} (revision {revision or 'main'}) could not be "
-            f"fetched: {type(error).__name__}: {error} Is the name "
-            "right, and is there a connection? A folder that was "
-            "downloaded before can be given instead."
+            f"fetched: {type(error).__name__}: {error} Check the name and "
+            "the connection. A folder that was downloaded before can be given "
+            "instead."
         ) from error
     return folder

@@ -1,4 +1,4 @@
-"""One of our weights from tensors of a file, and how torch lays them out."""
+"""One of our weights from tensors of a file, and how torch stores them."""
 
 import dataclasses
 import re
@@ -14,8 +14,17 @@ class FromTensors:
     """One of our weights, as a function of tensors of the file.
 
     Args:
-        names: Of the tensors.
-        convert: From their arrays to our weight's. Default: one, unchanged.
+        names: Tuple of the tensors' names.
+        convert: Function from their arrays, float32, to the array of our
+            weight. It is first called with zeros, to compare shapes. Default:
+            the one array, unchanged.
+
+    Example:
+
+    >>> query_and_key = keras_vtr.pretrained.FromTensors(
+    ...     ("query.weight", "key.weight"),
+    ...     lambda query, key: np.concatenate([query, key]).T,
+    ... )
     """
 
     names: tuple
@@ -64,10 +73,45 @@ def convolution(ours, theirs, use_bias=True):
     return weights
 
 
-def count_layers(shapes, pattern):
-    """One more than the highest number that `pattern` finds in the names."""
+def projection_of_three(ours, weight, bias, index):
+    """Maps the query (0), key (1) or value (2) of one joined (3 D, D) matrix.
+
+    Args:
+        ours: As in `dense`.
+        weight: Name of the joined matrix.
+        bias: Name of the joined bias, (3 D,).
+        index: Which third is ours.
+    """
+
+    def third(array):
+        return np.split(array, 3)[index].T
+
+    return {
+        f"{ours}/kernel": FromTensors((weight,), third),
+        f"{ours}/bias": FromTensors((bias,), third),
+    }
+
+
+def first_present(shapes, names, suffix=".weight"):
+    """The first of the names that the file has; else the first of all."""
+    return next((x for x in names if x + suffix in shapes), names[0])
+
+
+def find_numbers(shapes, template):
+    """Sorted tuples of the numbers in names that begin with a template.
+
+    Args:
+        shapes: Dict of tensor name to shape.
+        template: Such as "layer{}.{}.", with `{}` for each number.
+    """
+    pattern = re.escape(template).replace(r"\{\}", r"(\d+)")
     found = (re.match(pattern, name) for name in shapes)
-    numbers = [int(x.group(1)) for x in found if x]
+    return sorted({tuple(map(int, x.groups())) for x in found if x})
+
+
+def count_layers(shapes, template):
+    """One more than the highest number that `find_numbers` finds."""
+    numbers = find_numbers(shapes, template)
     if not numbers:
-        raise PretrainedError(f"No tensor's name begins with {pattern!r}.")
-    return 1 + max(numbers)
+        raise PretrainedError(f"No tensor's name begins with {template!r}.")
+    return 1 + numbers[-1][0]

@@ -1,4 +1,4 @@
-"""Other people's weights in our models: strictly, or not at all."""
+"""Loads other people's weights into our models, strictly."""
 
 from keras_vtr.pretrained.assignment import assign_weights
 from keras_vtr.pretrained.families import family_of
@@ -17,54 +17,53 @@ def from_pretrained(
     verbose=True,
     **arguments,
 ):
-    """Builds the model that pretrained weights are of, with its weights.
+    """Builds a model for pretrained weights, and loads them.
 
-    Knows ViT: Google's `.npz` files (Dosovitskiy et al. 2020; Steiner et al.
-    2021), timm's safetensors, and Hugging Face's folders (ViT; DeiT, distilled
-    too; DINOv2, with registers too; the hybrids with a ResNet). Knows DETR:
-    its authors' `.pth` and Hugging Face's folders, detection and panoptic. And
-    the ResNets of torchvision, timm and Hugging Face alone, as backbones. What
-    a file is is read from its content.
+    Supported are ViT: Google's `.npz` files (Dosovitskiy et al. 2020; Steiner
+    et al. 2021), timm's safetensors, and Hugging Face's folders (ViT; DeiT,
+    also distilled; DINOv2, also with registers; the hybrids with a ResNet).
+    DETR: its authors' `.pth` and Hugging Face's folders, detection and
+    panoptic. The ResNets of torchvision, timm and Hugging Face, as backbones.
+    The content of a file decides which of them it is.
 
     Args:
         path: Of a file or folder, or "hf://organization/name" (needs
             `pip install huggingface-hub`). `.pth`, `.ckpt`, `.bin` need
-            `torch>=2.10`; prefer safetensors. Of several sets of weights that
-            a training's file holds, averaged ones ("ema", "teacher") are
-            taken, and the report says so.
-        num_classes: Default: the file's own head. Another number makes
+            `torch>=2.10`; prefer safetensors. If a file has several sets of
+            weights, the averaged ones ("ema", "teacher") are loaded, and the
+            report says so.
+        num_classes: Default: that of the file's head. Another number makes
             a new head of zeros (Dosovitskiy et al. 2020, section 3.2), for
-            DETR with a bias by which "no object" is as likely as all classes
-            together; 0 leaves a ViT's head out.
-        image_shape: (height, width, channels). Default: what the file
-            was trained at; DETR: any size. A ViT's positions are resized for
-            others, as its family does it: bilinearly (Google) or bicubically
-            (with antialiasing: timm, DINOv2 with registers). With None for
-            height and width they are resized in the graph, for each image
-            size anew.
-        revision: Commit, branch or tag on the hub; a commit pins what you get.
+            DETR with a bias that makes "no object" as likely as all classes
+            together; 0 makes a ViT without head.
+        image_shape: (height, width, channels). Default: the size that the
+            weights were trained at; DETR: any size. For another size, a ViT's
+            positions are resized as its project does it: bilinearly (Google)
+            or bicubically (with antialiasing: timm, DINOv2 with registers).
+            If height and width are None, they are resized in the graph, for
+            each image size.
+        revision: Commit, branch or tag on the hub; only a commit is fixed.
         sha256: Digest in hexadecimal that the file of weights must have.
         verbose: Whether to print what was loaded and what wasn't.
-        **arguments: Of `keras_vtr.models.build_vit` or `build_detr`, over
-            what the file says: `dropout`, `stochastic_depth`,
-            `pixel_mean`, `name`, ... `num_heads` for a timm file of unusual
-            width without config.json. `position_grid=(rows, columns)`: that
-            which a ViT's positions were learned on, where no file tells and
-            it is no square. `representation_dim`: of the tanh layer before
-            the head of pre-training; a new head drops it unless its width is
-            given, None drops it from a file without head. For DETR `padding`;
-            `num_queries`, of which the first ones are kept; `masks=True` for a
-            new mask head; `dilation=True` for DC5, which the authors' files
-            don't tell.
+        **arguments: Of `keras_vtr.models.build_vit` or `build_detr`; they
+            override the file's: `dropout`, `stochastic_depth`, `pixel_mean`,
+            `name`, ... `num_heads` for a timm file of unusual width without
+            config.json. `position_grid=(rows, columns)` of a ViT's positions,
+            if it is no square and no file gives it. `representation_dim`: of
+            the tanh layer before the head of pre-training; a new head removes
+            that layer unless its width is given, None removes it from a file
+            without head. For DETR `padding`; `num_queries`, to keep the first
+            ones only; `masks=True` for a new mask head; `dilation=True` for
+            DC5, which the authors' files don't record.
 
     Returns:
         A functional model, as from `keras_vtr.models.build_vit` or
-        `build_detr`, with COCO's or config.json's class names. Pixels are
-        normalized in its first layer as the file was trained.
+        `build_detr`, with COCO's or config.json's class names. Its first layer
+        normalizes pixels as in the training of the weights.
 
     Raises:
-        PretrainedError: If a file is broken, unsafe, or asks for
-            something that `build_vit` doesn't have; a `ValueError`.
+        PretrainedError: If a file is broken, unsafe, or needs something that
+            our model doesn't have; a `ValueError`.
     """
     pretrained = open_weights(path, revision, sha256)
     name_map = _name_map(pretrained, arguments.pop("position_grid", None))
@@ -86,17 +85,16 @@ def load_weights(
     revision=None,
     sha256=None,
 ):
-    """Fills a model that exists with other people's weights.
+    """Loads pretrained weights into an existing model.
 
     Args:
         model: From `keras_vtr.models.build_vit`, `build_detr` or
-            `keras_vtr.backbones.build_resnet`, or made of the same layers
-            under the same names.
+            `keras_vtr.backbones.build_resnet`, or with the same layers under
+            the same names.
         path: As in `from_pretrained`.
-        new_head: If True, the model's head is set to zeros and the
-            file's is left out. A model without head always leaves it.
-            For DETR as in `from_pretrained`; its mask head is new only if the
-            file has none.
+        new_head: If True, the model's head is set to zeros instead of the
+            file's, for DETR as in `from_pretrained`; its mask head is new
+            only if the file has none. A model without head needs no flag.
         position_grid: As in `from_pretrained`.
         revision: As in `from_pretrained`.
         sha256: As in `from_pretrained`.
@@ -106,38 +104,39 @@ def load_weights(
 
     Raises:
         PretrainedError: If a weight of the model isn't in the file, or a
-            tensor of the file has no place in the model, or their shapes
-            differ, or the model computes with other settings than those that
-            the weights were trained for. Nothing is changed then.
+            tensor of the file isn't in the model, or their shapes differ, or
+            the model has other settings than the weights were trained with.
+            Then nothing is changed.
     """
     pretrained = open_weights(path, revision, sha256)
     name_map = _name_map(pretrained, position_grid)
     wrong = name_map.wrong_settings(model)
     if wrong:
         raise PretrainedError(
-            f"{pretrained} ({name_map.family}) was trained with "
-            f"{'; '.join(wrong)}. Build {model.name!r} so; nothing was loaded."
+            f"The weights of {pretrained} ({name_map.family}) were trained "
+            f"with {'; '.join(wrong)}. Build {model.name!r} with the same; "
+            "nothing was loaded."
         )
     new = ()
     if new_head:
-        paths = tuple(name_map.weights)
-        lacking = (x for x in name_map.parts if not _begins(paths, x))
+        paths = name_map.weights
+        lacking = (
+            part
+            for part in name_map.parts
+            if not any(path.startswith(part) for path in paths)
+        )
         new = (*name_map.heads, *lacking)
     return assign_weights(model, pretrained, name_map, new)
-
-
-def _begins(paths, start):
-    return any(path.startswith(start) for path in paths)
 
 
 def _name_map(pretrained, position_grid=None):
     family = family_of(pretrained.shapes)
     if family is None:
         raise PretrainedError(
-            f"{pretrained} holds no model that is known here. Known are ViT, "
-            "DeiT, DINOv2, ViT's hybrids, DETR and ResNets, as Google, timm, "
-            "Hugging Face and DETR's authors name their tensors, and what "
-            "keras_vtr.pretrained.register adds. It has "
+            f"{pretrained} holds no model that is known here. Known are the "
+            "names of ViT, DeiT, DINOv2, ViT's hybrids, DETR and ResNets by "
+            "Google, timm, Hugging Face and DETR's authors, and families added "
+            "with keras_vtr.pretrained.register. The file has "
             f"{sorted(pretrained.shapes)[:5]} ..."
         )
     kind = getattr(family, "__name__", type(family).__name__)

@@ -1,4 +1,4 @@
-"""From a file's tensors to a model: which one, and which weight is which."""
+"""Which model a file makes, and which tensor becomes which weight."""
 
 import dataclasses
 import math
@@ -12,16 +12,37 @@ from keras_vtr.pretrained.tensor_file import PretrainedError
 
 @dataclasses.dataclass
 class NameMap:
-    """How to make one of our models of a file of weights.
+    """Which model a file of weights makes, and which tensor is which weight.
+
+    `from_pretrained` calls `build`, then loads the weights; `load_weights`
+    calls `wrong_settings`, then loads them. Loading is strict: each weight of
+    the model needs an entry in `weights`, and each tensor of the file must be
+    in `weights` or `unused`. A family with simple models needs no subclass.
+    Override in a subclass, as `VitNameMap` and `DetrNameMap` do:
+
+    - `heads`: prefixes of paths, such as `("head/",)`: the weights that
+      `new_head=True` initializes, and that a model may lack.
+    - `parts`: prefixes of further parts that a model may lack, such as a
+      pooling layer before the head.
+    - `build`, if `builder` needs more than the merged arguments; it also
+      returns the prefixes of paths that are not loaded but initialized.
+    - `may_lack`, if a model may lack more, or less, than heads and parts.
+    - `adapt`, if a tensor may have another shape than the weight: to resize
+      positions, or to take the first queries only.
+    - `start`, if new weights don't begin with zeros.
+    - `wrong_settings`, if the model has settings that no shape shows, besides
+      those that are compared here.
 
     Args:
-        family: Whose names the tensors have, for reports.
-        arguments: Of the function that builds the model.
-        weights: Path of our weight, such as "head/kernel", to `FromTensors`.
-        unused: Names in the file that our model has no use for.
-        remarks: What had to be assumed.
-        knows_pixels: Whether the file tells how pixels are normalized.
-        builder: The function that builds the model.
+        family: Name of the project that named the tensors, for reports.
+        arguments: Of `builder`, as read from the file.
+        weights: Dict of the path of our weight, such as "head/kernel", to a
+            `FromTensors`; see `dense`, `norm` and `convolution`.
+        unused: Names of tensors in the file that our model doesn't need.
+        remarks: Sentences on what had to be assumed.
+        knows_pixels: Whether the file gives `pixel_mean` and `pixel_std`.
+        builder: The function that builds the model. None: the family only
+            fills models, in `load_weights`.
     """
 
     family: str
@@ -32,11 +53,21 @@ class NameMap:
     knows_pixels: bool = True
     builder: Callable | None = None
 
-    heads = ()  # Beginnings of paths that `new_head=True` makes anew ...
-    parts = ()  # ... and of parts that a model may have or not.
+    heads = ()
+    parts = ()
 
     def build(self, shapes, num_classes, image_shape, arguments):
-        """The model, and the beginnings of what is new in it."""
+        """Builds the model.
+
+        Args:
+            shapes: Dict of each tensor's name to its shape.
+            num_classes: As the user gave it, or None.
+            image_shape: As the user gave it, or None.
+            arguments: The user's further arguments, which override the file's.
+
+        Returns:
+            The model, and a tuple of prefixes of the paths that are new in it.
+        """
         if self.builder is None:
             raise PretrainedError(
                 f"The {self.family} family fills models (`load_weights`) and "
@@ -47,20 +78,37 @@ class NameMap:
         return self.builder(**{**self.arguments, **given, **arguments}), ()
 
     def may_lack(self, path, paths, new):
-        """Whether a model of these paths may do without one of our weights."""
+        """Whether a model may lack one of our weights.
+
+        Args:
+            path: Of the weight.
+            paths: Of all weights of the model.
+            new: Prefixes of the paths that are new.
+        """
         return path.startswith(self.heads + self.parts) and path not in paths
 
     def adapt(self, model, weight, shape):
-        """For a weight that must be changed: (function, remark), or None."""
+        """How to change a value of the file for a weight of the model.
+
+        Args:
+            model: The model.
+            weight: The weight that the value is for.
+            shape: Of the value, after `FromTensors.convert`.
+
+        Returns:
+            None if the shapes must be equal; else a function from the value
+            to the weight's, and a remark for the report.
+        """
 
     def start(self, model, weight):
-        """The value that a weight of a new head begins with."""
+        """The value, a NumPy array, that a new weight begins with."""
         return np.zeros(weight.shape, "float32")
 
     def wrong_settings(self, model):
-        """What the model computes otherwise, as "argument=value" texts.
+        """Settings of the model that differ from the file's.
 
-        Numbers of heads, activations and the like show in no weight's shape.
+        Returns:
+            A list of texts such as "num_heads=8, not 4".
         """
         wrong = []
         for layer in model.layers:
@@ -74,44 +122,44 @@ class NameMap:
         return wrong
 
     def _wrong_pixels(self, layer):
+        names = ("pixel_mean", "pixel_std")
         mean, std = (
-            np.broadcast_to(self.arguments[key], (np.size(layer.scale),))
-            for key in ("pixel_mean", "pixel_std")
+            np.broadcast_to(self.arguments[name], (np.size(layer.scale),))
+            for name in names
         )
         same = np.allclose(layer.scale, 1 / std) and np.allclose(
             layer.offset, -mean / std, atol=1e-6
         )
         if same:
             return []
-        names = ("pixel_mean", "pixel_std")
         return [f"{name}={self.arguments[name]}" for name in names]
 
 
 def _block_settings(block):
-    """None for what a block or a norm of a user's own doesn't have."""
-    places = {
+    """None for what a user's own block or norm doesn't have."""
+    attributes = {
         "num_heads": ("attention", "num_heads"),
         "activation": ("feed_forward", "activation"),
         "layer_norm_epsilon": ("norm", "epsilon"),
     }
     return {
         key: getattr(getattr(block, part, None), attribute, None)
-        for key, (part, attribute) in places.items()
+        for key, (part, attribute) in attributes.items()
     }
 
 
-def grid_of_positions(counts, given, said=None):
-    """(rows, columns) of a table that tells only how many positions it has.
+def grid_of_positions(counts, given, configured=None):
+    """(rows, columns) of a table of positions, which only shows their number.
 
     Args:
         counts: The numbers of patches that the table may be for.
         given: `position_grid`, as the user gave it, or None.
-        said: (rows, columns) by a file of configuration, or None.
+        configured: (rows, columns) from the configuration, or None.
 
     Returns:
         The grid, and remarks.
     """
-    grid = _pair_of_integers(given) if given is not None else said
+    grid = _pair_of_integers(given) if given is not None else configured
     if grid is None:
         sides = [math.isqrt(count) for count in counts]
         squares = [x for x, y in zip(sides, counts, strict=True) if x * x == y]
@@ -122,17 +170,15 @@ def grid_of_positions(counts, given, said=None):
             )
         side = squares[0]
         return (side, side), (
-            f"No file tells the grid of positions; assumed {side} x {side}. "
+            f"No file gives the grid of positions; assumed {side} x {side}. "
             "Give `position_grid=(rows, columns)` if it is another.",
         )
     if grid[0] * grid[1] not in counts:
-        who = (
-            "image size in the configuration"
-            if given is None
-            else ("`position_grid`")
-        )
+        argument = "`position_grid`"
+        if given is None:
+            argument = "image size in the configuration"
         raise PretrainedError(
-            f"The {who} makes {grid[0]} x {grid[1]} patches; the file "
+            f"The {argument} makes {grid[0]} x {grid[1]} patches; the file "
             f"has positions for {' or '.join(map(str, counts))}. Give "
             "`position_grid=(rows, columns)`."
         )
@@ -153,7 +199,7 @@ def pixels(config, mean, std):
     """Arguments from preprocessor_config.json; else as given, with a remark.
 
     Returns:
-        The arguments, remarks, and whether the file tells them.
+        The arguments, remarks, and whether the file gives them.
     """
     given = config.preprocessor
     remarks = []
@@ -164,16 +210,16 @@ def pixels(config, mean, std):
         given.ignore(["rescale_factor"])
         remarks.append(
             f"{given.place.name} says do_rescale=false: pixels in [0, 255] are "
-            "normalized as they are. If it was trained on pixels in [0, 1], "
-            "give 255 times these `pixel_mean` and `pixel_std`."
+            "normalized as they are. If the model was trained on pixels in "
+            "[0, 1], give 255 times these `pixel_mean` and `pixel_std`."
         )
     is_known = "image_mean" in given or not given.flag("do_normalize", True)
     if not given.flag("do_normalize", True):
         mean, std = 0.0, unit
         given.ignore(["image_mean", "image_std"])
     elif is_known:
-        mean = _times(unit, given.numbers("image_mean"))
-        std = _times(unit, given.numbers("image_std", REQUIRED, above=0))
+        mean = multiply(unit, given.numbers("image_mean"))
+        std = multiply(unit, given.numbers("image_std", REQUIRED, above=0))
     else:
         remarks.append(
             f"There is no {given.place.name} with an image_mean; assumed "
@@ -183,7 +229,8 @@ def pixels(config, mean, std):
     return arguments, tuple(remarks), is_known
 
 
-def _times(unit, value):
+def multiply(unit, value):
+    """Multiplies a number, or each of a tuple."""
     if isinstance(value, tuple):
         return tuple(unit * x for x in value)
     return unit * value

@@ -1,7 +1,7 @@
-"""Files of named tensors, opened without running anything that is in them.
+"""Opens files of named tensors without running a program in them.
 
-What a file claims (names, shapes, dtypes) is read first; values only when
-`read` asks for one, and never more of them than the file can honestly hold.
+Names, shapes and dtypes are read first; `read` reads the values of one tensor,
+and never more of them than the file's size allows.
 """
 
 import json
@@ -36,7 +36,7 @@ class SafetensorsFile(TensorFile):
             self._file = safetensors.safe_open(self.path, framework="numpy")
         except safetensors.SafetensorError as error:
             raise PretrainedError(
-                f"{self.path} is not a whole safetensors file: {error}"
+                f"{self.path} is not a complete safetensors file: {error}"
             ) from error
         for name in self._file.keys():
             part = self._file.get_slice(name)
@@ -44,7 +44,7 @@ class SafetensorsFile(TensorFile):
             self._add(name, part.get_shape(), dtype)
 
     def _check_header(self):
-        """The library takes the last of two equal names without a word."""
+        """safetensors 0.8 silently takes the last of two equal names."""
 
         def unique(pairs):
             found = {}
@@ -60,14 +60,14 @@ class SafetensorsFile(TensorFile):
             length = int.from_bytes(file.read(8), "little")
             if length > min(self.path.stat().st_size, 100_000_000):
                 raise PretrainedError(
-                    f"{self.path} is not a whole safetensors file: it "
+                    f"{self.path} is not a complete safetensors file: it "
                     f"announces a header of {length:,} bytes."
                 )
             try:
                 json.loads(file.read(length), object_pairs_hook=unique)
             except (json.JSONDecodeError, UnicodeDecodeError) as error:
                 raise PretrainedError(
-                    f"{self.path} is not a whole safetensors file: its "
+                    f"{self.path} is not a complete safetensors file: its "
                     f"header is no JSON ({error})."
                 ) from error
 
@@ -85,7 +85,7 @@ class NpzFile(TensorFile):
             members = self._archive.infolist()
         except zipfile.BadZipFile as error:
             raise PretrainedError(
-                f"{self.path} is not a whole .npz file: {error}"
+                f"{self.path} is not a complete .npz file: {error}"
             ) from error
         self._members = {}
         self._check_size(sum(member.file_size for member in members))
@@ -132,7 +132,7 @@ class NpzFile(TensorFile):
 
 
 def open_tensors(path):
-    """Opens a file by what it contains; only torch's need their suffix.
+    """Opens a file by its content; torch's files by their suffix.
 
     Raises:
         PretrainedError: If the file is of no known kind, or broken.

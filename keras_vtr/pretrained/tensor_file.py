@@ -1,24 +1,24 @@
-"""What all files of named tensors have in common, and when they are refused."""
+"""The base of all files of named tensors, and its checks."""
 
 import pathlib
 
 import ml_dtypes  # noqa: F401  teaches NumPy the name "bfloat16"
 import numpy as np
 
-# Trained weights hardly compress; a file that unpacks to more than this many
-# times its size is a bomb.
+# Trained weights hardly compress: a file that unpacks to more than this many
+# times its size is an archive bomb.
 MOST_EXPANSION = 20
 
 
 class PretrainedError(ValueError):
-    """A file of weights that is broken, unsafe, or not what was asked for."""
+    """A file of weights that is broken, unsafe, or doesn't fit."""
 
 
 class TensorFile:
     """`shapes`: name to shape; `read(name)`: a finite float32 array.
 
-    `place` is the path, and where in the file the tensors are; `settings` is
-    what the file says beside them, and `remarks` what there was to choose.
+    `place` is the path and the keys of the tensors in the file; `settings` are
+    other entries of the file; `remarks` say which of its tensors were chosen.
     """
 
     settings = {}
@@ -33,8 +33,8 @@ class TensorFile:
         array = np.asarray(self._read(name))
         if array.shape != self.shapes[name]:
             raise PretrainedError(
-                f"{self.path}: the tensor {name!r} was announced with the "
-                f"shape {self.shapes[name]} and has {array.shape}."
+                f"{self.path}: the tensor {name!r} must have the shape "
+                f"{self.shapes[name]} of its header. Received: {array.shape}"
             )
         array = array.astype("float32")
         if not np.isfinite(array).all():
@@ -50,7 +50,7 @@ class TensorFile:
         is_float = str(dtype) in ("float16", "bfloat16", "float32", "float64")
         is_counter = not is_float and not tuple(shape)
         if is_counter or name.endswith(".num_batches_tracked"):
-            return  # torch's batch norms and averages count their steps
+            return  # step counters of torch's batch norms and averages
         if name in self.shapes:
             raise PretrainedError(
                 f"{self.path}: two tensors have the name {name!r}."

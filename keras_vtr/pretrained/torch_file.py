@@ -1,4 +1,4 @@
-"""PyTorch's pickles, whatever a training wrapped its weights in."""
+"""PyTorch's pickles: finds the weights among a training's other objects."""
 
 import argparse
 import datetime
@@ -11,8 +11,8 @@ import numpy as np
 from keras_vtr.pretrained.tensor_file import PretrainedError
 from keras_vtr.pretrained.tensor_file import TensorFile
 
-# Keys that trainings keep weights under, the averaged ones first: they are
-# what is evaluated where there are any (timm, DINO, RT-DETR).
+# Keys of weights in the files of training programs. Averaged weights (EMA) are
+# preferred, as timm, DINO and RT-DETR evaluate them.
 AVERAGED = r"(.*_)?(ema|teacher|swa|averaged?)(_.*)?"
 MAIN = (
     r"(model|network|net|module)(_state_dict|_state|_weights)?"
@@ -23,11 +23,11 @@ SAVE_ALONE = "Save the weights alone: torch.save(model.state_dict(), path)."
 
 
 class TorchFile(TensorFile):
-    """Read by torch itself with `weights_only=True`.
+    """A file that torch reads with `weights_only=True`.
 
-    The weights are a dict of tensors, which may lie within others, such as
+    The weights are a dict of tensors, possibly within other dicts, such as
     `{"model_ema": {"module": ...}, "optimizer": ..., "epoch": 7}`. `settings`
-    is what the training noted beside them: timm's `arch`, and `args`.
+    are the training's `arch` (timm) and `args`.
     """
 
     def __init__(self, path):
@@ -53,14 +53,14 @@ class TorchFile(TensorFile):
 
     def _load(self, torch):
         known = torch.serialization.get_safe_globals()
-        harmless = [x for x in _harmless() if x not in known]
+        harmless = [x for x in _harmless_types() if x not in known]
         try:
             with torch.serialization.safe_globals(harmless):
                 return torch.load(
                     self.path, map_location="cpu", weights_only=True
                 )
         except Exception as error:
-            # Without torch's own text, which advises `weights_only=False`.
+            # torch 2.13's own text advises `weights_only=False`.
             raise PretrainedError(f"{self.path} {_reason(error)}") from None
 
     def _choose(self, content, found):
@@ -73,15 +73,15 @@ class TorchFile(TensorFile):
                 f"{self.path} must hold one dict of tensors by name, itself "
                 "or under a key such as 'model', 'state_dict' or 'ema'. It is "
                 f"a {type(content).__name__} with the keys {keys}, and has "
-                f"{len(best)} that could be meant: "
+                f"{len(best)} such dicts: "
                 f"{['.'.join(keys) for keys in best]}. {SAVE_ALONE}"
             )
         others = [x for x in found if x != best[0] and ranks[x] <= 1]
         if others:
             self.remarks = (
                 f"Of {['.'.join(x) for x in found if ranks[x] <= 1]} the "
-                f"weights of {'.'.join(best[0])!r} were taken: averaged ones "
-                "where there are any.",
+                f"weights of {'.'.join(best[0])!r} were loaded: averaged ones "
+                "if there are any.",
             )
         return best[0]
 
@@ -90,7 +90,7 @@ class TorchFile(TensorFile):
 
 
 def _dicts_of_tensors(content, torch, keys=(), seen=()):
-    """Keys to a dict of arrays by name, for all such dicts within dicts."""
+    """All dicts of tensors within nested dicts, by their tuples of keys."""
     if not isinstance(content, dict) or id(content) in seen:
         return {}
     named = {k: x for k, x in content.items() if isinstance(k, str)}
@@ -106,7 +106,7 @@ def _dicts_of_tensors(content, torch, keys=(), seen=()):
 
 
 def _rank(keys):
-    """The lower, the likelier these keys lead to the weights."""
+    """0 for the keys that most likely lead to the weights, then 1, 2, 3."""
     if any(re.fullmatch(AVERAGED, key) for key in keys):
         return 0
     if keys:
@@ -124,10 +124,10 @@ def _settings(content):
     }
 
 
-def _harmless():
-    """What trainings note beside the weights; to make it runs no program.
+def _harmless_types():
+    """Types that trainings save beside weights and that run no program.
 
-    torch 2.13 fills only plain dicts and lists, which others become here.
+    torch 2.13 fills only plain dicts and lists, so others become these here.
     """
     values = (argparse.Namespace, types.SimpleNamespace)
     values += (bool, int, float, str, list, dict, tuple, frozenset)
@@ -135,17 +135,18 @@ def _harmless():
     values += tuple(type(np.dtype(x)) for x in "?bBhHiIlLqQefdFDUSOM")
     values += (datetime.date, datetime.time, datetime.datetime)
     values += (datetime.timedelta, datetime.timezone)
-    # NumPy 2 and Python 3.13 have moved theirs.
+    # Pickles name NumPy's private constructors, `numpy.core` before NumPy 2 and
+    # `numpy._core` since; no public name gives them (NumPy 2.4).
     core = np._core.multiarray
     named = {
-        f"numpy.{room}.multiarray.{name}": getattr(core, name)
-        for room in ("core", "_core")
+        f"numpy.{module}.multiarray.{name}": getattr(core, name)
+        for module in ("core", "_core")
         for name in ("scalar", "_reconstruct")
     }
-    for room in ("pathlib", "pathlib._local"):
+    for module in ("pathlib", "pathlib._local"):  # the latter: Python 3.13
         for kind in (pathlib.PurePosixPath, pathlib.PureWindowsPath):
-            named[f"{room}.{kind.__name__}"] = kind
-            named[f"{room}.{kind.__name__.removeprefix('Pure')}"] = kind
+            named[f"{module}.{kind.__name__}"] = kind
+            named[f"{module}.{kind.__name__.removeprefix('Pure')}"] = kind
     named["collections.defaultdict"] = lambda factory=None: {}
     named["collections.deque"] = lambda items=(), maxlen=None: list(items)
     return [*values, *((value, name) for name, value in named.items())]
@@ -156,7 +157,7 @@ def _reason(error):
     foreign = re.search(r"GLOBAL (\S+)", text)
     if foreign:
         return (
-            f"holds {foreign.group(1)}, and is read only where it holds "
+            f"holds {foreign.group(1)}, and is read only if it holds just "
             "tensors and plain values, because files of this kind can run "
             f"programs. If you trust it, load it yourself. {SAVE_ALONE}"
         )
@@ -165,22 +166,22 @@ def _reason(error):
     reason = type(error).__name__
     if text and "weights_only" not in text:
         reason = f"{reason}: {text.splitlines()[0]}"
-    return f"is damaged, or not of `torch.save` ({reason})."
+    return f"is damaged, or not written by `torch.save` ({reason})."
 
 
 def _import_torch(path):
-    mend = f"pip install 'torch>=2.10', or convert {path.name} to safetensors"
+    remedy = f"pip install 'torch>=2.10', or convert {path.name} to safetensors"
     try:
         import torch
     except ImportError as error:
         raise PretrainedError(
             f"{path}: files of this kind are read by torch, which is not "
-            f"installed. {mend}."
+            f"installed. {remedy}."
         ) from error
     version = tuple(int(x) for x in torch.__version__.split(".")[:2])
     if version < (2, 10):
         raise PretrainedError(
-            f"{path}: torch {torch.__version__} has known holes in its safe "
-            f"loading (CVE-2026-24747). {mend}."
+            f"{path}: torch {torch.__version__} has a known vulnerability in "
+            f"its safe loading (CVE-2026-24747). {remedy}."
         )
     return torch

@@ -1,4 +1,4 @@
-"""Keys of transformers' files: what they change, and what is computed.
+"""Keys of transformers' files, and the values that our models compute.
 
 From `PreTrainedConfig` and `BaseImageProcessor` of versions 4.57 and 5.24.
 """
@@ -6,7 +6,7 @@ From `PreTrainedConfig` and `BaseImageProcessor` of versions 4.57 and 5.24.
 from keras_vtr.pretrained.configuration import REQUIRED
 
 UNUSED_NAMES = ("N/A", "", None)
-# Of names, training, answers' form, and the generation of texts.
+# Of names, training, the form of outputs, and the generation of text.
 BOOKKEEPING = set(
     """
     _name_or_path name_or_path _commit_hash architectures transformers_version
@@ -19,10 +19,10 @@ BOOKKEEPING = set(
     _experts_implementation_internal experts_implementation
     _output_attentions gradient_checkpointing initializer_range
     is_encoder_decoder tie_word_embeddings tie_encoder_decoder max_length
-    min_length do_sample
-    early_stopping num_beams num_beam_groups diversity_penalty temperature
-    top_k top_p typical_p repetition_penalty length_penalty
-    no_repeat_ngram_size encoder_no_repeat_ngram_size num_return_sequences
+    min_length do_sample early_stopping num_beams num_beam_groups
+    diversity_penalty temperature top_k top_p typical_p repetition_penalty
+    length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size
+    num_return_sequences
     output_scores return_dict_in_generate remove_invalid_values prefix
     bos_token_id pad_token_id eos_token_id sep_token_id decoder_start_token_id
     stage_names out_features out_indices
@@ -32,7 +32,7 @@ EXPECTED = {
     "add_cross_attention": (False,),
     "is_decoder": (False,),
 }
-# What an image processor does before pixels are normalized.
+# Of an image processor, before pixels are normalized.
 PREPARATION = set(
     """
     do_resize size resample max_size default_to_square size_divisor
@@ -45,7 +45,7 @@ PREPARATION = set(
 )
 
 # ViT, DeiT, DINOv2 and the hybrid.
-VIT_CHANGES_NOTHING = {  # or show in the arrays
+VIT_CHANGES_NOTHING = {  # or shows in the tensors
     "hidden_size",
     "num_hidden_layers",
     "intermediate_size",
@@ -88,7 +88,7 @@ BIT_EXPECTED = {
     "output_stride": (32,),
     "width_factor": (1,),
 }
-BIT_REQUIRED = {  # what it has without them is something else
+BIT_REQUIRED = {  # the defaults of BitConfig are other values
     "layer_type": ("bottleneck",),
     "global_padding": ("SAME", "same"),
     "embedding_dynamic_padding": (True,),
@@ -96,7 +96,7 @@ BIT_REQUIRED = {  # what it has without them is something else
 
 
 def read_common_keys(config):
-    """Accounts for the keys of every config.json of transformers."""
+    """Uses the keys that every config.json of transformers has."""
     config.ignore(BOOKKEEPING)
     config.expect(EXPECTED)
     if config.preprocessor is not None:
@@ -105,7 +105,7 @@ def read_common_keys(config):
 
 
 def read_vit_keys(config):
-    """Accounts for what a ViT's config.json says beside what is read of it."""
+    """Uses the keys of a ViT's config.json that are not read elsewhere."""
     read_common_keys(config)
     config.ignore(VIT_CHANGES_NOTHING)
     config.expect(VIT_EXPECTED)
@@ -129,6 +129,6 @@ def read_class_names(config, num_classes):
             "id2label", f"a dict from '0' ... '{num_classes - 1}' to names"
         )
     if all(name == f"LABEL_{i}" for i, name in given.items()):
-        return None  # transformers' own, where nobody gave any
+        return None  # transformers' placeholders
     names = [given.get(str(i)) for i in range(num_classes)]
     return tuple(None if name in UNUSED_NAMES else name for name in names)

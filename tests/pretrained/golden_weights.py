@@ -1,8 +1,8 @@
-"""Writes the checkpoints again whose answers the golden files hold.
+"""Writes the weights whose outputs the golden files contain.
 
     python -m tests.pretrained.golden_weights FOLDER
 
-writes a tiny ViT as timm would, to try examples/finetune_vit.py on.
+writes a tiny ViT in timm's format, to try examples/finetune_vit.py with.
 """
 
 import json
@@ -16,7 +16,7 @@ GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 
 
 def random_weights(shapes, seed=0):
-    """As in tests/golden/make_timm.py; RandomState's stream is frozen."""
+    """As in tests/golden/make_timm.py; NumPy never changes RandomState."""
     random = np.random.RandomState(seed)
     weights = {}
     for name in sorted(shapes):

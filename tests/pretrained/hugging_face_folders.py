@@ -1,4 +1,4 @@
-"""Folders as transformers writes them."""
+"""Writes folders in transformers' formats."""
 
 import json
 

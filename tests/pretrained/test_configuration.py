@@ -1,4 +1,4 @@
-"""Files of configuration are read key by key, by type, or refused."""
+"""Configuration files are read key by key; other types are refused."""
 
 import json
 import pathlib
@@ -74,7 +74,7 @@ def test_a_value_of_another_type_is_named(reader, value, message):
     assert str(caught.value).startswith("folder/config.json: `key` must be")
 
 
-def test_a_choice_stands_for_what_we_call_it():
+def test_a_choice_is_translated_to_our_word():
     ours = {"gelu": "gelu", "gelu_new": "gelu_tanh"}
     config = configuration(act="gelu_new", kind="swin", other=["gelu"])
     assert config.choice("act", ours) == "gelu_tanh"
@@ -85,7 +85,7 @@ def test_a_choice_stands_for_what_we_call_it():
         config.choice("other", ours)
 
 
-def test_a_required_key_is_asked_for():
+def test_a_missing_required_key_is_refused():
     with pytest.raises(PretrainedError, match=r"config.json lacks `num_heads`"):
         configuration(depth=3).integer("num_heads", REQUIRED)
     with pytest.raises(PretrainedError, match="is missing, or lacks `depth`"):
@@ -101,21 +101,21 @@ def test_a_key_that_nobody_reads_is_refused_with_its_place():
     config.part("inside").integer("a")
     with pytest.raises(
         PretrainedError,
-        match=r"folder/config.json.*`inside.stride`=8. What doesn't change it "
-        "can be removed",
+        match=r"folder/config.json.*`inside.stride`=8. Keys that don't change "
+        "it can be removed",
     ):
         config.finish()
     config.part("inside").expect({"stride": (8, 16)})
     config.finish()
 
 
-def test_a_key_without_content_says_nothing():
+def test_a_key_with_an_empty_value_is_ignored():
     configuration(a=None, b="", c=[], d={}).finish()
     with pytest.raises(PretrainedError, match="`a`=0, `b`=False"):
         configuration(a=0, b=False).finish()
 
 
-def test_only_values_that_are_computed_are_expected():
+def test_other_values_than_expected_are_refused():
     config = configuration(stride=True, act="gelu")
     with pytest.raises(PretrainedError, match="`act` must be 'relu', which is"):
         config.expect({"act": ("relu",)})
@@ -126,7 +126,7 @@ def test_only_values_that_are_computed_are_expected():
         config.expect({"padding": ("same",)}, REQUIRED)
 
 
-def test_keys_of_all_of_transformers_files_change_nothing():
+def test_common_keys_of_transformers_are_ignored():
     config = preprocessed(do_resize=True, size={"height": 224, "width": 224})
     read_common_keys(config)
     config.finish()
@@ -139,7 +139,7 @@ def test_keys_of_all_of_transformers_files_change_nothing():
 
 
 @pytest.mark.parametrize(
-    ("said", "mean", "deviation", "remark"),
+    ("content", "mean", "std", "remark"),
     [
         ({"image_mean": [0.5], "image_std": [0.25]}, (127.5,), (63.75,), ""),
         ({"image_mean": 0.5, "image_std": 0.25}, 127.5, 63.75, ""),
@@ -160,19 +160,17 @@ def test_keys_of_all_of_transformers_files_change_nothing():
         ({}, 3.0, 4.0, "assumed pixel_mean=3.0"),
     ],
 )
-def test_pixels_are_normalized_as_their_file_says(
-    said, mean, deviation, remark
-):
-    config = preprocessed(**said)
+def test_pixels_are_normalized_as_in_their_file(content, mean, std, remark):
+    config = preprocessed(**content)
     arguments, remarks, is_known = name_map.pixels(config, 3.0, 4.0)
-    assert arguments == {"pixel_mean": mean, "pixel_std": deviation}
-    assert is_known == bool(said)
+    assert arguments == {"pixel_mean": mean, "pixel_std": std}
+    assert is_known == bool(content)
     assert bool(remark) == bool(remarks) and remark in "".join(remarks)
     config.finish()
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("content", "message"),
     [
         ({"image_mean": 0.5}, "lacks `image_std`"),
         ({"image_mean": "0.5", "image_std": 1}, "`image_mean` must be"),
@@ -181,9 +179,9 @@ def test_pixels_are_normalized_as_their_file_says(
         ({"do_rescale": "false"}, "`do_rescale` must be true or false"),
     ],
 )
-def test_nonsense_about_pixels_is_refused(said, message):
+def test_wrong_values_about_pixels_are_refused(content, message):
     with pytest.raises(PretrainedError, match=message):
-        name_map.pixels(preprocessed(**said), 3.0, 4.0)
+        name_map.pixels(preprocessed(**content), 3.0, 4.0)
 
 
 @pytest.mark.parametrize(

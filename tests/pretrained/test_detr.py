@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # theirs
 ]
 
-MEAN, DEVIATION = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.3, 0.4])
+MEAN, STD = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.3, 0.4])
 SMALL = {
     "d_model": 32,
     "encoder_layers": 2,
@@ -109,7 +109,7 @@ def authors_names(model):
     }
 
 
-# The backbone's first, which timm names alike.
+# The backbone comes first; timm uses the authors' names for it.
 BACKBONE = (
     ("model.backbone.model.embedder.embedder.convolution", "body.conv1"),
     ("model.backbone.model.embedder.embedder.normalization", "body.bn1"),
@@ -174,7 +174,7 @@ def panoptic_part(name):
 
 
 def padded_batch(rng, sides=((97, 133), (70, 101))):
-    """Two images of different sizes, in pixels, and which of it is real."""
+    """Two images of different sizes, and their padding mask."""
     height, width = (max(x) for x in zip(*sides, strict=True))
     images = np.zeros((2, height, width, 3), "float32")
     mask = np.zeros((2, height, width), bool)
@@ -184,9 +184,9 @@ def padded_batch(rng, sides=((97, 133), (70, 101))):
     return images, mask
 
 
-def theirs(model, images, mask, mean=MEAN, deviation=DEVIATION):
-    """As their image processor does it: padding is zero after it."""
-    pixels = (images / 255 - mean) / deviation * mask[..., None]
+def theirs(model, images, mask, mean=MEAN, std=STD):
+    """Their outputs; their image processor pads with zeros."""
+    pixels = (images / 255 - mean) / std * mask[..., None]
     pixels = torch.tensor(pixels.transpose(0, 3, 1, 2), dtype=torch.float32)
     with torch.no_grad():
         output = model(pixels, torch.tensor(mask, dtype=torch.float32))
@@ -198,7 +198,7 @@ def theirs(model, images, mask, mean=MEAN, deviation=DEVIATION):
 
 def assert_equal(ours, expected):
     for key, value in expected.items():
-        assert value.std() > 0.05, key  # or the comparison says nothing
+        assert value.std() > 0.05, key  # else equality proves nothing
         found = keras.ops.convert_to_numpy(ours[key])
         np.testing.assert_allclose(found, value, atol=1e-4, rtol=0)
 
@@ -231,8 +231,8 @@ def test_all_kinds_of_names_and_both_models(writer, panoptic, tmp_path, rng):
     ours = from_pretrained(writer(model, tmp_path), padding="published")
     outputs = ours({"images": images, "padding_mask": mask})
     assert_equal(outputs, expected)
-    whole = theirs(model, images, np.ones_like(mask))
-    assert_equal(from_pretrained(tmp_path)(images), whole)
+    unpadded = theirs(model, images, np.ones_like(mask))
+    assert_equal(from_pretrained(tmp_path)(images), unpadded)
 
 
 @pytest.mark.parametrize("dilation", [False, True])
@@ -242,8 +242,8 @@ def test_the_authors_files(panoptic, dilation, tmp_path, rng):
     path = tmp_path / "detr.pth"
     torch.save({"model": authors_names(model)}, path)
     images, mask = padded_batch(rng)
-    mean, deviation = np.array([0.485, 0.456, 0.406]), [0.229, 0.224, 0.225]
-    expected = theirs(model, images, mask, mean, np.array(deviation))
+    mean, std = np.array([0.485, 0.456, 0.406]), [0.229, 0.224, 0.225]
+    expected = theirs(model, images, mask, mean, np.array(std))
     ours = from_pretrained(path, padding="published", dilation=dilation)
     outputs = ours({"images": images, "padding_mask": mask})
     assert_equal(outputs, expected)

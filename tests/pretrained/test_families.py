@@ -1,4 +1,4 @@
-"""Families that a user adds: how errors in them are told."""
+"""Families that a user adds, and messages about errors in them."""
 
 import keras
 import numpy as np
@@ -44,7 +44,7 @@ def folder(tmp_path, rng, monkeypatch):
     return tmp_path
 
 
-def test_a_model_of_the_users_own_is_built_and_filled(folder, capsys):
+def test_a_user_s_own_model_is_built_and_filled(folder, capsys):
     assert pretrained.register(Line()) is families.FAMILIES[0]
     model = pretrained.from_pretrained(folder)
     kernel, bias = model.get_weights()
@@ -55,7 +55,7 @@ def test_a_model_of_the_users_own_is_built_and_filled(folder, capsys):
     np.testing.assert_array_equal(other.get_weights()[0], kernel)
 
 
-def test_a_family_is_asked_before_those_known_so_far(folder):
+def test_the_family_added_last_is_tried_first(folder):
     first, second = Line(), Line()
     pretrained.register(first)
     pretrained.register(second)
@@ -65,7 +65,7 @@ def test_a_family_is_asked_before_those_known_so_far(folder):
 
 
 @pytest.mark.parametrize("family", [None, "timm", build_line, object()])
-def test_what_cannot_read_is_no_family(family):
+def test_an_object_without_the_functions_is_refused(family):
     with pytest.raises(ValueError, match="must have a function 'recognize'"):
         pretrained.register(family)
 
@@ -78,7 +78,7 @@ def read_missing(self, shapes, config, position_grid=None):
     return shapes["line.gamma"]
 
 
-def read_nothing_built(self, shapes, config, position_grid=None):
+def read_without_builder(self, shapes, config, position_grid=None):
     weights = pretrained.dense("line", "line")
     return pretrained.NameMap("Line", {}, weights, unused=("steps",))
 
@@ -88,10 +88,10 @@ def read_nothing_built(self, shapes, config, position_grid=None):
     [
         (read_other, "must return a NameMap. Received: .*from Line"),
         (read_missing, r"lacks 'line.gamma', which every file of its kind \(L"),
-        (read_nothing_built, "fills models .*its NameMap has no `builder`"),
+        (read_without_builder, "fills models .*its NameMap has no `builder`"),
     ],
 )
-def test_a_family_that_reads_wrongly_is_told(
+def test_errors_of_a_family_s_read_are_explained(
     read, message, folder, monkeypatch
 ):
     monkeypatch.setattr(Line, "read", read)

@@ -43,7 +43,7 @@ def test_outputs_equal_theirs(case, tmp_path):
 
 def test_a_rescaled_filter_is_standardized_as_google_does(rng):
     kernel = rng.normal(0.3, 0.02, size=(3, 3, 5, 7)).astype("float32")
-    kernel[..., 0] = 0.5  # without deviation
+    kernel[..., 0] = 0.5  # std 0
     images = rng.normal(size=(2, 6, 5, 5)).astype("float32")
     layer = StandardizedConv2D(7, 3, padding="same", use_bias=False)
     layer.build(images.shape)

@@ -1,4 +1,4 @@
-"""Which grid positions stand on, and what stands before a head."""
+"""The grid of positions, and the layer before a head."""
 
 import json
 import re
@@ -100,7 +100,7 @@ def test_the_configuration_tells_the_grid(tmp_path, size, grid):
     np.testing.assert_allclose(model(images), free(images), atol=1e-5)
 
 
-def test_a_grid_that_is_no_square_needs_no_question(tmp_path):
+def test_image_size_gives_a_grid_that_is_no_square(tmp_path):
     write_transformers(tmp_path, num_patches=18, image_size=[48, 96])
     assert from_pretrained(tmp_path).input_shape == (None, 48, 96, 3)
     for given, message in (
@@ -111,7 +111,7 @@ def test_a_grid_that_is_no_square_needs_no_question(tmp_path):
             from_pretrained(tmp_path, position_grid=given)
 
 
-def test_a_new_head_reads_the_token_itself(tmp_path, capsys):
+def test_a_new_head_reads_the_class_token(tmp_path, capsys):
     write_transformers(tmp_path, num_classes=0, image_size=64)
     model = from_pretrained(tmp_path, num_classes=3)
     assert "Left in the file: pooler.dense" in capsys.readouterr().out
@@ -132,7 +132,7 @@ def test_a_new_head_reads_the_token_itself(tmp_path, capsys):
         assert "pooler.dense.weight" in report.unexpected
 
 
-def test_a_head_that_stays_needs_the_layer_before_it(tmp_path):
+def test_a_loaded_head_needs_the_layer_before_it(tmp_path):
     cases = json.loads(
         str(np.load(golden_weights.GOLDEN / "timm.npz")["cases"])
     )
@@ -143,7 +143,7 @@ def test_a_head_that_stays_needs_the_layer_before_it(tmp_path):
         from_pretrained(path, representation_dim=None)
     tiny = TINY | {"num_layers": 2, "mlp_dim": 96, "layer_norm_epsilon": 1e-6}
     model = build_vit(5, **tiny, image_shape=(64, 64, 3))
-    with pytest.raises(PretrainedError, match=r"hasn't a place for.*represent"):
+    with pytest.raises(PretrainedError, match=r"only the file has.*represent"):
         load_weights(model, path)
     load_weights(model, path, new_head=True)
 
@@ -182,7 +182,7 @@ def test_the_files_of_dinov2_s_authors_are_read(
         {"dynamic_img_pad": False, "dynamic_img_size": True},
     ],
 )
-def test_arguments_that_say_nothing_new_are_accepted(tmp_path, arguments):
+def test_arguments_without_effect_are_accepted(tmp_path, arguments):
     write_timm(tmp_path)
     content = {"architecture": "vit_tiny_patch16_224", "model_args": arguments}
     (tmp_path / "config.json").write_text(json.dumps(content))
@@ -190,7 +190,7 @@ def test_arguments_that_say_nothing_new_are_accepted(tmp_path, arguments):
     assert model.get_layer("encoder").block.attention.num_heads == 3
 
 
-def test_a_name_whose_model_computes_otherwise_is_refused(tmp_path):
+def test_the_name_of_another_model_is_refused(tmp_path):
     write_timm(tmp_path)
     content = {"architecture": "vit_base_patch16_clip_quickgelu_224"}
     (tmp_path / "config.json").write_text(json.dumps(content))

@@ -59,7 +59,7 @@ def make(name, arguments):
 
 
 def theirs(model, images):
-    """Logits, or what stands for them, and the tokens of the last layer."""
+    """Logits; of a model without head its pooled output."""
     mean = np.array([0.4, 0.5, 0.6])
     pixels = (images / 255 - mean) / np.array([0.2, 0.3, 0.4])
     pixels = torch.tensor(pixels.transpose(0, 3, 1, 2), dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""ResNets alone: what tensors tell, and what only config.json does."""
+"""ResNets without a model around them, from tensors and config.json."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def test_a_resnet_alone_becomes_a_backbone(rng, tmp_path):
         np.testing.assert_array_equal(
             *(keras.ops.convert_to_numpy(x) for x in (a, b))
         )
-    with pytest.raises(PretrainedError, match="has no classes"):
+    with pytest.raises(PretrainedError, match="`num_classes` must be None"):
         from_pretrained(path, num_classes=3)
 
 
@@ -53,7 +53,7 @@ def test_a_resnet_alone_becomes_a_backbone(rng, tmp_path):
         ({"model_type": "timm_wrapper", "what": 1}, "`what`=1"),
     ],
 )
-def test_a_resnet_that_no_tensor_tells_from_ours_is_refused(
+def test_another_resnet_with_the_same_tensors_is_refused(
     config, message, rng, tmp_path
 ):
     path = save(resnet_tensors(rng), tmp_path)
@@ -62,7 +62,7 @@ def test_a_resnet_that_no_tensor_tells_from_ours_is_refused(
         load_weights(tiny_resnet(), path)
 
 
-def test_a_resnet_s_architecture_is_assumed_where_no_file_tells(rng, tmp_path):
+def test_a_resnet_s_architecture_is_assumed_and_reported(rng, tmp_path):
     path = save(resnet_tensors(rng), tmp_path)
     report = load_weights(tiny_resnet(), path)
     assert "assumed a plain ResNet, not timm's resnetaa50" in report.remarks[0]

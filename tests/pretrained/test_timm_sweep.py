@@ -1,4 +1,4 @@
-"""Each name of timm's is computed as timm does, or refused.
+"""Each of timm's models is computed as in timm, or refused.
 
 `tests/golden/timm_sweep.json.xz` has every ViT and ResNet of timm's, and
 families whose tensors have names like theirs: shapes, config.json, modules.
@@ -58,7 +58,7 @@ def read(name, config=None):
         config.finish()
     except (PretrainedError, KeyError):
         return None
-    known = {x for source in found.weights.values() for x in source.names}
+    known = {x for origin in found.weights.values() for x in origin.names}
     return found if shapes.keys() - set(found.unused) == known else None
 
 
@@ -79,7 +79,7 @@ def only(kinds, kind):
 ACCEPTED = {name: found for name in SWEEP if (found := read(name))}
 
 
-def test_the_names_that_we_know_are_those_that_we_accept():
+def test_the_known_names_are_the_accepted_ones():
     vits = {name for name, x in ACCEPTED.items() if x.family == "timm"}
     assert vits == set(ARCHITECTURES)
     assert len(vits) == 86
@@ -159,7 +159,7 @@ def test_a_resnet_is_what_timm_builds(name):
 
 
 @pytest.mark.parametrize("name", ["vit_base_patch16_gap_224"])
-def test_what_no_file_tells_is_a_remark(name):
+def test_assumed_settings_are_remarks(name):
     told = ACCEPTED[name].arguments
     assumed = read(name, {})
     assert assumed.arguments["num_heads"] == 12 != told["num_heads"] == 16

@@ -1,4 +1,4 @@
-"""Weights are found in whatever a training wrapped them."""
+"""Weights are found among the other objects that trainings save."""
 
 import argparse
 import collections
@@ -28,7 +28,7 @@ SMALL = {"layer.weight": np.ones((2, 3), "float32"), "layer.bias": np.ones(2)}
 @pytest.mark.parametrize(
     "prefix", ["module.", "model.", "_orig_mod.", "model._orig_mod.module."]
 )
-def test_what_all_names_begin_with_is_no_part_of_them(prefix, tmp_path):
+def test_the_prefix_of_all_names_is_removed(prefix, tmp_path):
     wrapped = {prefix + name: x for name, x in WEIGHTS.items()}
     safetensors.numpy.save_file(wrapped, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(CASE["config"]))
@@ -38,7 +38,7 @@ def test_what_all_names_begin_with_is_no_part_of_them(prefix, tmp_path):
     )
 
 
-def test_a_compiled_part_has_the_names_of_its_own(tmp_path):
+def test_the_prefix_of_a_compiled_part_is_removed(tmp_path):
     path = tmp_path / "model.safetensors"
     parts = {f"blocks._orig_mod.{name}": x for name, x in SMALL.items()}
     safetensors.numpy.save_file({**parts, "x": np.ones(3)}, path)
@@ -53,7 +53,7 @@ def test_a_compiled_part_has_the_names_of_its_own(tmp_path):
     )
 
 
-def test_names_that_only_some_tensors_carry_stay_and_are_told(tmp_path):
+def test_a_prefix_of_some_names_stays_and_the_error_shows_it(tmp_path):
     path = tmp_path / "model.safetensors"
     wrapped = {f"module.{name}": x for name, x in WEIGHTS.items()}
     safetensors.numpy.save_file({**wrapped, "other": np.ones(3)}, path)
@@ -115,6 +115,7 @@ def test_weights_are_found_under_keys(keys, is_zip, save):
             "optimizer": {"state": {0: {"exp_avg": np.ones(3)}}},
             "rng_state": np.ones(9, "uint8"),
         }
+    # Private in torch 2.13; nothing else writes the format before torch 1.6.
     path = save(content, _use_new_zipfile_serialization=is_zip)
     pretrained = open_weights(path)
     assert pretrained.shapes == {"weight": (2, 3), "bias": (2,)}
@@ -127,14 +128,14 @@ def test_weights_are_found_under_keys(keys, is_zip, save):
 
 
 @pytest.mark.parity
-def test_of_several_weights_the_averaged_ones_are_taken_and_told(save):
+def test_averaged_weights_are_preferred_and_reported(save):
     other = {name: 2 * x for name, x in SMALL.items()}
     path = save({"model": other, "model_ema": SMALL, "criterion": other})
     pretrained = open_weights(path)
     assert pretrained.read("weight").max() == 1.0
     assert pretrained.remarks == (
-        "Of ['model', 'model_ema'] the weights of 'model_ema' were taken: "
-        "averaged ones where there are any.",
+        "Of ['model', 'model_ema'] the weights of 'model_ema' were loaded: "
+        "averaged ones if there are any.",
     )
 
 
@@ -147,8 +148,8 @@ def test_parameters_are_read_as_tensors(save):
 
 
 @pytest.mark.parity
-def test_what_else_trainings_note_is_harmless(save):
-    notes = argparse.Namespace(
+def test_other_objects_of_trainings_are_read(save):
+    args = argparse.Namespace(
         output=pathlib.Path("run"),
         best=np.float64(0.5),
         history=collections.defaultdict(list, loss=[1.0]),
@@ -156,7 +157,7 @@ def test_what_else_trainings_note_is_harmless(save):
         began=datetime.datetime(2020, 1, 1),
         counts=collections.OrderedDict(a=collections.Counter("ab")),
     )
-    path = save({"model": SMALL, "args": notes})
+    path = save({"model": SMALL, "args": args})
     assert set(open_weights(path).shapes) == {"weight", "bias"}
     import torch
 
@@ -164,7 +165,7 @@ def test_what_else_trainings_note_is_harmless(save):
 
 
 class Bomb:
-    """Unpickled, it leaves a file behind."""
+    """Unpickling it makes a folder."""
 
     def __init__(self, path, function=os.mkdir):
         self.path = path
@@ -178,8 +179,8 @@ class Bomb:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"a": SMALL, "b": SMALL}, r"has 2 that could be meant: \['a', 'b'\]"),
-        ({"epoch": 3}, r"with the keys \['epoch'\], and has 0 that could"),
+        ({"a": SMALL, "b": SMALL}, r"has 2 such dicts: \['a', 'b'\]"),
+        ({"epoch": 3}, r"with the keys \['epoch'\], and has 0 such"),
         ([1, 2], r"is a list with the keys \(\)"),
         ({"model": SMALL, "by": Bomb("ran", eval)}, "holds eval, and is read"),
         ({"model": SMALL, "by": Bomb("ran")}, "holds posix.mkdir, and is read"),
@@ -194,7 +195,7 @@ def test_a_file_without_one_set_of_weights_is_refused(content, message, save):
 
 
 @pytest.mark.parity
-def test_what_is_no_file_of_weights_is_refused_in_our_words(save, tmp_path):
+def test_a_file_without_weights_is_refused_with_our_message(save, tmp_path):
     import torch
 
     path = save(torch.nn.Linear(2, 3))
@@ -203,7 +204,7 @@ def test_what_is_no_file_of_weights_is_refused_in_our_words(save, tmp_path):
     with pytest.raises(PretrainedError, match="'x' is nested, sparse or"):
         open_weights(save({"x": torch.eye(3).to_sparse()}))
     path.write_bytes(b"no pickle")
-    with pytest.raises(PretrainedError, match="is damaged, or not of"):
+    with pytest.raises(PretrainedError, match="is damaged, or not written by"):
         open_weights(path)
     with pytest.warns(DeprecationWarning):
         program = torch.jit.trace(torch.nn.Linear(2, 3), torch.ones(1, 2))

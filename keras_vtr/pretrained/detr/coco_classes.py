@@ -1,7 +1,7 @@
 """COCO's category ids and names; the ids between them are not used.
 
-Lin et al. 2014 ("Microsoft COCO"), and for what is no thing Kirillov et al.
-2019 ("Panoptic Segmentation"). DETR's class k is the category with id k.
+Lin et al. 2014 ("Microsoft COCO"); stuff: Kirillov et al. 2019 ("Panoptic
+Segmentation"). DETR's class k is the category with id k.
 """
 
 THINGS = """
@@ -36,7 +36,7 @@ STUFF = """
 
 
 def coco_names(num_classes):
-    """(K,) names, None for unused ids; or None if K is no count of DETR's."""
+    """(K,) names, None for unused ids; None if DETR has no K classes."""
     lists = {91: THINGS, 250: THINGS + "," + STUFF}
     if num_classes not in lists:
         return None

@@ -1,17 +1,17 @@
-"""What DETR's configurations say beside what is read of them."""
+"""Keys of DETR's configurations that show in the tensors or are checked."""
 
 from keras_vtr.pretrained.resnet.keys import check_plain
 from keras_vtr.pretrained.resnet.keys import read_transformers_resnet
 from keras_vtr.pretrained.transformers_keys import read_common_keys
 
-# What config.json must say, if it says anything.
+# The only values that we compute.
 EXPECTED = {
     "model_type": ("detr",),
     "activation_function": ("relu",),
     "position_embedding_type": ("sine",),
     "scale_embedding": (False,),
 }
-# Of the loss, of training, of how weights begin.
+# Of the loss, of training, of the initialization.
 CHANGES_NOTHING = set(
     """
     dropout attention_dropout activation_dropout classifier_dropout
@@ -21,22 +21,22 @@ CHANGES_NOTHING = set(
     max_position_embeddings use_pretrained_backbone use_timm_backbone
     """.split()
 )
-# The authors' program's own arguments, which its files may hold.
+# Arguments of the authors' program, which its files may contain.
 TRAINING_EXPECTED = {"position_embedding": ("sine", "v2")}
 
 
 def read_detr_keys(config, arguments, resnet, num_channels):
-    """Accounts for all keys.
+    """Uses all keys.
 
     Args:
         config: The `Configuration`.
-        arguments: Of `build_detr`, as the arrays tell them.
-        resnet: Likewise, of `build_resnet`.
+        arguments: Of `build_detr`, as read from the tensors.
+        resnet: Of `build_resnet`, as read from the tensors.
         num_channels: Of the images.
 
     Returns:
-        Number of heads, and whether the backbone is dilated (DC5); None where
-        the file doesn't tell.
+        Number of heads, and whether the backbone is dilated (DC5); None for
+        what the file doesn't have.
     """
     read_common_keys(config)
     config.ignore(CHANGES_NOTHING)
@@ -69,7 +69,7 @@ def read_detr_keys(config, arguments, resnet, num_channels):
 
 
 def _read_backbone(config, resnet, num_channels):
-    """Whether the last stage is dilated; None where the file doesn't tell."""
+    """Whether the last stage is dilated; None if the file doesn't have it."""
     backbone = config.part("backbone_config")
     options = config.part("backbone_kwargs")
     check_plain(config, "backbone")
@@ -98,7 +98,7 @@ def _read_backbone(config, resnet, num_channels):
 
 
 def _check_last(part, key, expected):
-    """DETR reads the last of the feature maps."""
+    """DETR uses the last feature map."""
     value = part.get(key)
     if value is not None and (
         not isinstance(value, list) or value[-1:] not in [[x] for x in expected]

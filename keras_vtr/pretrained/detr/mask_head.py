@@ -1,4 +1,4 @@
-"""The mask head of panoptic DETR, as its authors or transformers name it."""
+"""The mask head of panoptic DETR, in its authors' or transformers' names."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from keras_vtr.pretrained.from_tensors import FromTensors
 
 
 def read_mask_head(shapes, hidden_dim):
-    """Our weights from the authors' and version 4's names, or version 5's."""
+    """Reads the names of the authors and of version 4, or of version 5."""
     is_5 = "mask_head.output_conv.weight" in shapes
     weights, head = {}, "mask_head."
     for part in ("query", "key"):
@@ -38,7 +38,7 @@ def read_mask_head(shapes, hidden_dim):
 
 
 def _first_convolution(theirs, hidden_dim):
-    """Ours is in two: of the features, which come first, and of the maps."""
+    """Ours are two: of the features (the first channels) and of the maps."""
 
     def features(kernel):
         return np.transpose(kernel[:, :hidden_dim], (2, 3, 1, 0))

@@ -1,4 +1,4 @@
-"""Files of DETRs, whoever wrote them, become models of `build_detr`."""
+"""From the tensors of a DETR, of any project, to a model of `build_detr`."""
 
 import dataclasses
 import math
@@ -16,12 +16,15 @@ ASSUMED_HEADS = 8  # as in all models of the paper
 
 @dataclasses.dataclass
 class DetrNameMap(NameMap):
-    """How to make a DETR.
+    """A `NameMap` of a model of `keras_vtr.models.build_detr`.
+
+    It makes a new class head and mask head, and keeps the first queries.
+    `arguments` need `num_classes` (None without class head), `num_queries`,
+    `num_heads` (None if unknown), `masks` and `normalize_first`.
 
     Args:
-        resnet: Arguments of `keras_vtr.backbones.build_resnet`; `dilation` is
-            None if the file doesn't tell it, as is `num_heads` of
-            `arguments`.
+        resnet: Arguments of `keras_vtr.backbones.build_resnet`, with
+            `dilation` (None if unknown). Further arguments as in `NameMap`.
     """
 
     resnet: dict = dataclasses.field(default_factory=dict)
@@ -44,8 +47,8 @@ class DetrNameMap(NameMap):
         arguments = {**own, **arguments}
         if arguments["num_queries"] > own["num_queries"]:
             raise PretrainedError(
-                f"The file has {own['num_queries']} queries, and more "
-                "can't be made of them. Received: "
+                f"`num_queries` must be {own['num_queries']} or less, as many "
+                "queries as the file has. Received: "
                 f"num_queries={arguments['num_queries']}"
             )
         if arguments["masks"] and not own["masks"]:
@@ -74,7 +77,7 @@ class DetrNameMap(NameMap):
         return lambda value: value[:, :num_queries], remark
 
     def start(self, model, weight):
-        """ "No object" is as likely as all classes together; else as built."""
+        """In a new class head, "no object" is as likely as all classes."""
         value = keras.ops.convert_to_numpy(weight)
         if weight.path.startswith(self.heads):
             value = np.zeros_like(value)

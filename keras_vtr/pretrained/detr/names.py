@@ -1,13 +1,9 @@
-"""DETR as its authors name its tensors, and as transformers does.
+"""DETR in the names of its authors and of transformers.
 
-Files of transformers carry version 4's names, version 5 has others in memory;
-all are read. The panoptic model is a detector, under the prefix "detr.", with
-a mask head beside it.
+Files of transformers have version 4's names, version 5 has others in memory;
+all are read. The panoptic model is a detector with the prefix "detr.", and a
+mask head.
 """
-
-import re
-
-import numpy as np
 
 from keras_vtr.models.pixels import IMAGENET_MEAN
 from keras_vtr.models.pixels import IMAGENET_STD
@@ -89,7 +85,7 @@ def read(shapes, config, position_grid=None):
     pixels, pixel_remarks, knows_pixels = name_maps.pixels(
         config, IMAGENET_MEAN, IMAGENET_STD
     )
-    if not by_authors:  # who never say, since all are normalized alike
+    if not by_authors:  # whose models all normalize alike
         remarks += pixel_remarks
     return DetrNameMap(
         "DETR" if by_authors else "Hugging Face DETR",
@@ -102,7 +98,7 @@ def read(shapes, config, position_grid=None):
 
 
 def _add_class_head(shapes, theirs, arguments, weights):
-    """It may have been cut off, for classes of one's own."""
+    """A file for fine-tuning may have none."""
     arguments["num_classes"] = None
     if f"{theirs}.weight" in shapes:
         arguments["num_classes"] = shapes[f"{theirs}.weight"][0] - 1
@@ -110,19 +106,19 @@ def _add_class_head(shapes, theirs, arguments, weights):
 
 
 def _read_config(config, arguments, resnet, num_channels):
-    """Adds what no array tells; returns remarks on what no file tells."""
+    """Adds settings that no tensor shows; returns remarks on unknown ones."""
     remarks = ()
     num_heads, dilation = read_detr_keys(
         config, arguments, resnet, num_channels
     )
     if num_heads is None:
         remarks += (
-            "The file doesn't tell the number of heads; assumed 8. Give "
+            "The file doesn't have the number of heads; assumed 8. Give "
             "`num_heads` if it is another.",
         )
     if dilation is None:
         remarks += (
-            "The file doesn't tell whether the backbone is dilated (DC5); "
+            "The file doesn't say whether the backbone is dilated (DC5); "
             "assumed not. Give `dilation=True` if it is.",
         )
     arguments["num_heads"], resnet["dilation"] = num_heads, dilation
@@ -131,11 +127,8 @@ def _read_config(config, arguments, resnet, num_channels):
 
 def _backbone(shapes, prefix, names):
     starts = [prefix + start for start in names["backbone"]]
-    start = next(
-        (x for x in starts if any(name.startswith(x) for name in shapes)),
-        starts[0],
-    )
-    return read_resnet(shapes, start)
+    used = [x for x in starts if any(name.startswith(x) for name in shapes)]
+    return read_resnet(shapes, [*used, *starts][0])
 
 
 def _transformer(shapes, prefix, names):
@@ -153,8 +146,7 @@ def _transformer(shapes, prefix, names):
     }
     for stack, blocks in parts.items():
         stem = f"{prefix}{names[stack]}"
-        pattern = rf"{re.escape(stem)}\.layers\.(\d+)\."
-        num_layers = from_tensors.count_layers(shapes, pattern)
+        num_layers = from_tensors.count_layers(shapes, stem + ".layers.{}.")
         arguments[f"num_{stack}_layers"] = num_layers
         for i in range(num_layers):
             theirs = f"{stem}.layers.{i}"
@@ -172,7 +164,7 @@ def _transformer(shapes, prefix, names):
         arguments["mlp_dim"] = inner
         norm = f"{stem}.{names[f'{stack}_norm']}"
         has_norm = f"{norm}.weight" in shapes
-        if stack == "encoder":  # it has one if norms come first
+        if stack == "encoder":  # it has a norm only if norms come first
             arguments["normalize_first"] = has_norm
         if stack == "decoder" or has_norm:
             weights |= from_tensors.norm(f"{stack}/norm", norm)
@@ -182,38 +174,24 @@ def _transformer(shapes, prefix, names):
 def _feed_forward(shapes, ours, theirs, names, weights):
     """Adds the two projections; returns the inner width."""
     for part in ("inner", "output"):
-        name = next(
-            (x for x in names[part] if f"{theirs}.{x}.weight" in shapes),
-            names[part][0],
-        )
-        weights |= from_tensors.dense(
-            f"{ours}/layer/{part}_projection", f"{theirs}.{name}"
-        )
-    return shapes[f"{theirs}.{name}.weight"][1]
+        choices = [f"{theirs}.{name}" for name in names[part]]
+        name = from_tensors.first_present(shapes, choices)
+        weights |= from_tensors.dense(f"{ours}/layer/{part}_projection", name)
+    return shapes[f"{name}.weight"][1]
 
 
 def _attention(shapes, ours, theirs):
-    output = "out_proj" if f"{theirs}.out_proj.weight" in shapes else "o_proj"
-    weights = from_tensors.dense(
-        f"{ours}/output_projection", f"{theirs}.{output}"
+    output = from_tensors.first_present(
+        shapes, [f"{theirs}.o_proj", f"{theirs}.out_proj"]
     )
+    weights = from_tensors.dense(f"{ours}/output_projection", output)
+    # torch's own attention has queries, keys and values in one matrix.
+    joined = (f"{theirs}.in_proj_weight", f"{theirs}.in_proj_bias")
     for i, part in enumerate(("query", "key", "value")):
-        if f"{theirs}.in_proj_weight" in shapes:
-            weights |= _joined(f"{ours}/{part}_projection", theirs, i)
+        path = f"{ours}/{part}_projection"
+        if joined[0] in shapes:
+            weights |= from_tensors.projection_of_three(path, *joined, i)
         else:
-            weights |= from_tensors.dense(
-                f"{ours}/{part}_projection", f"{theirs}.{part[0]}_proj"
-            )
+            name = f"{theirs}.{part[0]}_proj"
+            weights |= from_tensors.dense(path, name)
     return weights
-
-
-def _joined(ours, theirs, i):
-    """torch's own attention keeps queries, keys and values in one matrix."""
-
-    def third(array):
-        return np.split(array, 3)[i].T
-
-    return {
-        f"{ours}/kernel": FromTensors((f"{theirs}.in_proj_weight",), third),
-        f"{ours}/bias": FromTensors((f"{theirs}.in_proj_bias",), third),
-    }

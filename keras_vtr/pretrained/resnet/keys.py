@@ -1,11 +1,11 @@
-"""What the configuration of a ResNet says, and which one `build_resnet` is."""
+"""Keys of a ResNet's configuration, and which ResNets `build_resnet` makes."""
 
 import re
 
 from keras_vtr.pretrained.transformers_keys import read_common_keys
 
-# Bottlenecks without anything that no tensor shows: timm's resnetaa50 and
-# resnetblur50, of equal tensors, blur before they skip pixels.
+# ResNets of plain bottlenecks. timm's resnetaa50 and resnetblur50 have equal
+# tensors, but blur before they subsample.
 PLAIN = (
     r"(microsoft/resnet-|(tv_|ssl_|swsl_)?resnet|gluon_resnet)"
     r"(26|50|101|152|200)(_v1b)?(\..*)?"
@@ -24,13 +24,13 @@ ARGUMENTS_IGNORED = (
     "drop_block_rate zero_init_last pretrained"
 ).split()
 ASSUMED = (
-    "The file doesn't tell its architecture; assumed a plain ResNet, "
+    "The file doesn't have its architecture's name; assumed a plain ResNet, "
     "not timm's resnetaa50 or resnetblur50, whose tensors are the same."
 )
 
 
 def read_transformers_resnet(config, num_blocks, width, num_channels):
-    """Accounts for a config.json, or a part of one, of transformers."""
+    """Uses the keys of a config.json of transformers, or of a part of one."""
     read_common_keys(config)
     widths = [4 * width * 2**i for i in range(len(num_blocks))]
     shapes = {
@@ -43,7 +43,7 @@ def read_transformers_resnet(config, num_blocks, width, num_channels):
 
 
 def read_timm_resnet(config):
-    """Accounts for a config.json of timm's; returns remarks."""
+    """Uses the keys of a config.json of timm; returns remarks."""
     names = ("architectures", "label_names", "label_descriptions", "tag")
     config.ignore(("num_classes", "num_features", "global_pool", *names))
     config.ignore(("pretrained_cfg",))  # its pixels are not a backbone's
@@ -51,21 +51,21 @@ def read_timm_resnet(config):
     arguments = config.part("model_args")
     arguments.expect(ARGUMENTS_EXPECTED)
     arguments.ignore(ARGUMENTS_IGNORED)
-    is_told = check_plain(config, "architecture")
-    # timm's own training notes it in the file of weights.
-    is_told = check_plain(config.training, "arch") or is_told
-    return () if is_told else (ASSUMED,)
+    is_known = check_plain(config, "architecture")
+    # timm's training saves it in the file of weights.
+    is_known = check_plain(config.training, "arch") or is_known
+    return () if is_known else (ASSUMED,)
 
 
 def check_plain(config, key):
-    """Whether the name of an architecture is known, and of a plain ResNet."""
+    """Whether the architecture is named; refuses all but plain ResNets."""
     name = config.get(key)
     if name is None:
         return False
     if not isinstance(name, str) or not re.fullmatch(PLAIN, name):
         raise config.error(
             key,
-            "a plain ResNet with bottlenecks, such as 'resnet50': all that "
-            "build_resnet computes",
+            "a plain ResNet with bottlenecks, such as 'resnet50'; build_resnet "
+            "makes no other",
         )
     return True

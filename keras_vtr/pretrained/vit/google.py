@@ -1,20 +1,36 @@
 """Google's .npz files: the original ViT and AugReg, pure and hybrid.
 
-Everything is in the arrays, since Flax keeps heads apart: a query kernel is
-(D, H, key_dim).
+The arrays show all settings: a query kernel of Flax is (D, H, key_dim).
 """
-
-import re
 
 import numpy as np
 
 from keras_vtr.pretrained.from_tensors import FromTensors
 from keras_vtr.pretrained.from_tensors import count_layers
 from keras_vtr.pretrained.name_map import grid_of_positions
+from keras_vtr.pretrained.resnet.bottlenecks import BottleneckNames
+from keras_vtr.pretrained.vit.bit_resnet import STANDARDIZATION_EPSILON
+from keras_vtr.pretrained.vit.bit_resnet import read_bit_resnet
 from keras_vtr.pretrained.vit.name_map import VitNameMap
 
 POSITIONS = "Transformer/posembed_input/pos_embedding"
-STANDARDIZATION_EPSILON = 1e-8
+ARGUMENTS = {
+    "num_classes": 0,
+    "position": "none",
+    "activation": "gelu",
+    "layer_norm_epsilon": 1e-6,
+    "position_interpolation": "bilinear",
+    "pixel_mean": 127.5,
+    "pixel_std": 127.5,
+}
+BIT_RESNET = BottleneckNames(
+    stem=("conv_root", "gn_root"),
+    block="block{}/unit{}/",
+    part=("conv{}", "gn{}"),
+    projection=("conv_proj", "gn_proj"),
+    first=(1, 1, 1),
+    kernel="/kernel",
+)
 
 
 def recognize(shapes):
@@ -23,7 +39,7 @@ def recognize(shapes):
 
 def read(shapes, config, position_grid=None):
     config.disregard()
-    # Training states hold the weights below a prefix.
+    # A training state has a prefix before the names of the weights.
     prefix = next(x for x in shapes if x.endswith("embedding/kernel"))
     prefix = prefix.removesuffix("embedding/kernel")
     shapes = {
@@ -34,17 +50,10 @@ def read(shapes, config, position_grid=None):
     arguments, weights = _encoder(shapes)
     patch_size, _, _, hidden_dim = shapes["embedding/kernel"]
     has_class_token = "cls" in shapes
-    arguments |= {
+    arguments |= ARGUMENTS | {
         "patch_size": patch_size,
         "hidden_dim": hidden_dim,
-        "num_classes": 0,
         "pooling": "class_token" if has_class_token else "mean",
-        "position": "none",
-        "activation": "gelu",
-        "layer_norm_epsilon": 1e-6,
-        "position_interpolation": "bilinear",
-        "pixel_mean": 127.5,
-        "pixel_std": 127.5,
     }
     weights |= _dense("patches/projection", "embedding")
     if has_class_token:
@@ -65,26 +74,29 @@ def read(shapes, config, position_grid=None):
         weights |= _dense("head", "head")
     bit_resnet = None
     if "conv_root/kernel" in shapes:
-        bit_resnet, backbone_weights = _bit_resnet(shapes)
+        width = shapes["conv_root/kernel"][-1]
+        bit_resnet, backbone_weights = read_bit_resnet(
+            shapes, BIT_RESNET, width, _convolution, _norm, epsilon=1e-6
+        )
         weights |= backbone_weights
-    weights = _with_prefix(weights, prefix)
+    weights = _add_prefix(weights, prefix)
     return VitNameMap(
         "Google", arguments, weights, remarks=remarks, bit_resnet=bit_resnet
     )
 
 
-def _with_prefix(weights, prefix):
+def _add_prefix(weights, prefix):
     return {
         ours: FromTensors(
-            tuple(prefix + x for x in tensors.names), tensors.convert
+            tuple(prefix + x for x in origin.names), origin.convert
         )
-        for ours, tensors in weights.items()
+        for ours, origin in weights.items()
     }
 
 
 def _encoder(shapes):
     prefix = "Transformer/encoderblock_"
-    num_layers = count_layers(shapes, rf"{prefix}(\d+)/")
+    num_layers = count_layers(shapes, "Transformer/encoderblock_{}/")
     attention = "MultiHeadDotProductAttention_1"
     weights = _norm("encoder/norm", "Transformer/encoder_norm")
     for i in range(num_layers):
@@ -116,7 +128,7 @@ def _encoder(shapes):
 
 
 def _dense(ours, theirs, is_output=None):
-    """Of attention's arrays the heads are joined: (D, H, d) -> (D, H d)."""
+    """Joins the heads of attention's arrays: (D, H, d) -> (D, H d)."""
 
     def kernel(array):
         if is_output is None:
@@ -135,60 +147,27 @@ def _dense(ours, theirs, is_output=None):
 
 
 def _norm(ours, theirs):
-    """Group norms come as (1, 1, 1, C) in some files."""
+    """In some files, a group norm's arrays are (1, 1, 1, C)."""
 
-    def flat(array):
+    def flatten(array):
         return array.reshape(-1)
 
     return {
-        f"{ours}/gamma": FromTensors((f"{theirs}/scale",), flat),
-        f"{ours}/beta": FromTensors((f"{theirs}/bias",), flat),
+        f"{ours}/gamma": FromTensors((f"{theirs}/scale",), flatten),
+        f"{ours}/beta": FromTensors((f"{theirs}/bias",), flatten),
     }
 
 
-def _bit_resnet(shapes):
-    units = {
-        tuple(int(x) for x in found.groups())
-        for found in (re.match(r"block(\d+)/unit(\d+)/", x) for x in shapes)
-        if found
-    }
-    num_stages = max((stage for stage, _ in units), default=0)
-    weights = _convolution("root_convolution", "conv_root")
-    weights |= _norm("root_norm", "gn_root")
-    for stage, unit in sorted(units):
-        ours = f"stage_{stage - 1}_unit_{unit - 1}"
-        theirs = f"block{stage}/unit{unit}"
-        for i in range(3):
-            weights |= _convolution(
-                f"{ours}_convolution_{i}", f"{theirs}/conv{i + 1}"
-            )
-            weights |= _norm(f"{ours}_norm_{i}", f"{theirs}/gn{i + 1}")
-        if f"{theirs}/conv_proj/kernel" in shapes:
-            weights |= _convolution(f"{ours}_projection", f"{theirs}/conv_proj")
-            weights |= _norm(f"{ours}_projection_norm", f"{theirs}/gn_proj")
-    arguments = {
-        "num_units": tuple(
-            sum(stage == i for stage, _ in units)
-            for i in range(1, num_stages + 1)
-        ),
-        "width": shapes["conv_root/kernel"][-1],
-        "group_norm_epsilon": 1e-6,
-        "standardization_epsilon": STANDARDIZATION_EPSILON,
-    }
-    return arguments, weights
-
-
-def _convolution(ours, theirs):
+def _convolution(ours, theirs, use_bias):
     name = f"{theirs}/kernel"
     return {f"{ours}/kernel": FromTensors((name,), _rescale_filters)}
 
 
 def _rescale_filters(kernel, epsilon=STANDARDIZATION_EPSILON):
-    """Filters for which our standardization gives exactly Google's.
+    """Scales filters so that our standardization equals Google's.
 
-    Theirs divides by `std + 1e-5`, ours by `sqrt(var + epsilon)`. A filter's
-    own scale is free, so with the factor c that solves
-    `c / sqrt(c^2 var + epsilon) = 1 / (std + 1e-5)` both are equal.
+    Theirs divides by `std + 1e-5`, ours by `sqrt(var + epsilon)`. The factor c
+    solves `c / sqrt(c^2 var + epsilon) = 1 / (std + 1e-5)`.
     """
     std = kernel.astype("float64").std(axis=(0, 1, 2))
     factor = np.sqrt(epsilon / (2e-5 * std + 1e-10))

@@ -1,6 +1,6 @@
 """transformers' folders: ViT, DeiT, DINOv2 (and registers), ViT-hybrid.
 
-Files carry version 4's names, version 5 has others in memory; both are read.
+Files have version 4's names, version 5 has others in memory; both are read.
 """
 
 import re
@@ -15,9 +15,10 @@ from keras_vtr.pretrained.configuration import REQUIRED
 from keras_vtr.pretrained.from_tensors import FromTensors
 from keras_vtr.pretrained.transformers_keys import read_class_names
 from keras_vtr.pretrained.transformers_keys import read_vit_keys
+from keras_vtr.pretrained.vit.bit_resnet import read_torch_bit_resnet
 from keras_vtr.pretrained.vit.name_map import VitNameMap
-from keras_vtr.pretrained.vit.name_map import read_bit_resnet
-from keras_vtr.pretrained.vit.name_map import token_stride
+from keras_vtr.pretrained.vit.name_map import grid_of_sides
+from keras_vtr.pretrained.vit.name_map import read_tokens
 
 POSITIONS = "position_embeddings"
 PATCHES = "embeddings.patch_embeddings.projection"
@@ -33,7 +34,7 @@ NAMES_5 = {
     "value_projection": "attention.v_proj",
     "output_projection": "attention.o_proj",
 }
-# A tuple is joined along the outputs.
+# The outputs of a tuple are concatenated.
 FEED_FORWARDS = (
     ("intermediate.dense", "output.dense"),  # ViT, version 4
     ("mlp.fc1", "mlp.fc2"),
@@ -53,7 +54,7 @@ ACTIVATIONS = {
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
 }
-# Heads read the token itself, without the pooler.
+# Classifiers read the class token without the pooler.
 UNUSED = ("embeddings.mask_token", "pooler.dense.weight", "pooler.dense.bias")
 HEADS = {
     "classifier": "head",
@@ -86,11 +87,11 @@ def read(shapes, config, position_grid=None):
     }
     weights |= from_tensors.convolution("patches/projection", prefix + PATCHES)
     bit_resnet, backbone_weights = _backbone(shapes, embeddings)
-    sides = config.sides("image_size")
-    stride = token_stride(arguments["patch_size"], bit_resnet)
-    said = sides and tuple(side // stride for side in sides)
+    grid = grid_of_sides(
+        config.sides("image_size"), arguments["patch_size"], bit_resnet
+    )
     assumed = _add_tokens(
-        shapes, embeddings, kind, arguments, weights, (position_grid, said)
+        shapes, embeddings, kind, arguments, weights, (position_grid, grid)
     )
     _add_heads(shapes, prefix, kind, arguments, weights)
     num_classes = arguments["num_classes"]
@@ -117,28 +118,25 @@ def _backbone(shapes, prefix):
     root = f"{prefix}patch_embeddings.backbone.bit."
     if f"{root}embedder.convolution.weight" not in shapes:
         return None, {}
-    unit = root + "encoder.stages.{stage}.layers.{unit}"
-    names = (f"{root}embedder.convolution", f"{root}embedder.norm")
-    return read_bit_resnet(shapes, *names, unit)
+    stem = (f"{root}embedder.convolution", f"{root}embedder.norm")
+    unit = root + "encoder.stages.{}.layers.{}."
+    return read_torch_bit_resnet(shapes, stem, unit)
 
 
 def _add_tokens(shapes, prefix, kind, arguments, weights, grids):
-    """Class token, distillation token, registers, positions; remarks."""
-    names = ("cls_token", "distillation_token")
-    tokens = [prefix + x for x in names if prefix + x in shapes]
-    weights["class_token/class_token"] = FromTensors(
-        tuple(tokens), lambda *x: np.concatenate(x, axis=1)
+    """Adds tokens and positions; returns remarks."""
+    names = [prefix + x for x in ("cls_token", "distillation_token")]
+    token_arguments, token_weights = read_tokens(
+        shapes, names, f"{prefix}register_tokens"
     )
-    registers, positions = prefix + "register_tokens", prefix + POSITIONS
-    if registers in shapes:
-        weights["register_tokens/class_token"] = FromTensors((registers,))
+    arguments |= token_arguments
+    weights |= token_weights
+    positions = prefix + POSITIONS
     weights["positions/position_embedding"] = FromTensors((positions,))
-    num_patches = shapes[positions][1] - len(tokens)
+    num_patches = shapes[positions][1] - arguments["num_class_tokens"]
     grid, remarks = name_maps.grid_of_positions((num_patches,), *grids)
     has_antialias = kind == "dinov2_with_registers"
     arguments |= {
-        "num_class_tokens": len(tokens),
-        "num_register_tokens": shapes.get(registers, (1, 0))[1],
         "position_grid": grid,
         "position_interpolation": (
             "bicubic_antialias" if has_antialias else "bicubic"
@@ -151,9 +149,7 @@ def _encoder(shapes, prefix, kind):
     pattern = rf"({re.escape(prefix)}(?:encoder\.)?layers?)\.0\."
     found = (re.match(pattern, name) for name in shapes)
     stem = next((x.group(1) for x in found if x), f"{prefix}encoder.layer")
-    num_layers = from_tensors.count_layers(
-        shapes, rf"{re.escape(stem)}\.(\d+)\."
-    )
+    num_layers = from_tensors.count_layers(shapes, stem + ".{}.")
     first = f"{stem}.0."
     names = (
         NAMES_4

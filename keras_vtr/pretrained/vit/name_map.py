@@ -1,8 +1,7 @@
-"""Files of ViTs, whoever wrote them, become models of `build_vit`."""
+"""From the tensors of a ViT, of any project, to a model of `build_vit`."""
 
 import dataclasses
 import math
-import re
 
 import keras
 import numpy as np
@@ -10,18 +9,22 @@ import numpy as np
 from keras_vtr.backbones import build_bit_resnet
 from keras_vtr.layers.positions.interpolation import resize_grid
 from keras_vtr.models import build_vit
-from keras_vtr.pretrained.from_tensors import convolution
-from keras_vtr.pretrained.from_tensors import norm
+from keras_vtr.pretrained.from_tensors import FromTensors
 from keras_vtr.pretrained.name_map import NameMap
 from keras_vtr.pretrained.tensor_file import PretrainedError
 
 
 @dataclasses.dataclass
 class VitNameMap(NameMap):
-    """How to make a ViT.
+    """A `NameMap` of a model of `keras_vtr.models.build_vit`.
+
+    It resizes positions and makes a new head. `arguments` need `num_classes`,
+    `patch_size` and `hidden_dim`; with positions also `position_grid` and
+    `position_interpolation`, which is how the project resizes them.
 
     Args:
-        bit_resnet: Arguments of the hybrid's backbone, or None.
+        bit_resnet: Arguments of `keras_vtr.backbones.build_bit_resnet`, the
+            hybrid's backbone, or None. Further arguments as in `NameMap`.
     """
 
     bit_resnet: dict | None = None
@@ -38,8 +41,9 @@ class VitNameMap(NameMap):
             arguments["distilled"] = False
         if arguments.get("num_heads") is None:
             raise PretrainedError(
-                "The arrays don't tell the number of heads, and a width of "
-                f"{arguments['hidden_dim']} is no usual one. Give `num_heads`."
+                "The tensors don't show the number of heads, and "
+                f"hidden_dim={arguments['hidden_dim']} is in no paper's table. "
+                "Give `num_heads`."
             )
         grid = arguments.get("position_grid", (14, 14))
         if image_shape is None:
@@ -47,23 +51,23 @@ class VitNameMap(NameMap):
             sides = (side * stride for side in grid)
             image_shape = (*sides, self._num_channels(shapes))
         if None not in image_shape[:2]:
-            arguments.pop("position_grid", None)  # the image's own
+            arguments.pop("position_grid", None)  # computed from image_shape
         own_names = self.arguments.get("class_names")
         if arguments["num_classes"] != self.arguments["num_classes"]:
             if arguments.get("class_names") is own_names:
-                arguments["class_names"] = None  # they name other classes
+                arguments["class_names"] = None  # of other classes
         if self.bit_resnet is not None:
             arguments["backbone"] = build_bit_resnet(
                 image_shape, **self.bit_resnet
             )
-        model = build_vit(image_shape=image_shape, **arguments)
-        return model, new
+        return build_vit(image_shape=image_shape, **arguments), new
 
     def _new_parts(self, num_classes, arguments):
-        """Beginnings of paths; sets the width before the head in `arguments`.
+        """Prefixes of new paths; sets `representation_dim` in `arguments`.
 
-        The layer before the head of pre-training is dropped with it, as
-        Google's and transformers' classifiers do, unless it is asked for.
+        The representation layer is removed together with the head of
+        pre-training, as in Google's and transformers' classifiers, unless
+        `representation_dim` is given.
         """
         own_classes = self.arguments["num_classes"]
         own_dim = self.arguments.get("representation_dim")
@@ -72,22 +76,22 @@ class VitNameMap(NameMap):
         dim = arguments.setdefault("representation_dim", default)
         if dim != own_dim and own_classes and not is_new:
             raise PretrainedError(
-                "`representation_dim` must be that of the file, whose "
-                f"head reads it: {own_dim}. Give another `num_classes` for a "
-                f"new head. Received: representation_dim={dim}"
+                f"`representation_dim` must be {own_dim}, the width that the "
+                "file's head reads. Give another `num_classes` for a new "
+                f"head. Received: representation_dim={dim}"
             )
         new = self.heads if is_new else ()
         return new if dim in (None, own_dim) else new + self.parts
 
     def may_lack(self, path, paths, new):
-        """A head that stays needs the layer before it."""
+        """A loaded head needs the representation layer before it."""
         is_head_kept = "head/kernel" in paths and not "head/".startswith(new)
         if path.startswith(self.parts) and is_head_kept:
             return False
         return super().may_lack(path, paths, new)
 
     def start(self, model, weight):
-        """A head begins with zeros, what stands before it as it was built."""
+        """A new representation layer keeps its initial values."""
         if weight.path.startswith(self.parts):
             return keras.ops.convert_to_numpy(weight)
         return super().start(model, weight)
@@ -118,13 +122,13 @@ class VitNameMap(NameMap):
         )
 
     def _num_channels(self, shapes):
-        """Of the images, as the first convolution's kernel has it."""
+        """Of the images, from the first convolution's kernel."""
         path = "patches/projection/kernel"
         if self.bit_resnet is not None:
             path = "root_convolution/kernel"
-        tensors = self.weights[path]
-        blank = np.broadcast_to(np.float32(0), shapes[tensors.names[0]])
-        return tensors.convert(blank).shape[2]
+        origin = self.weights[path]
+        blank = np.broadcast_to(np.float32(0), shapes[origin.names[0]])
+        return origin.convert(blank).shape[2]
 
 
 def token_stride(patch_size, bit_resnet=None):
@@ -135,45 +139,33 @@ def token_stride(patch_size, bit_resnet=None):
     return patch_size * 4 * 2 ** max(num_stages - 1, 0)
 
 
-def read_bit_resnet(shapes, root_convolution, root_norm, unit):
-    """Our backbone's arguments and weights, from torch's names.
+def grid_of_sides(sides, patch_size, bit_resnet):
+    """(rows, columns) of tokens of an image of this size; None if unknown."""
+    stride = token_stride(patch_size, bit_resnet)
+    return sides and tuple(side // stride for side in sides)
+
+
+def read_tokens(shapes, class_tokens, registers):
+    """Class and distillation tokens, and registers.
 
     Args:
-        shapes: Name to shape.
-        root_convolution: Name of the first convolution.
-        root_norm: Name of the norm behind it.
-        unit: Name of a unit, with `{stage}` and `{unit}` to fill in.
+        shapes: Dict of tensor name to shape.
+        class_tokens: Names that the file may have, in our order.
+        registers: Name that the file may have.
+
+    Returns:
+        Arguments of `build_vit`, and weights.
     """
-    pattern = re.escape(unit).replace(r"\{stage\}", r"(\d+)")
-    pattern = pattern.replace(r"\{unit\}", r"(\d+)") + r"\."
-    units = {
-        tuple(int(x) for x in found.groups())
-        for found in (re.match(pattern, name) for name in shapes)
-        if found
-    }
-    num_stages = 1 + max((stage for stage, _ in units), default=-1)
-    num_units = [sum(s == i for s, _ in units) for i in range(num_stages)]
-    weights = convolution("root_convolution", root_convolution, False)
-    weights |= norm("root_norm", root_norm)
-    for stage, i in sorted(units):
-        ours = f"stage_{stage}_unit_{i}"
-        theirs = unit.format(stage=stage, unit=i)
-        for part in range(3):
-            weights |= convolution(
-                f"{ours}_convolution_{part}", f"{theirs}.conv{part + 1}", False
-            )
-            weights |= norm(f"{ours}_norm_{part}", f"{theirs}.norm{part + 1}")
-        if f"{theirs}.downsample.conv.weight" in shapes:
-            weights |= convolution(
-                f"{ours}_projection", f"{theirs}.downsample.conv", False
-            )
-            weights |= norm(
-                f"{ours}_projection_norm", f"{theirs}.downsample.norm"
-            )
+    names = tuple(name for name in class_tokens if name in shapes)
     arguments = {
-        "num_units": tuple(num_units),
-        "width": shapes[f"{root_convolution}.weight"][0],
-        "group_norm_epsilon": 1e-5,
-        "standardization_epsilon": 1e-8,
+        "num_class_tokens": len(names),
+        "num_register_tokens": shapes.get(registers, (1, 0))[1],
     }
+    weights = {}
+    if names:
+        weights["class_token/class_token"] = FromTensors(
+            names, lambda *x: np.concatenate(x, axis=1)
+        )
+    if registers in shapes:
+        weights["register_tokens/class_token"] = FromTensors((registers,))
     return arguments, weights

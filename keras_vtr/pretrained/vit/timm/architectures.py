@@ -1,7 +1,7 @@
-"""timm's names whose models have build_vit's layers, and what they alone tell.
+"""timm's models that have build_vit's layers, and settings by their names.
 
-Found by tests/golden/make_timm_sweep.py in timm 1.0.31. All others are
-refused by their name, as they have other blocks, norms, heads or stems.
+Found by tests/golden/make_timm_sweep.py in timm 1.0.31. All other names are
+refused: those models have other blocks, norms, heads or stems.
 """
 
 # Number of heads, activation of feed-forward blocks that aren't SwiGLU.

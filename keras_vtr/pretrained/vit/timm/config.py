@@ -1,17 +1,18 @@
-"""What timm's config.json says of a ViT, key by key.
+"""timm's config.json of a ViT, key by key.
 
-`architecture` names a function of timm's whose settings show in no array;
-`model_args` stand over them.
+`architecture` is the name of a function of timm. Some of its settings show in
+no tensor; `model_args` override them.
 """
 
 import math
 
+from keras_vtr.pretrained.name_map import multiply
 from keras_vtr.pretrained.transformers_keys import read_common_keys
 from keras_vtr.pretrained.vit.timm.architectures import ARCHITECTURES
 
 POOLINGS = {"token": "class_token", "avg": "mean"}
 ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_tanh", "relu": "relu"}
-# Arguments of VisionTransformer that show in the arrays, or concern training
+# Arguments of VisionTransformer that show in the tensors, or concern training
 # and images that patches don't divide.
 CHANGE_NOTHING = set(
     """
@@ -34,7 +35,7 @@ EXPECTED = {
     "norm_layer": ("layernorm",),
     "use_naflex": (False,),
 }
-# Where weights come from, and how images are cut: timm's PretrainedCfg.
+# timm's PretrainedCfg: where weights come from, and how images are cropped.
 ORIGIN = set(
     """
     url file hf_hub_id hf_hub_filename source architecture tag custom_load
@@ -47,11 +48,11 @@ ORIGIN = set(
 
 
 def read_settings(config):
-    """What the arrays don't tell: ours or None, by name; `sides` in pixels."""
+    """Settings that no tensor shows, or None; `sides` in pixels."""
     config.preprocessor.disregard()
     read_common_keys(config)
     config.expect({"model_type": ("timm_wrapper",)})
-    # timm's own training notes it in the file of weights.
+    # timm's training saves it in the file of weights.
     architecture = _known(config.training, "arch")
     architecture = _known(config, "architecture") or architecture
     num_heads, activation = ARCHITECTURES.get(architecture, (None, "gelu"))
@@ -59,7 +60,7 @@ def read_settings(config):
     given.ignore(CHANGE_NOTHING)
     given.expect(EXPECTED)
     pretrained = config.part("pretrained_cfg")
-    if not pretrained:  # older files have its keys beside the others
+    if not pretrained:  # older files have its keys at the top level
         pretrained = config
     for part in (config, pretrained):
         part.ignore(ORIGIN)
@@ -77,9 +78,9 @@ def read_settings(config):
         "activation": given.choice("act_layer", ACTIVATIONS, activation),
         "pooling": same,
         "sides": given.sides("img_size") or input_sides,
-        "pixel_mean": mean and _in_255(mean),
-        "pixel_std": std and _in_255(std),
-        "is_told": architecture is not None,
+        "pixel_mean": mean and multiply(255.0, mean),
+        "pixel_std": std and multiply(255.0, std),
+        "has_architecture": architecture is not None,
     }
 
 
@@ -94,12 +95,6 @@ def _known(config, key):
             key,
             "the name of a model with build_vit's layers, such as "
             f"{', '.join(list(ARCHITECTURES)[1:4])} (timm 1.0.31)",
-            "A new name for an old model can be replaced in the file.",
+            "If timm has renamed the model, write its old name in the file.",
         )
     return base
-
-
-def _in_255(value):
-    if isinstance(value, tuple):
-        return tuple(255.0 * x for x in value)
-    return 255.0 * value

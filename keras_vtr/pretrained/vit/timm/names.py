@@ -1,7 +1,7 @@
 """timm's names: ViT, DeiT, the four hybrids, DINOv2 with and without registers.
 
-Of what the arrays don't tell (heads are joined in `qkv`), `config.json` says
-some; for the rest the sizes of the papers stand.
+Tensors don't show all settings: heads are joined in `qkv`. config.json has
+some of them; the others are those of the papers' models.
 """
 
 import numpy as np
@@ -12,19 +12,21 @@ from keras_vtr.models.vit.vit import SIZES
 from keras_vtr.pretrained import from_tensors
 from keras_vtr.pretrained import name_map as name_maps
 from keras_vtr.pretrained.from_tensors import FromTensors
+from keras_vtr.pretrained.from_tensors import first_present
 from keras_vtr.pretrained.tensor_file import PretrainedError
+from keras_vtr.pretrained.vit.bit_resnet import read_torch_bit_resnet
 from keras_vtr.pretrained.vit.name_map import VitNameMap
-from keras_vtr.pretrained.vit.name_map import read_bit_resnet
-from keras_vtr.pretrained.vit.name_map import token_stride
+from keras_vtr.pretrained.vit.name_map import grid_of_sides
+from keras_vtr.pretrained.vit.name_map import read_tokens
 from keras_vtr.pretrained.vit.timm.config import read_settings
 
-TOLD_BY_NAME = ("num_heads", "activation", "layer_norm_epsilon", "pooling")
-HEADS = {  # theirs: ours, and the argument that says its width
+NOT_IN_TENSORS = ("num_heads", "activation", "layer_norm_epsilon", "pooling")
+HEADS = {  # theirs: ours, and the argument for its width
     "head": ("head", "num_classes"),
     "head_dist": ("distillation_head", "num_classes"),
     "pre_logits.fc": ("representation", "representation_dim"),
 }
-# timm's name, and that of the authors of DINOv2, who have timm's else.
+# timm's name, and the one of DINOv2's authors, who use timm's names otherwise.
 INNER = ("fc1", "w12")
 OUTPUT = ("fc2", "w3")
 REGISTERS = ("reg_token", "register_tokens")
@@ -37,36 +39,29 @@ def recognize(shapes):
 def read(shapes, config, position_grid=None):
     settings = read_settings(config)
     kernel_shape = shapes["patch_embed.proj.weight"]
-    names = [name for name in ("cls_token", "dist_token") if name in shapes]
     weights = from_tensors.convolution("patches/projection", "patch_embed.proj")
-    if names:
-        weights["class_token/class_token"] = FromTensors(
-            tuple(names), lambda *x: np.concatenate(x, axis=1)
-        )
-    registers = _first(shapes, REGISTERS, "{}")
+    registers = first_present(shapes, REGISTERS, "")
+    tokens, token_weights = read_tokens(
+        shapes, ("cls_token", "dist_token"), registers
+    )
     arguments, encoder_weights = _encoder(shapes, settings)
-    arguments |= {
+    arguments |= tokens | {
         "patch_size": kernel_shape[2],
         "hidden_dim": kernel_shape[0],
-        "num_class_tokens": len(names),
-        "num_register_tokens": shapes.get(registers, (1, 0))[1],
-        "pooling": _pooling(shapes, settings, names),
+        "pooling": _pooling(shapes, settings, tokens["num_class_tokens"]),
         "num_classes": 0,
         "distilled": "head_dist.weight" in shapes,
     }
-    if registers in shapes:
-        weights["register_tokens/class_token"] = FromTensors((registers,))
     for theirs, (ours, key) in HEADS.items():
         if f"{theirs}.weight" in shapes:
             weights |= from_tensors.dense(ours, theirs)
             arguments[key] = shapes[f"{theirs}.weight"][0]
     bit_resnet, backbone_weights = _backbone(shapes)
-    weights |= encoder_weights | backbone_weights
+    weights |= token_weights | encoder_weights | backbone_weights
     pixels, remarks = _pixels(shapes, settings)
     arguments |= pixels
-    stride = token_stride(kernel_shape[2], bit_resnet)
-    said = settings["sides"] and tuple(x // stride for x in settings["sides"])
-    assumed = _add_positions(shapes, arguments, weights, (position_grid, said))
+    grid = grid_of_sides(settings["sides"], kernel_shape[2], bit_resnet)
+    assumed = _add_positions(shapes, arguments, weights, (position_grid, grid))
     unused = tuple(x for x in ("mask_token",) if x in shapes)
     assumed += _remarks(arguments, settings, unused)
     return VitNameMap(
@@ -82,30 +77,29 @@ def read(shapes, config, position_grid=None):
 
 def _remarks(arguments, settings, unused):
     remarks = ()
-    if not settings["is_told"]:
-        told = {key: arguments[key] for key in TOLD_BY_NAME if arguments[key]}
+    if not settings["has_architecture"]:
+        assumed = ", ".join(
+            f"{key}={arguments[key]!r}"
+            for key in NOT_IN_TENSORS
+            if arguments[key]
+        )
         remarks += (
-            "No file tells timm's name of the architecture; assumed "
-            + ", ".join(f"{key}={value!r}" for key, value in told.items())
-            + ".",
+            f"No file has timm's name of the architecture; assumed {assumed}.",
         )
     if unused:
-        remarks += ("mask_token was left out; only pre-training reads it.",)
+        remarks += ("mask_token was left out; only pre-training uses it.",)
     return remarks
 
 
-def _first(shapes, names, pattern):
-    """The first of the names that the file has; else the first of all."""
-    found = (pattern.format(name) for name in names)
-    return next((x for x in found if x in shapes), pattern.format(names[0]))
-
-
 def _encoder(shapes, settings):
-    num_layers = from_tensors.count_layers(shapes, r"blocks\.(\d+)\.")
-    inner, hidden_dim = shapes[_first(shapes, INNER, "blocks.0.mlp.{}.weight")]
-    mlp_dim = shapes[_first(shapes, OUTPUT, "blocks.0.mlp.{}.weight")][1]
+    num_layers = from_tensors.count_layers(shapes, "blocks.{}.")
+    inner, output = (
+        shapes[f"{_feed_forward_name(shapes, 'blocks.0', names)}.weight"]
+        for names in (INNER, OUTPUT)
+    )
+    hidden_dim, mlp_dim = output
     by_size = {width: num_heads for width, _, num_heads, _ in SIZES.values()}
-    is_swiglu = inner == 2 * mlp_dim
+    is_swiglu = inner[0] == 2 * mlp_dim
     arguments = {
         "num_layers": num_layers,
         "num_heads": settings["num_heads"] or by_size.get(hidden_dim),
@@ -130,17 +124,20 @@ def _block(shapes, ours, theirs, arguments):
     )
     weights |= from_tensors.norm(f"{ours}/feed_forward/norm", f"{theirs}.norm2")
     for part, name in enumerate(("query", "key", "value")):
-        weights |= _third(
-            f"{attention}/{name}_projection", f"{theirs}.attn.qkv", part
+        joined = f"{theirs}.attn.qkv"
+        weights |= from_tensors.projection_of_three(
+            f"{attention}/{name}_projection",
+            f"{joined}.weight",
+            f"{joined}.bias",
+            part,
         )
     weights |= from_tensors.dense(
         f"{attention}/output_projection", f"{theirs}.attn.proj"
     )
     for part, names in (("inner", INNER), ("output", OUTPUT)):
-        name = _first(shapes, names, theirs + ".mlp.{}.weight")
         weights |= from_tensors.dense(
             f"{ours}/feed_forward/layer/{part}_projection",
-            name.removesuffix(".weight"),
+            _feed_forward_name(shapes, theirs, names),
         )
     if arguments["normalize_query_key"]:
         for part, name in (("query", "q"), ("key", "k")):
@@ -155,20 +152,12 @@ def _block(shapes, ours, theirs, arguments):
     return weights
 
 
-def _third(ours, theirs, part):
-    """Queries, keys and values are one matrix, (3 D, D)."""
-    return {
-        f"{ours}/kernel": FromTensors(
-            (f"{theirs}.weight",), lambda w: np.split(w, 3)[part].T
-        ),
-        f"{ours}/bias": FromTensors(
-            (f"{theirs}.bias",), lambda b: np.split(b, 3)[part]
-        ),
-    }
+def _feed_forward_name(shapes, block, names):
+    return first_present(shapes, [f"{block}.mlp.{name}" for name in names])
 
 
 def _add_positions(shapes, arguments, weights, grids):
-    """The table of positions, for patches alone or class tokens too; remarks.
+    """Adds positions, of patches only or of class tokens too; returns remarks.
 
     Args:
         grids: The user's and the configuration's.
@@ -200,26 +189,26 @@ def _add_positions(shapes, arguments, weights, grids):
 def _backbone(shapes):
     root = "patch_embed.backbone"
     if f"{root}.stem.conv.weight" in shapes:
-        root_names = (f"{root}.stem.conv", f"{root}.stem.norm")
+        stem = (f"{root}.stem.conv", f"{root}.stem.norm")
     elif f"{root}.conv.weight" in shapes:  # R+Ti/16 is the root alone
-        root_names = (f"{root}.conv", f"{root}.norm")
+        stem = (f"{root}.conv", f"{root}.norm")
     else:
         return None, {}
-    unit = root + ".stages.{stage}.blocks.{unit}"
-    return read_bit_resnet(shapes, *root_names, unit)
+    unit = root + ".stages.{}.blocks.{}."
+    return read_torch_bit_resnet(shapes, stem, unit)
 
 
 def _pooling(shapes, settings, class_tokens):
     if "fc_norm.weight" in shapes:
         raise PretrainedError(
-            "The head of this file reads tokens that are averaged and "
-            "then normalized (fc_norm), which build_vit doesn't have."
+            "The file's head reads tokens that are averaged and then "
+            "normalized (fc_norm); build_vit has no such head."
         )
     return settings["pooling"] or ("class_token" if class_tokens else "mean")
 
 
 def _pixels(shapes, settings):
-    """Mean and standard deviation, and a remark if no file tells them."""
+    """Mean and standard deviation, and a remark if no file has them."""
     mean, std = settings["pixel_mean"], settings["pixel_std"]
     remarks = ()
     if mean is None or std is None:
@@ -227,7 +216,7 @@ def _pixels(shapes, settings):
         if "dist_token" in shapes or "blocks.0.ls1.gamma" in shapes:
             mean, std = IMAGENET_MEAN, IMAGENET_STD
         remarks = (
-            "There is no config.json that tells mean and std; assumed "
+            "No config.json has mean and std; assumed "
             f"pixel_mean={mean}, pixel_std={std}. DeiT without "
             f"distillation needs pixel_mean={IMAGENET_MEAN}, "
             f"pixel_std={IMAGENET_STD}.",
