@@ -25,10 +25,10 @@ def generalized_iou(boxes1, boxes2):
     """Generalized intersection over union of boxes (Rezatofighi et al. 2019).
 
     `iou - (hull - union) / hull`, where `hull` is the area of the smallest box
-    around both. Unlike IoU it has a gradient for boxes that don't overlap. Value
-    and gradient are finite for boxes without area, too. No epsilon is added, so
-    the value of a box with itself is 1 at any size. Coordinates up to 1e18
-    don't overflow float32.
+    around both. Unlike IoU it has a gradient for boxes that don't overlap.
+    Value and gradient are finite for boxes without area, too. No epsilon is
+    added, so the value of a box with itself is 1 at any size. Coordinates up to
+    1e18 don't overflow float32.
 
     Args:
         boxes1: (..., 4) `xyxy` boxes in any unit.
@@ -42,7 +42,7 @@ def generalized_iou(boxes1, boxes2):
 
 
 def _areas(boxes1, boxes2):
-    """Areas of the intersection, the union and the smallest outer box."""
+    """Areas of intersection, union and smallest box around both."""
     minimum, maximum = keras.ops.minimum, keras.ops.maximum
     upper_left1, lower_right1 = boxes1[..., :2], boxes1[..., 2:]
     upper_left2, lower_right2 = boxes2[..., :2], boxes2[..., 2:]
