@@ -56,7 +56,9 @@ def test_the_picture_is_what_evaluation_ends_with(size, model, tmp_path):
         reason = r"1\.png can't be trained on: cannot identify"
     else:
         keras.utils.array_to_img(np.zeros((*size, 3))).save(images / "0.png")
-        reason = r"0\.png .* size is 40 x 60, upright .*annotated is 60 x 40"
+        reason = (
+            r"0\.png .* size is 40 x 60, upright .*annotated size is 60 x 40"
+        )
     batches = detection_dataset(data, 1, training=False)
     with pytest.raises(ValueError, match=reason):
         model.predict(batches, verbose=0)

@@ -1,4 +1,4 @@
-"""Images and targets, as models and losses expect them."""
+"""Data sets of images and targets for models and losses."""
 
 from keras_vtr.data.augmentation import augment
 from keras_vtr.data.detection_dataset import detection_dataset

@@ -1,4 +1,4 @@
-"""DETR's augmentation: the same decisions for pixels and boxes."""
+"""DETR's augmentation of images with their boxes."""
 
 import tensorflow as tf
 
@@ -37,13 +37,13 @@ def resize(image, boxes, short_side, longest_side=LONGEST_SIDE):
 
 
 def crop(image, boxes, labels, corner, shape):
-    """Cuts a piece out; what is left of a box stays, if anything is.
+    """Crops an image; boxes are clipped, and dropped if nothing is left.
 
     Args:
         image: (height, width, C).
         boxes: (n, 4), absolute `xyxy` pixels.
         labels: (n,).
-        corner: (2,) int, y and x of the piece's upper left corner.
+        corner: (2,) int, y and x of the crop's upper left corner.
         shape: (2,) int, its height and width.
 
     Returns:
@@ -57,12 +57,12 @@ def crop(image, boxes, labels, corner, shape):
     boxes = boxes - tf.concat([offset, offset], axis=0)
     boxes = tf.clip_by_value(boxes, 0.0, tf.concat([limit, limit], axis=0))
     sides = boxes[:, 2:] - boxes[:, :2]
-    is_left = tf.reduce_all(sides > LEAST_SHARE * limit, axis=1)
-    return image, boxes[is_left], labels[is_left]
+    is_kept = tf.reduce_all(sides > LEAST_SHARE * limit, axis=1)
+    return image, boxes[is_kept], labels[is_kept]
 
 
 def flip(image, boxes):
-    """Mirrors left and right."""
+    """Flips image and boxes horizontally."""
     width = tf.cast(tf.shape(image)[1], "float32")
     x0, y0, x1, y1 = tf.unstack(boxes, axis=1)
     boxes = tf.stack([width - x1, y0, width - x0, y1], axis=1)
@@ -81,64 +81,65 @@ def augment(
     crop_range=CROP_RANGE,
     flips=True,
 ):
-    """Carion et al. 2020 (DETR), section 4: flip, scale, and every second
-    time a random crop before it.
+    """Random flip, random crop of half of the images, random scale.
 
-    Not of Keras's layers (3.15.1): `RandomFlip` and `Resizing` do to boxes
-    what is done here, but draw from a state that a run would have to save,
-    and have one size; `RandomCrop` moves x by the offset of y, and y by that
-    of x (`tests/data/test_keras_layers.py`).
+    Carion et al. 2020 (DETR), section 4. Keras's layers (3.15.1) don't fit:
+    `RandomFlip` and `Resizing` transform boxes equally, but draw from a state
+    that a run would have to save, and have one size; `RandomCrop` shifts x by
+    the offset of y, and y by that of x (`tests/data/test_keras_layers.py`).
 
     Args:
         image: (height, width, C).
         boxes: (n, 4), absolute `xyxy` pixels.
         labels: (n,).
-        seed: (2,) integers; the same ones make the same decisions.
+        seed: (2,) integers; equal seeds give equal random numbers.
         short_sides: Short sides to choose from.
-        longest_side: The most that the other side may have.
+        longest_side: Limit of the long side.
         crop_short_sides: Short sides to choose from before a crop.
-        crop_range: Least and most pixels of a crop's sides.
-        flips: Whether half of the images are mirrored.
+        crop_range: Smallest and largest side of a crop, in pixels.
+        flips: Whether half of the images are flipped.
 
     Returns:
-        Image (height', width', C) float32, boxes and labels; a crop may have
-        left some of them out, or all.
+        Image (height', width', C) float32, boxes and labels; a crop may drop
+        some or all boxes.
     """
     seeds = tf.unstack(tf.random.split(tf.cast(seed, "int32"), 6))
 
-    def chance(i):
+    def coin(i):
         return tf.random.stateless_uniform((), seeds[i]) < 0.5
 
     def choice(i, values):
         values = tf.constant(values, "int32")
         size = tf.shape(values)[0]
-        at = tf.random.stateless_uniform((), seeds[i], 0, size, "int32")
-        return values[at]
+        i = tf.random.stateless_uniform((), seeds[i], 0, size, "int32")
+        return values[i]
 
     image = tf.cast(image, "float32")
     if flips:
         image, boxes = tf.cond(
-            chance(0), lambda: flip(image, boxes), lambda: (image, boxes)
+            coin(0), lambda: flip(image, boxes), lambda: (image, boxes)
         )
 
-    def cropped():
+    def random_crop():
         small, moved = resize(
             image, boxes, choice(2, crop_short_sides), longest_side
         )
         sides = tf.shape(small)[:2]
         least, most = (tf.minimum(sides, x) for x in crop_range)
-        shape = _uniform(seeds[3], least, most + 1)
-        corner = _uniform(seeds[4], tf.zeros_like(sides), sides - shape + 1)
+        shape = _random_integers(seeds[3], least, most + 1)
+        corner = _random_integers(
+            seeds[4], tf.zeros_like(sides), sides - shape + 1
+        )
         return crop(small, moved, labels, corner, shape)
 
     image, boxes, labels = tf.cond(
-        chance(1), cropped, lambda: (image, boxes, labels)
+        coin(1), random_crop, lambda: (image, boxes, labels)
     )
     image, boxes = resize(image, boxes, choice(5, short_sides), longest_side)
     return image, boxes, labels
 
 
-def _uniform(seed, least, end):
+def _random_integers(seed, least, end):
     """(2,) integers, each at least `least` and below `end`."""
     share = tf.random.stateless_uniform((2,), seed)
     span = tf.cast(end - least, "float32")

@@ -1,4 +1,4 @@
-"""From checked records to the padded batches that a detector is trained on."""
+"""Padded batches of images and targets for a detector, from records."""
 
 import numpy as np
 import tensorflow as tf
@@ -33,34 +33,34 @@ def detection_dataset(
     max_broken=100,
     **augmentation,
 ):
-    """Makes batches of images of several sizes, padded, with their targets.
+    """Padded batches of images of different sizes, with their targets.
 
     Args:
         data: `keras_vtr.data.DetectionRecords`, such as from `read_coco`.
         batch_size: B, of all workers together.
-        training: If True, images come without end, shuffled anew in each pass
-            and augmented (`keras_vtr.data.augment`); `fit` needs
-            `steps_per_epoch=len(data) // batch_size`. If False, they come
-            once and in order, scaled to the largest short side.
-        seed: The order follows from it and the number of the pass alone, and
-            how an image is augmented from both and the image.
-        first_batch: The batch to begin with in training; nothing before it is
-            read. A run goes on with `first_batch=checkpoint.num_steps`.
-        num_workers: How many processes share each batch.
-        worker: Which of them this is; it reads its B / `num_workers` images.
+        training: If True, the data set is infinite, shuffled in each epoch and
+            augmented (`keras_vtr.data.augment`); `fit` needs
+            `steps_per_epoch=len(data) // batch_size`. If False, each image
+            comes once, in order, scaled to the largest short side.
+        seed: The order depends only on it and the epoch, the augmentation on
+            both and the image.
+        first_batch: The first batch of training; earlier ones are not read.
+            Resume a run with `first_batch=checkpoint.num_steps`.
+        num_workers: Number of processes that share each batch.
+        worker: Index of this process; it reads B / `num_workers` images.
         short_sides: Short sides of an image to choose from, in pixels.
-        longest_side: The most that the other side may have.
+        longest_side: Limit of the long side, in pixels.
         size_multiple: Images are padded to multiples of this, for fewer
             shapes, each of which is compiled once.
-        canvas: `(height, width)` that all images are padded to. Default: as
-            the largest of the batch needs.
-        length_multiple: Targets are padded to a multiple of this, because each
-            new number of them costs a second once, to compile the matcher.
-        broken: What happens to a picture that can't be decoded
-            (`keras_vtr.data.decode_image`) or has another size than its
-            annotations say: `"raise"`, or `"skip"`, which warns, and takes the
-            next one instead in training.
-        max_broken: How many different ones may be skipped.
+        canvas: `(height, width)` that all images are padded to. Default: the
+            largest of the batch.
+        length_multiple: Targets are padded to a multiple of this, because the
+            matcher is compiled for each number of them, about a second.
+        broken: Treatment of a picture that can't be decoded
+            (`keras_vtr.data.decode_image`) or has another size than annotated:
+            `"raise"`, or `"skip"`, which warns and, in training, takes the next
+            picture instead.
+        max_broken: How many different pictures may be skipped.
         **augmentation: Further arguments of `keras_vtr.data.augment`.
 
     Returns:
@@ -68,19 +68,17 @@ def detection_dataset(
         (B, height, width, 3) float32 in [0, 255] and `"padding_mask"`
         (B, height, width) bool, True = real; `y_true` with `"boxes"`
         (B, M, 4), `rel_center_xywh` of each image's own size, and `"labels"`
-        (B, M), -1 for padding. If not `training`, what
-        `keras_vtr.metrics.CocoAveragePrecision` needs to judge as COCO does
-        stands there too: `"image_shapes"` (B, 2), height and width as
-        annotated, `"areas"` (B, M) in their pixels, `"crowd_boxes"` (B, m, 4)
-        and `"crowd_labels"` (B, m).
+        (B, M), -1 for padding. If not `training`, `y_true` also has, for
+        `keras_vtr.metrics.CocoAveragePrecision`, `"image_shapes"` (B, 2),
+        annotated height and width, `"areas"` (B, M) in their pixels,
+        `"crowd_boxes"` (B, m, 4) and `"crowd_labels"` (B, m).
 
     Raises:
         ValueError: If the data set is empty, an argument doesn't fit, or there
-            is no box to learn in training.
-            Also at a broken picture, with its path, from what reads the data
-            set: `fit`, `evaluate` and `predict` of a
-            `keras_vtr.models.DetectionModel` and
-            `keras_vtr.metrics.CocoAveragePrecision`. Read by others it is a
+            is no box to learn in training. Also at a broken picture, with its
+            path, from `fit`, `evaluate` and `predict` of a
+            `keras_vtr.models.DetectionModel` and from
+            `keras_vtr.metrics.CocoAveragePrecision`. Other readers get a
             `tf.errors.InvalidArgumentError` with this text.
 
     Example:
@@ -102,7 +100,7 @@ def detection_dataset(
     broken = BrokenImages(broken, max_broken, shapes)
     if training:
         order = training_positions(first_batch, batch_size, num_workers, worker)
-        prepare = _augmented(
+        prepare = _training_rows(
             data.records,
             broken,
             seed,
@@ -113,7 +111,9 @@ def detection_dataset(
         rows = order.map(prepare, tf.data.AUTOTUNE)
     else:
         order = tf.data.Dataset.range(len(data)).shard(num_workers, worker)
-        prepare = _scaled(data.records, broken, max(short_sides), longest_side)
+        prepare = _evaluation_rows(
+            data.records, broken, max(short_sides), longest_side
+        )
         rows = order.map(prepare, tf.data.AUTOTUNE)
         rows = rows.filter(lambda inputs, y_true, ok: ok)
         rows = rows.map(lambda inputs, y_true, ok: (inputs, y_true))
@@ -121,8 +121,8 @@ def detection_dataset(
     return padded(rows, size, canvas, size_multiple, length_multiple, training)
 
 
-def _augmented(records, broken, seed, **options):
-    """From a position of the training to an image and its targets."""
+def _training_rows(records, broken, seed, **options):
+    """A function from a training position to an image and its targets."""
     read = image_reader(records, broken)
     boxes, labels = (
         _ragged([x[name] for x in records]) for name in ("boxes", "labels")
@@ -148,8 +148,8 @@ def _augmented(records, broken, seed, **options):
     return prepare
 
 
-def _scaled(records, broken, short_side, longest_side):
-    """From a record's number to all that evaluation needs, and if it's ok."""
+def _evaluation_rows(records, broken, short_side, longest_side):
+    """A function from an index to inputs, targets and whether to use them."""
     read = image_reader(records, broken)
     names = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels")
     targets = {name: _ragged([x[name] for x in records]) for name in names}
@@ -182,13 +182,13 @@ def _check_workers(batch_size, num_workers, worker):
 def _check_canvas(canvas, longest_side):
     if canvas is not None and min(canvas) < longest_side:
         raise ValueError(
-            "`canvas` must hold images of `longest_side`, upright and lying. "
+            "Both sides of `canvas` must be at least `longest_side`. "
             f"Received: canvas={canvas}, longest_side={longest_side}"
         )
 
 
 def _ragged(arrays):
-    """One tensor of rows for all records, indexable by record."""
+    """A ragged tensor with one row per record."""
     lengths = [len(x) for x in arrays]
     return tf.RaggedTensor.from_row_lengths(np.concatenate(arrays), lengths)
 
@@ -204,7 +204,7 @@ def _relative(boxes, shape):
 
 
 def _inputs(image):
-    """The image and what of it is real: all, before it is padded."""
-    mask = tf.ones(tf.shape(image)[:2], "bool")
+    """The model's inputs before padding: every pixel is real."""
+    padding_mask = tf.ones(tf.shape(image)[:2], "bool")
     image = tf.ensure_shape(image, (None, None, 3))
-    return {"images": image, "padding_mask": mask}
+    return {"images": image, "padding_mask": padding_mask}

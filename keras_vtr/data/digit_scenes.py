@@ -1,4 +1,4 @@
-"""Scenes of real handwritten digits: detection data that comes with pip."""
+"""Scenes of handwritten digits: detection data without a download."""
 
 import functools
 
@@ -9,30 +9,30 @@ CANVAS = 64  # pixels, height and width of a scene
 MAX_DIGITS = 5  # M
 NUM_TRAIN = 1347  # of the 1,797 digits, in the order of the data set
 HEIGHT_RANGE = (14.0, 30.0)  # pixels
-ASPECT_RANGE = (0.75, 1.33)  # how much wider than it was written
-NUM_TRIES = 24  # places tried for a digit, the one with least overlap wins
-MAX_OVERLAP = 0.1  # of the smaller box's area; else the digit is left out
+ASPECT_RANGE = (0.75, 1.33)  # stretch of the width
+NUM_TRIES = 24  # random positions of a digit; the least overlap is taken
+MAX_OVERLAP = 0.1  # of the smaller box's area; else it is left out
 
 
 def digit_scenes(split, *, batch_size=32, num_scenes=None, seed=0):
     """Makes scenes of one to five handwritten digits, with their boxes.
 
-    The digits are scikit-learn's `load_digits`: 1,797 real ones of 8 x 8
-    pixels, from 13 writers (Alpaydin and Kaynak 1998). They stand in the order
-    of their writers' forms, so the first 1,347 are for training and the last
-    450 are held out: no digit image is in both splits, and most held-out
-    writers are unseen. Each digit is cropped to its ink, resized, stretched
-    and placed with little overlap on a dark, slightly noisy canvas.
+    The digits are scikit-learn's `load_digits`: 1,797 images of 8 x 8 pixels,
+    from 13 writers (Alpaydin and Kaynak 1998), in the order of the writers'
+    forms. The first 1,347 are for training and the last 450 are held out: no
+    digit image is in both splits, and most held-out writers are unseen. Each
+    digit is cropped to its ink, resized, stretched and placed with little
+    overlap on a dark, slightly noisy canvas.
 
-    A scene depends on `seed`, `split` and its batch's number alone. Whole
-    batches are drawn by a few tensor operations in parallel with training.
+    A scene depends only on `seed`, `split` and the number of its batch. A few
+    tensor operations draw a complete batch, in parallel with training.
 
     Args:
         split: `"train"` or `"held_out"`.
         batch_size: B.
-        num_scenes: How many scenes; the last batch holds the rest. Default:
-            without end, which `fit` needs `steps_per_epoch` for.
-        seed: A whole number; another one gives other scenes.
+        num_scenes: Number of scenes; the last batch may be smaller. Default:
+            infinite, so that `fit` needs `steps_per_epoch`.
+        seed: An integer.
 
     Returns:
         A `tf.data.Dataset` of `(images, y_true)`: images (B, 64, 64, 1)
@@ -57,7 +57,9 @@ def digit_scenes(split, *, batch_size=32, num_scenes=None, seed=0):
         )
     for name, value in (("batch_size", batch_size), ("num_scenes", num_scenes)):
         if value is not None and value < 1:
-            raise ValueError(f"`{name}` must be 1 or more. Received: {value}")
+            raise ValueError(
+                f"`{name}` must be 1 or more. Received: {name}={value}"
+            )
     digits = tuple(tf.constant(part) for part in load_digits(split))
     stream = 0 if split == "train" else 1
 
@@ -78,15 +80,14 @@ def digit_scenes(split, *, batch_size=32, num_scenes=None, seed=0):
 
 @functools.cache
 def load_digits(split):
-    """The handwritten digits that `digit_scenes` are made of.
+    """The handwritten digits of `digit_scenes`.
 
     Args:
         split: `"train"`, 1,347 digits, or `"held_out"`, 450.
 
     Returns:
         `images` (n, 8, 8) float32 in [0, 255], `labels` (n,) int32, and `ink`
-        (n, 4) float32, the smallest `xyxy` box around all pixels that aren't
-        black.
+        (n, 4) float32, the smallest `xyxy` box around all pixels above 0.
 
     Raises:
         ImportError: If scikit-learn is not installed.
@@ -120,33 +121,33 @@ def _draw_batch(digits, batch_size, seed):
     images, labels, ink = digits
     seeds = tf.random.split(seed, num=5)
     shape = (batch_size, MAX_DIGITS)
-    which = tf.random.stateless_uniform(
+    indexes = tf.random.stateless_uniform(
         shape, seeds[0], 0, len(images), dtype=tf.int32
     )
-    ink = tf.gather(ink, which)  # (B, M, 4)
-    boxes, is_placed = _place(ink, seeds[1:3])
+    ink = tf.gather(ink, indexes)  # (B, M, 4)
+    boxes, is_placed = _place_digits(ink, seeds[1:3])
     number = tf.random.stateless_uniform(
         (batch_size, 1), seeds[3], 1, MAX_DIGITS + 1, dtype=tf.int32
     )
-    is_there = is_placed & (tf.range(MAX_DIGITS) < number)  # (B, M)
-    canvas = _render(tf.gather(images, which), ink, boxes, is_there)
+    is_drawn = is_placed & (tf.range(MAX_DIGITS) < number)  # (B, M)
+    canvas = _render(tf.gather(images, indexes), ink, boxes, is_drawn)
     noise = tf.random.stateless_uniform(canvas.shape, seeds[4], 0.0, 24.0)
     canvas = tf.clip_by_value(canvas + noise, 0.0, 255.0)
     center = (boxes[..., :2] + boxes[..., 2:]) / 2
     size = boxes[..., 2:] - boxes[..., :2]
     relative = tf.concat([center, size], axis=-1) / CANVAS
     return canvas[..., None], {
-        "boxes": tf.where(is_there[..., None], relative, 0.0),
-        "labels": tf.where(is_there, tf.gather(labels, which), -1),
+        "boxes": tf.where(is_drawn[..., None], relative, 0.0),
+        "labels": tf.where(is_drawn, tf.gather(labels, indexes), -1),
     }
 
 
-def _place(ink, seeds):
-    """Gives each digit a size and the least crowded of some random places.
+def _place_digits(ink, seeds):
+    """Random sizes, and of some random positions those of least overlap.
 
     Returns:
-        `xyxy` boxes (B, M, 4) in pixels, and whether each is free enough of
-        the ones before it.
+        `xyxy` boxes (B, M, 4) in pixels, and whether each overlaps the ones
+        before it by `MAX_OVERLAP` at most.
     """
     batch_size = ink.shape[0]
     shape = (batch_size, MAX_DIGITS)
@@ -182,27 +183,27 @@ def _overlap(boxes1, boxes2):
     return shared / tf.minimum(area1, area2)
 
 
-def _render(images, ink, boxes, is_there):
-    """Draws each digit's ink into its box; the brighter pixel wins.
+def _render(images, ink, boxes, is_drawn):
+    """Resizes each digit's ink to its box; the brighter pixel is kept.
 
     Bilinear interpolation is separable: one matrix for the rows, one for the
     columns.
     """
-    rows = _interpolation(ink[..., 1::2], boxes[..., 1::2])
-    columns = _interpolation(ink[..., 0::2], boxes[..., 0::2])
+    rows = _interpolation_weights(ink[..., 1::2], boxes[..., 1::2])
+    columns = _interpolation_weights(ink[..., 0::2], boxes[..., 0::2])
     drawn = rows @ images @ tf.linalg.matrix_transpose(columns)
-    drawn = tf.where(is_there[..., None, None], drawn, 0.0)
+    drawn = tf.where(is_drawn[..., None, None], drawn, 0.0)
     return tf.reduce_max(drawn, axis=1)  # (B, height, width)
 
 
-def _interpolation(source, target):
-    """(B, M, 2) spans of source and target -> (B, M, canvas, 8) weights."""
+def _interpolation_weights(ink, box):
+    """(B, M, canvas, 8) weights from spans (B, M, 2) of ink and box."""
     pixel = tf.range(CANVAS, dtype=tf.float32) + 0.5
-    begin, end = target[..., :1], target[..., 1:]
-    share = (pixel - begin) / (end - begin)  # of the way through the box
-    place = source[..., :1] + share * (source[..., 1:] - source[..., :1])
-    place = tf.clip_by_value(place - 0.5, source[..., :1], source[..., 1:] - 1)
-    distance = tf.abs(place[..., None] - tf.range(8, dtype=tf.float32))
+    begin, end = box[..., :1], box[..., 1:]
+    share = (pixel - begin) / (end - begin)  # of the box's length
+    x = ink[..., :1] + share * (ink[..., 1:] - ink[..., :1])
+    x = tf.clip_by_value(x - 0.5, ink[..., :1], ink[..., 1:] - 1)
+    distance = tf.abs(x[..., None] - tf.range(8, dtype=tf.float32))
     weights = tf.maximum(1.0 - distance, 0.0)
     is_inside = (pixel > begin) & (pixel < end)
     return tf.where(is_inside[..., None], weights, 0.0)

@@ -10,19 +10,18 @@ from keras_vtr.host_errors import remembered
 
 
 def call_on_host(function, inputs, dtype):
-    """As `tf.numpy_function`; `own_errors` raises what the function raised."""
+    """`tf.numpy_function`, whose original errors `own_errors` raises."""
     return tf.numpy_function(remembered(function), inputs, dtype)
 
 
 @atexit.register
 def _keep_iterators():
-    """Lets the process end while data sets are being read.
+    """Avoids a deadlock at exit while data sets are being read.
 
-    An iterator waits, where it is deleted, for the elements that are being
-    read. When the interpreter has ended, a thread that is within a Python
-    function, or waits for one, is ended too (CPython 3.11: `take_gil`), so that
-    the element never comes and the process stays. So what is not deleted by
-    now never is (seen with TensorFlow 2.21).
+    A deleted iterator waits for the elements that are being read. But after the
+    interpreter's end, threads within a Python function end too (CPython 3.11:
+    `take_gil`), the element never comes, and the process hangs (TensorFlow
+    2.21). So the iterators that still exist at exit are never deleted.
     """
     for value in gc.get_objects():
         if issubclass(type(value), tf.data.Iterator):

@@ -1,14 +1,15 @@
-"""Shows a data set: what is in it, what is wrong with it, and its boxes.
+"""Inspects a data set: statistics, problems and pictures of its boxes.
 
     python -m keras_vtr.data.inspect FOLDER --output report
     python -m keras_vtr.data.inspect train.json train --output report
 
-FOLDER holds annotations in COCO's format beside pictures in a folder of that
-name, such as train.json and train/; or what Roboflow, CVAT or Ultralytics
-(data.yaml) export. For each split it prints the classes, the sizes of the boxes
-and every problem, and writes train.json with all of it, train_boxes.png, as
-annotated, and train_augmented.png, as in training. The exit code is 0 without
-problems, 1 with some or a split that can't be read, 2 if none can.
+FOLDER holds annotations in COCO's format beside pictures in a folder of the
+same name, such as train.json and train/; or an export of Roboflow, CVAT or
+Ultralytics (data.yaml). For each split it prints the classes, the sizes of the
+boxes and every problem, and writes train.json with the same content,
+train_boxes.png, as annotated, and train_augmented.png, as in training. The exit
+code is 0 without problems, 1 with problems or a split that can't be read, 2 if
+no split can be read.
 """
 
 import argparse
@@ -54,8 +55,8 @@ def main(arguments=None):
         parser.error("--num-images and --num-queries must be 1 or more")
     output = pathlib.Path(options.output)
     try:
-        splits = _splits(options.annotations, options.images)
-        found = [_problems(*x, output, options) for x in splits.items()]
+        splits = _find_split_readers(options.annotations, options.images)
+        found = [_inspect(*x, output, options) for x in splits.items()]
     except (AnnotationError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -64,16 +65,16 @@ def main(arguments=None):
     return 0 if all(problems == [] for problems in found) else 1
 
 
-def _splits(annotations, images):
-    """By name, how each set of pictures is read."""
+def _find_split_readers(annotations, images):
+    """Functions that read each split, by name."""
     if images is None:
         return find_splits(annotations)
     path = pathlib.Path(annotations)
     return {path.stem: functools.partial(read_coco, path, images)}
 
 
-def _problems(name, read, output, options):
-    """Shows one split; returns its problems, or None if it can't be read."""
+def _inspect(name, read, output, options):
+    """Prints and draws a split. Returns its problems, None if unreadable."""
     try:
         data = read(invalid="drop")
     except (AnnotationError, OSError) as error:
@@ -83,7 +84,7 @@ def _problems(name, read, output, options):
     output.mkdir(parents=True, exist_ok=True)
     (output / f"{name}.json").write_text(json_text(report))
     _print(name, report)
-    # Broken pictures have been named, and are many at times.
+    # Broken pictures are in the report already.
     broken = set(report["broken"])
     data.records = [x for x in data.records if x["path"] not in broken]
     for kind, training in (("boxes", False), ("augmented", True)):

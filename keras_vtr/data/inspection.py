@@ -1,4 +1,4 @@
-"""What there is to know of a data set before it is trained on."""
+"""Statistics and problems of a data set."""
 
 import collections
 import concurrent.futures
@@ -11,25 +11,25 @@ from keras_vtr.data.pictures.reading import read_file
 
 # The queries that `keras-vtr train` makes, and `keras-vtr inspect` expects.
 NUM_QUERIES = 25
-# Sides of a box relative to its image's, the upper ends of the histogram.
+# Upper ends of the histogram of sides, relative to the image's.
 SIZES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def inspect_records(data, *, max_objects=100, read_images=True):
-    """Counts what a data set holds, and looks for what may go wrong.
+    """Computes statistics of a data set and lists its problems.
 
     Args:
         data: `keras_vtr.data.DetectionRecords`.
-        max_objects: As many queries as the detector will have.
-        read_images: Whether each picture is decoded, which takes as long as a
-            pass of training's reading.
+        max_objects: Number of queries of the detector.
+        read_images: Whether to decode each picture, which takes as long as
+            reading an epoch of training.
 
     Returns:
-        A dict: `"summary"`, a text; `"classes"`, boxes by name, or by name and
-        class where a name stands twice; `"sizes"`,
-        boxes by the upper end of their size, the square root of their share of
-        the image; `"problems"`, a list of texts; `"broken"`, the paths of
-        pictures that can't be trained on.
+        A dict: `"summary"`, a text; `"classes"`, numbers of boxes by name, with
+        the class if a name occurs twice; `"sizes"`, numbers of boxes by the
+        upper end of their size, the square root of their share of the image;
+        `"problems"`, a list of texts; `"broken"`, the paths of pictures that
+        can't be used.
 
     Example:
 
@@ -43,19 +43,19 @@ def inspect_records(data, *, max_objects=100, read_images=True):
     labels = np.concatenate([x["labels"] for x in data.records])
     counts = np.bincount(labels, minlength=len(data.class_names))
     classes = dict(zip(_titles(data.class_names), counts.tolist(), strict=True))
-    broken = _broken(data.records) if read_images else {}
+    broken = _broken_images(data.records) if read_images else {}
     return {
         "summary": str(data),
         "classes": classes,
         "sizes": _sizes(data.records),
         "problems": [
-            *_of_the_whole(data),
+            *_data_problems(data),
             *(
                 f"no box of the class {x!r}"
                 for x, n in classes.items()
                 if not n
             ),
-            *_of_records(data.records),
+            *_record_problems(data.records),
             *too_many_boxes(data.records, max_objects),
             *(f"{path}: {reason}" for path, reason in broken.items()),
         ],
@@ -64,7 +64,7 @@ def inspect_records(data, *, max_objects=100, read_images=True):
 
 
 def too_many_boxes(records, num_queries):
-    """A text for each image with more boxes than a detector has queries."""
+    """A text for each image with more boxes than queries."""
     numbers = ((x["path"], len(x["labels"])) for x in records)
     return [
         f"{path}: {number} boxes, more than {num_queries} queries"
@@ -74,7 +74,7 @@ def too_many_boxes(records, num_queries):
 
 
 def _titles(class_names):
-    """Names, with the class where there are several of one name."""
+    """The names, with the class if a name occurs twice."""
     times = collections.Counter(class_names)
     return [
         name if times[name] == 1 else f"{name} (class {i})"
@@ -82,7 +82,7 @@ def _titles(class_names):
     ]
 
 
-def _of_the_whole(data):
+def _data_problems(data):
     if not data.num_boxes:
         yield f"no box to learn: {data}"
     for why, number in data.dropped.items():
@@ -95,18 +95,18 @@ def _of_the_whole(data):
 
 
 def _sizes(records):
-    """Of all boxes, sqrt(area / area of the image)."""
+    """Histogram of sqrt(area / area of the image) of all boxes."""
     sizes = []
     for record in records:
         height, width = record["shape"]
         sides = record["boxes"][:, 2:] - record["boxes"][:, :2]
         sizes.extend(np.sqrt(sides.prod(axis=1) / (height * width)))
-    places = np.searchsorted(SIZES[:-1], sizes)
-    counts = np.bincount(places, minlength=len(SIZES))
+    bins = np.searchsorted(SIZES[:-1], sizes)
+    counts = np.bincount(bins, minlength=len(SIZES))
     return dict(zip(SIZES, counts.tolist(), strict=True))
 
 
-def _of_records(records):
+def _record_problems(records):
     paths = collections.Counter(x["path"] for x in records)
     for path, number in paths.items():
         if number > 1:
@@ -116,13 +116,13 @@ def _of_records(records):
         yield f"images without a box: {empty}"
     for record in records:
         rows = np.column_stack([record["labels"], record["boxes"]])
-        twice = len(rows) - len(np.unique(rows, axis=0))
-        if twice:
-            yield f"{record['path']}: {twice} boxes stand there twice"
+        num_duplicates = len(rows) - len(np.unique(rows, axis=0))
+        if num_duplicates:
+            yield f"{record['path']}: {num_duplicates} duplicate boxes"
 
 
-def _broken(records):
-    """What is wrong with each picture that can't be trained on, by path."""
+def _broken_images(records):
+    """The reason why a picture can't be used, by path."""
     shapes = {x["path"]: x["shape"] for x in records}
     broken = BrokenImages("raise", 0, shapes)
 
@@ -133,9 +133,7 @@ def _broken(records):
 
     def problem(path):
         shape = tuple(read(path).numpy().tolist())
-        if shape == shapes[path]:
-            return None
-        return broken.reason(path, shape)
+        return None if shape == shapes[path] else broken.reason(path, shape)
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         found = zip(shapes, pool.map(problem, shapes), strict=True)

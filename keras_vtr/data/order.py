@@ -1,30 +1,30 @@
-"""Which image comes when: known for every moment, without what came before."""
+"""The order of the images, computed for any position without a state."""
 
 import tensorflow as tf
 
 
 def index_at(position, seed, num_images):
-    """The image at a position of an endless training.
+    """The image at a position of the training.
 
-    Each pass is a permutation of its own, by a function that needs no memory
+    Each epoch has its own permutation, without a shuffle buffer
     (`tf.random.experimental.index_shuffle`).
 
     Args:
-        position: Scalar int64, how many images came before.
+        position: Scalar int64, the number of images before it.
         seed: Integer.
-        num_images: How many a pass has.
+        num_images: Images of an epoch.
 
     Returns:
-        The number of the pass and that of the record, scalars int64.
+        The epoch and the record's index, scalars int64.
     """
-    epoch, place = position // num_images, position % num_images
+    epoch, offset = position // num_images, position % num_images
     key = tf.stack([tf.cast(seed, "int64"), tf.cast(epoch, "int64")])
     shuffle = tf.random.experimental.index_shuffle
-    return epoch, shuffle(place, key, tf.cast(num_images - 1, "int64"))
+    return epoch, shuffle(offset, key, tf.cast(num_images - 1, "int64"))
 
 
 def training_positions(first_batch, batch_size, num_workers, worker):
-    """The positions of one worker's share of all batches, without end."""
+    """The positions of one worker's share of all batches, infinite."""
     share = batch_size // num_workers
 
     def position(i):
@@ -41,7 +41,7 @@ def batch_paths(data, batch_size, step, *, seed=0):
         data: `keras_vtr.data.DetectionRecords`.
         batch_size: B, of all workers together.
         step: The step, from 0.
-        seed: That of `detection_dataset`.
+        seed: As in `detection_dataset`.
 
     Returns:
         B paths.
@@ -56,5 +56,5 @@ def batch_paths(data, batch_size, step, *, seed=0):
     """
     first = step * batch_size
     positions = tf.range(first, first + batch_size, dtype=tf.int64)
-    numbers = (index_at(p, seed, len(data))[1] for p in positions)
-    return [data.records[int(i)]["path"] for i in numbers]
+    indexes = (index_at(p, seed, len(data))[1] for p in positions)
+    return [data.records[int(i)]["path"] for i in indexes]

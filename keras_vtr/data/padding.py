@@ -1,4 +1,4 @@
-"""Images and targets of several sizes in one batch."""
+"""Pads images and targets of different sizes to one batch."""
 
 import tensorflow as tf
 
@@ -6,16 +6,16 @@ import tensorflow as tf
 def padded(
     rows, batch_size, canvas, size_multiple, length_multiple, drop_remainder
 ):
-    """Batches rows of `(inputs, y_true)`, padded on the right and below.
+    """Batches `(inputs, y_true)`, padded on the right and at the bottom.
 
     Args:
         rows: A `tf.data.Dataset` of single images and their targets.
-        batch_size: Rows of a batch.
+        batch_size: Images of a batch.
         canvas: `(height, width)` of all images, or None for the largest of
             the batch.
-        size_multiple: Heights and widths are multiples of it.
-        length_multiple: So are the numbers of boxes.
-        drop_remainder: Whether a last, smaller batch is left out.
+        size_multiple: Heights and widths become multiples of it.
+        length_multiple: Numbers of boxes become multiples of it.
+        drop_remainder: Whether to leave out a last, smaller batch.
 
     Returns:
         A `tf.data.Dataset` of batches.

@@ -6,26 +6,25 @@ INPUTS = ("images", "padding_mask")
 
 
 def check_dataset(dataset, *, num_classes, num_queries=None):
-    """Checks each batch of targets on the host, on its way to `fit`.
+    """Validates each batch of a data set on the host.
 
-    A wrong label, box or padding mask stops the run with a message that shows
-    it, instead of teaching the model nonsense: see `check_targets` and
-    `check_inputs`.
+    A wrong label, box or padding mask stops the run with an error that shows
+    it: see `check_targets` and `check_inputs`.
 
     Args:
         dataset: A `tf.data.Dataset` of `(images, y_true)` batches, where
             `images` may be a dict with `"images"` and `"padding_mask"`.
         num_classes: K, real classes only.
-        num_queries: Optional Q, the most objects an image may have.
+        num_queries: Optional Q, the largest number of objects of an image.
 
     Returns:
-        The dataset, unchanged but for the check.
+        A `tf.data.Dataset` of the same batches.
 
     Raises:
         ValueError: From `fit` and `evaluate` of a
-            `keras_vtr.models.DetectionModel`, at the first batch that holds a
-            wrong target; a `tf.errors.InvalidArgumentError` with this text
-            where the dataset is read by others.
+            `keras_vtr.models.DetectionModel`, at the first batch with a wrong
+            target. Other readers get a `tf.errors.InvalidArgumentError` with
+            this text.
 
     Example:
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_vtr.pretrained.configuration import REQUIRED
 from keras_vtr.pretrained.tensor_file import PretrainedError
+from keras_vtr.stages import DETR
 
 
 @dataclasses.dataclass
@@ -112,12 +113,12 @@ class NameMap:
         """
         wrong = []
         for layer in model.layers:
-            if layer.name in ("encoder", "decoder"):
+            if layer.name in (DETR.ENCODER, DETR.DECODER):
                 for key, found in _block_settings(layer.block).items():
                     value = self.arguments.get(key)
                     if value is not None and value != found:
                         wrong.append(f"{key}={value!r}, not {found!r}")
-            if layer.name == "normalize_pixels" and self.knows_pixels:
+            if layer.name == DETR.NORMALIZE_PIXELS and self.knows_pixels:
                 wrong += self._wrong_pixels(layer)
         return wrong
 

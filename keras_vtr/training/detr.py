@@ -138,4 +138,17 @@ def _prepare_backbone(model, learning_rate):
     for layer in backbone.layers:
         if layer.name.startswith(FROZEN_LAYERS):
             layer.trainable = False
-    return [variable.path for variable in backbone.trainable_variables]
+    paths = {variable.path for variable in backbone.trainable_variables}
+    inside = {id(variable) for variable in backbone.variables}
+    shared = sorted(
+        variable.path
+        for variable in model.trainable_variables
+        if id(variable) not in inside and variable.path in paths
+    )
+    if shared:
+        raise ValueError(
+            "Optimizers are chosen by the paths of weights, so the backbone "
+            f"{backbone.name!r} must have paths of its own: rename its layers. "
+            f"Received: {shared[:3]} inside and outside of it"
+        )
+    return sorted(paths)

@@ -37,7 +37,7 @@ def test_every_problem_is_named(tmp_path):
         "0.png: listed 2 times",
         "images without a box: 2",
         "0.png: 2 boxes, more than 1",
-        "0.png: 1 boxes stand there twice",
+        "0.png: 1 duplicate boxes",
         "1.png: cannot identify",
         "2.png: its size is 5 x 5",
     ):

@@ -88,14 +88,14 @@ def test_whole_numbers_may_be_written_otherwise(places):
         ("annotations__0__area", -3, r"area must be a number of pixels.*: -3"),
         ("annotations__0__area", "NaN", "area must be a number of pixels"),
         ("annotations__0__id", True, r"\[0\].id must be a whole number.*True"),
-        ("annotations__1__id", "0", "is that of an earlier one"),
+        ("annotations__1__id", "0", "is the id of an earlier one"),
         ("annotations__0__category_id", True, "category_id must be a whole"),
         ("annotations__0__category_id", float("nan"), "must be a whole number"),
-        ("images__0__id", 1.0, "is that of an earlier one. Received: 1"),
+        ("images__0__id", 1.0, "is the id of an earlier one. Received: 1"),
         ("images__0__width", 60.5, "width must be a whole number of pixels"),
         ("images__0__width", True, "width must be a whole number of pixels"),
-        ("images__0__file_name", ["0.png"], "is no name of a file"),
-        ("images__0__file_name", " ", "is no name of a file"),
+        ("images__0__file_name", ["0.png"], "is not a file name"),
+        ("images__0__file_name", " ", "is not a file name"),
         ("categories__1__name", "", r"name must be a text that isn't blank"),
         ("categories__1__name", None, r"\(id 1\).name must be a text"),
         ("categories__1__name", 7, r"name must be a text"),
@@ -158,9 +158,11 @@ def test_the_least_box_that_is_read_survives_all_that_is_done(places):
 
 def test_nothing_found_is_an_error_and_not_nothing_there(places):
     annotations, images = places
-    with pytest.raises(AnnotationError, match="lost is no folder of pictures"):
+    with pytest.raises(
+        AnnotationError, match="lost is not a folder of pictures"
+    ):
         read_coco(annotations, images.parent / "lost", invalid="drop")
-    with pytest.raises(AnnotationError, match=r"no picture.*3 is not there"):
+    with pytest.raises(AnnotationError, match=r"no picture.*3 does not exist"):
         data = content()
         annotations.write_text(json.dumps(data))
         read_coco(annotations, images.parent, invalid="drop")
@@ -196,7 +198,7 @@ def test_names_of_files_are_matched_as_they_are_meant(places):
         data = coco(places, broken(images__0__file_name=name))
         assert data.records[0]["path"] == str(images / found)
     for name in ("..\\..\\x.png", "sub/../../x.png", str(images) + "2/x.png"):
-        with pytest.raises(AnnotationError, match="lies outside of"):
+        with pytest.raises(AnnotationError, match="is outside of"):
             coco(places, broken(images__0__file_name=name))
 
 
@@ -239,14 +241,14 @@ def test_yolo_writes_a_box_in_several_ways(text, tmp_path):
         ({"a.txt": GOOD, "notes.txt": "by hand"}, ("a.png",), None),
         ({"a.txt": GOOD, "._a.txt": "\0\1"}, ("a.png", "._b.png"), None),
         ({"a\u0308.txt": GOOD}, ("ä.png",), None),
-        ({}, ("a.png",), "no text file that is named as a picture.*nothing"),
+        ({}, ("a.png",), "no text file with the name of a picture.*nothing"),
         ({"classes.txt": "cat"}, ("a.png",), "Received: classes.txt for a.png"),
         ({"a.txt": GOOD}, ("a.png", "a.jpg"), "is not the only one of its"),
         ({"a.txt": GOOD, "a.TXT": ""}, ("a.png",), "is not the only one"),
         ({"a.txt": GOOD}, ("a.bmp",), "is neither JPEG nor PNG.*a.bmp"),
         ({"a.txt": GOOD, "b.txt": GOOD}, ("a.png",), "b.txt has no picture"),
-        ({"a.txt": GOOD + " 0.9"}, ("a.png",), "is no class and box"),
-        ({"a.txt": "0 .1 .1 nan .1 .1 .1"}, ("a.png",), "line 1 is no box"),
+        ({"a.txt": GOOD + " 0.9"}, ("a.png",), "is not a class and a box"),
+        ({"a.txt": "0 .1 .1 nan .1 .1 .1"}, ("a.png",), "line 1 is not a box"),
         ({"a.txt": GOOD.encode("utf-16")}, ("a.png",), "a.txt can't be read"),
     ],
 )
@@ -276,9 +278,9 @@ def test_what_yolo_can_leave_out_is_counted(tmp_path):
 def test_folders_that_are_not_there_are_named(tmp_path):
     labels, images, names = yolo(tmp_path, {"a.txt": GOOD})
     for places in ((labels / "trian", images), (labels, images / "trian")):
-        with pytest.raises(AnnotationError, match="trian is no folder"):
+        with pytest.raises(AnnotationError, match="trian is not a folder"):
             read_yolo(*places, names, invalid="drop")
-    with pytest.raises(AnnotationError, match="trian is no folder"):
+    with pytest.raises(AnnotationError, match="trian is not a folder"):
         read_voc(labels / "trian", images)
 
 

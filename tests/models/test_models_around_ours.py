@@ -118,9 +118,13 @@ def test_names_need_a_head_that_keeps_them():
 
 def test_what_is_no_graph_is_refused_with_the_way_out(vit, images):
     for model in (None, keras.Sequential(), Subclassed(vit)):
-        with pytest.raises(ValueError, match=r"one by keras\.Model"):
+        with pytest.raises(
+            ValueError, match=r"Wrap other models: keras\.Model"
+        ):
             as_functional(model)
-        with pytest.raises(ValueError, match=r"one by keras\.Model"):
+        with pytest.raises(
+            ValueError, match=r"Wrap other models: keras\.Model"
+        ):
             attention_maps(model, images)
 
 

@@ -1,1 +1,1 @@
-"""Annotations in the formats that data sets come in."""
+"""Readers of annotation formats."""

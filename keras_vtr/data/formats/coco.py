@@ -19,29 +19,27 @@ def read_coco(annotations, images, *, invalid="raise"):
     """Reads a data set in COCO's detection format.
 
     Lin et al. 2014, "Microsoft COCO", and https://cocodataset.org/#format-data.
-    Category ids, which may have holes, become the classes 0..K-1 in the order
-    of the ids. Crowds (`iscrowd`) are kept apart: they are not learned, and
-    evaluation forgives what is found in them. Whole numbers may be written as
-    1.0 or "1".
+    Category ids, which may have gaps, become the classes 0..K-1 in the order of
+    the ids. Crowds (`iscrowd`) are stored separately: they are not learned, and
+    evaluation ignores detections in them. Whole numbers may be written as 1.0
+    or "1".
 
     Args:
         annotations: Path of the JSON file.
         images: Folder that its `file_name`s are in.
-        invalid: What happens to a box without area or outside of its image,
-            and to a picture that isn't there: `"raise"`; `"drop"`, which
-            leaves it out and counts it; or `"clip"`, which does so too, but
-            first cuts to its image what stands over the edge, and counts that.
-            What stands over by a pixel or less is cut always.
+        invalid: Treatment of a box without area or outside of its image, and of
+            a missing picture: `"raise"`; `"drop"`, which leaves it out and
+            counts it; or `"clip"`, which first clips boxes to their images, and
+            counts these, too. An excess of a pixel or less is always clipped.
 
     Returns:
         A `keras_vtr.data.DetectionRecords`.
 
     Raises:
-        AnnotationError: A `ValueError` with the file, the place in it, the
-            annotation's id and the value: if the file is no COCO JSON, a
-            value is of another type, an annotation names an image or a
-            category that isn't there, a picture is missing or not within the
-            folder, a box is invalid, or no picture is left.
+        AnnotationError: A `ValueError` with file, location, id and value: if
+            the file is not COCO JSON, a value has another type, an annotation
+            names a missing image or category, a picture is missing or not
+            within the folder, a box is invalid, or no picture is left.
 
     Example:
 
@@ -52,32 +50,32 @@ def read_coco(annotations, images, *, invalid="raise"):
     collector = RecordCollector(path, images, invalid)
     content = _read(path)
     tables = {
-        key: _rows(collector, content, key, fields)
+        key: _read_rows(collector, content, key, fields)
         for key, fields in NEEDED.items()
     }
     records = {
         number: collector.add_image(
-            place, row["file_name"], row["height"], row["width"]
+            location, row["file_name"], row["height"], row["width"]
         )
-        for number, (place, row) in tables["images"].items()
+        for number, (location, row) in tables["images"].items()
     }
     names = {
-        number: _name(collector, number, *tables["categories"][number])
+        number: _read_name(collector, number, *tables["categories"][number])
         for number in sorted(tables["categories"])
     }
     classes = {number: i for i, number in enumerate(names)}
-    for place, row in tables["annotations"].values():
-        record = _named(collector, place, row, "image_id", records)
-        label = _named(collector, place, row, "category_id", classes)
+    for location, row in tables["annotations"].values():
+        record = _look_up(collector, location, row, "image_id", records)
+        label = _look_up(collector, location, row, "category_id", classes)
         crowd = row.get("iscrowd", 0)
-        crowd = collector.read(values.flag, f"{place}.iscrowd", crowd)
-        area = collector.read(values.area, f"{place}.area", row.get("area"))
+        crowd = collector.read(values.flag, f"{location}.iscrowd", crowd)
+        area = collector.read(values.area, f"{location}.area", row.get("area"))
         if record is None:
             collector.dropped["is of a dropped image"] += 1
             continue
         box = row["bbox"]
-        place = f"{place}.bbox"
-        collector.add_box(record, place, box, label, crowd=crowd, area=area)
+        location = f"{location}.bbox"
+        collector.add_box(record, location, box, label, crowd=crowd, area=area)
     return collector.finish(tuple(names.values()), classes)
 
 
@@ -88,38 +86,38 @@ def _read(path):
         raise AnnotationError(f"{path} can't be read: {error}") from error
 
 
-def _rows(collector, content, key, fields):
-    """The rows of a list by their ids, with the place of each."""
+def _read_rows(collector, content, key, fields):
+    """The rows of a list and their locations, by id."""
     rows = content.get(key) if isinstance(content, dict) else None
     if not isinstance(rows, list):
         raise AnnotationError(
-            f"{collector.source} holds no list {key!r}. Received: "
+            f"{collector.path} has no list {key!r}. Received: "
             f"{shorten(content)}"
         )
     found = {}
     for i, row in enumerate(rows):
         is_row = isinstance(row, dict)
-        lacking = [x for x in ("id", *fields) if not is_row or x not in row]
-        if lacking:
-            collector.refuse(f"{key}[{i}]", f"lacks {lacking}", row)
-        place = f"{key}[{i}].id"
-        number = collector.read(values.whole_number, place, row["id"])
+        missing = [x for x in ("id", *fields) if not is_row or x not in row]
+        if missing:
+            collector.refuse(f"{key}[{i}]", f"lacks {missing}", row)
+        location = f"{key}[{i}].id"
+        number = collector.read(values.whole_number, location, row["id"])
         if number in found:
-            collector.refuse(place, "is that of an earlier one", row["id"])
+            collector.refuse(location, "is the id of an earlier one", row["id"])
         found[number] = f"{key}[{i}] (id {shorten(row['id'])})", row
     return found
 
 
-def _name(collector, number, place, row):
-    """Of a category: its id, if it has none."""
+def _read_name(collector, number, location, row):
+    """The name of a category, or its id if it has none."""
     name = row.get("name", str(number))
-    return collector.read(values.name, f"{place}.name", name)
+    return collector.read(values.name, f"{location}.name", name)
 
 
-def _named(collector, place, row, key, known):
+def _look_up(collector, location, row, key, known):
     """The image or class that an annotation names by its id."""
-    place = f"{place}.{key}"
-    number = collector.read(values.whole_number, place, row[key])
+    location = f"{location}.{key}"
+    number = collector.read(values.whole_number, location, row[key])
     if number not in known:
-        collector.refuse(place, "is not listed in the file", row[key])
+        collector.refuse(location, "is not listed in the file", row[key])
     return known[number]

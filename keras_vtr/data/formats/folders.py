@@ -1,4 +1,4 @@
-"""What lies in a folder."""
+"""Lists the files of a folder."""
 
 import pathlib
 
@@ -6,16 +6,16 @@ from keras_vtr.data.formats.records import AnnotationError
 
 
 def files_of(folder, suffixes):
-    """Its files with one of these endings, in either case, by name.
+    """The files with one of these suffixes, in either case, sorted by name.
 
-    Hidden ones, such as the `._a.png` that macOS puts beside `a.png`, are none.
+    Without hidden files, such as the `._a.png` that macOS adds to `a.png`.
 
     Raises:
-        AnnotationError: If the folder isn't there.
+        AnnotationError: If there is no such folder.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise AnnotationError(f"{folder} is no folder.")
+        raise AnnotationError(f"{folder} is not a folder.")
     return [
         path
         for path in sorted(folder.iterdir())

@@ -1,4 +1,4 @@
-"""The layouts of data folders: our own, and those that others export."""
+"""The layouts of data folders: our own, and those of exporters."""
 
 import functools
 import pathlib
@@ -18,23 +18,23 @@ ALIASES |= {"train2017": "train", "val2017": "val"}
 
 
 def read_split(folder, name, invalid="raise"):
-    """Reads what a detector is trained or judged by.
+    """Reads a split of a data folder.
 
     Args:
         folder: A data folder, or its data.yaml.
-        name: "train", "val" or another; what others call "valid",
-            "Validation" or "Train" is found by these names, too.
+        name: "train", "val" or another; synonyms such as "valid", "Validation"
+            or "Train" are found, too.
         invalid: As for `keras_vtr.data.read_coco`.
 
     Returns:
         A `keras_vtr.data.DetectionRecords` with at least one box.
 
     Raises:
-        AnnotationError: If there is no such split, or nothing in it to learn.
+        AnnotationError: If there is no such split, or no box in it.
     """
     splits = find_splits(folder)
     named = [x for x in splits if x == name]
-    named = named or [x for x in splits if _common(x) == _common(name)]
+    named = named or [x for x in splits if _canonical(x) == _canonical(name)]
     if len(named) != 1:
         raise AnnotationError(
             f"{folder} must hold the split {name!r} once. Received: "
@@ -43,33 +43,34 @@ def read_split(folder, name, invalid="raise"):
     data = splits[named[0]](invalid=invalid)
     if not data.num_boxes:
         raise AnnotationError(
-            f"The split {name!r} of {folder} has no box to learn or to be "
-            f"judged by. Received: {data}"
+            f"The split {name!r} of {folder} has no box to learn or to "
+            f"evaluate. Received: {data}"
         )
     return data
 
 
 def find_splits(folder):
-    """How to read each split of a data folder.
+    """Finds the splits of a data folder.
 
     Returns:
-        By name, functions from `invalid=` to `DetectionRecords`.
+        Dict from names to functions of `invalid=` that return
+        `DetectionRecords`.
 
     Raises:
-        AnnotationError: If no layout fits, or more than one.
+        AnnotationError: If not exactly one layout fits.
     """
     folder = pathlib.Path(folder)
     if folder.is_file():
         return _ultralytics(folder)
     if not folder.is_dir():
-        raise AnnotationError(f"{folder} is no data folder: it isn't there.")
+        raise AnnotationError(f"{folder} does not exist.")
     found = {name: find(folder) for name, find in LAYOUTS.items()}
     found = {name: splits for name, splits in found.items() if splits}
     if len(found) != 1:
-        what = " and ".join(found) or f"none of {'; '.join(LAYOUTS)}"
+        layouts = " and ".join(found) or f"none of {'; '.join(LAYOUTS)}"
         raise AnnotationError(
-            f"{folder} must hold annotations in one layout. Received: {what}, "
-            f"in a folder with {some_of(folder) or 'nothing'}"
+            f"{folder} must hold annotations in one layout. Received: "
+            f"{layouts}, in a folder with {some_of(folder) or 'nothing'}"
         )
     return next(iter(found.values()))
 
@@ -83,7 +84,7 @@ def _own(folder):
 
 
 def _roboflow(folder):
-    """https://docs.roboflow.com, "COCO JSON": pictures beside their file."""
+    """https://docs.roboflow.com, "COCO JSON": pictures beside the file."""
     paths = sorted(folder.glob("[!.]*/_annotations.coco.json"))
     return {
         path.parent.name: functools.partial(read_coco, path, path.parent)
@@ -92,26 +93,26 @@ def _roboflow(folder):
 
 
 def _cvat(folder):
-    """https://docs.cvat.ai, "COCO": images/ holds the pictures, or a folder
-    for each split; COCO's own have the folder beside annotations/."""
+    """https://docs.cvat.ai, "COCO": images/ contains the pictures, or a folder
+    per split; COCO itself has these folders beside annotations/."""
     splits = {}
     for path in sorted(folder.glob("annotations/instances_*.json")):
         name = path.stem.removeprefix("instances_")
-        places = (folder / "images" / name, folder / name)
-        images = next((x for x in places if x.is_dir()), folder / "images")
+        folders = (folder / "images" / name, folder / name)
+        images = next((x for x in folders if x.is_dir()), folder / "images")
         splits[name] = functools.partial(read_coco, path, images)
     return splits
 
 
 def _data_yaml(folder):
-    paths = [x for x in files_of(folder, (".yaml", ".yml"))]
+    paths = files_of(folder, (".yaml", ".yml"))
     paths = [x for x in paths if x.name in YAML_NAMES]
     return _ultralytics(paths[0]) if paths else {}
 
 
 def _ultralytics(path):
-    """https://docs.ultralytics.com/datasets/detect: folders of pictures; the
-    last "images" of their paths becomes "labels"."""
+    """https://docs.ultralytics.com/datasets/detect: folders of pictures; in the
+    folders of labels, the last "images" of the path is "labels"."""
     try:
         content = yaml.safe_load(path.read_bytes())
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -121,7 +122,7 @@ def _ultralytics(path):
             f"{path} must hold train, val and names. Received: {content!r:.80}"
         )
     if "kpt_shape" in content:
-        raise AnnotationError(f"{path} is of key points, not of boxes.")
+        raise AnnotationError(f"{path} is for key points, not for boxes.")
     try:
         names = content.get("names")
         names = check_class_names(names, content.get("nc"), may_lack=False)
@@ -130,30 +131,32 @@ def _ultralytics(path):
     splits = {}
     for name in ("train", "val", "valid", "test"):
         if content.get(name) is not None:
-            images = _pictures(path, content.get("path"), name, content[name])
-            labels = _labels(images)
+            images = _find_pictures(
+                path, content.get("path"), name, content[name]
+            )
+            labels = _find_labels(images)
             splits[name] = functools.partial(read_yolo, labels, images, names)
     if not splits:
         raise AnnotationError(f"{path} names no folder as train, val or test.")
     return splits
 
 
-def _pictures(path, root, name, value):
-    """The folder that a line of data.yaml means."""
+def _find_pictures(path, root, name, value):
+    """The folder that a line of data.yaml names."""
     root = "" if root is None else root
     is_folder = isinstance(value, str) and not value.endswith(".txt")
     if not is_folder or not isinstance(root, str):
         raise AnnotationError(
-            f"{path}: `path` and `{name}` must name a folder each. Received: "
+            f"{path}: `path` and `{name}` must each name a folder. Received: "
             f"path={root!r:.80}, {name}={value!r:.80}"
         )
     folder = path.parent / root / value
-    # Roboflow writes ../train/images and means train/images.
+    # Roboflow writes ../train/images instead of train/images.
     inner = path.parent / root / value.removeprefix("../")
     return inner if inner.is_dir() and not folder.is_dir() else folder
 
 
-def _labels(images):
+def _find_labels(images):
     parts = images.parts
     if "images" not in parts:
         return images
@@ -161,7 +164,7 @@ def _labels(images):
     return pathlib.Path(*parts[:last], "labels", *parts[last + 1 :])
 
 
-def _common(name):
+def _canonical(name):
     return ALIASES.get(name.lower(), name.lower())
 
 

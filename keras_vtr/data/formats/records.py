@@ -1,4 +1,4 @@
-"""Images and their true boxes, checked before anything is trained on them."""
+"""Records of images with their true boxes, and their validation."""
 
 import collections
 import os
@@ -10,16 +10,16 @@ import numpy as np
 from keras_vtr.class_names import check_class_names
 from keras_vtr.data.formats import values
 
-# A box may stand over the image's edge by rounding, in pixels.
+# By rounding, a box may exceed its image by so many pixels.
 TOLERANCE = 1.0
-# What a box must have of each side of its image. Steps of float32 are 6e-8 of
-# it, and some are lost when an image is mirrored, cut and scaled.
+# The smallest sides of a box, relative to its image's. The precision of float32
+# is 6e-8, and flips, crops and scaling lose some of it.
 LEAST_SHARE = 1e-6
 POLICIES = ("raise", "drop", "clip")
 
 
 class AnnotationError(ValueError):
-    """Annotations that a detector can't learn from; names the place."""
+    """An error in annotations, with file and location."""
 
 
 class DetectionRecords:
@@ -28,13 +28,13 @@ class DetectionRecords:
     Args:
         records: A list of dicts: `"path"`, `"shape"` (height, width), `"boxes"`
             (n, 4) float32 absolute `xyxy` pixels, `"labels"` (n,) int32,
-            `"areas"` (n,) float32 pixels, by which COCO tells small objects
-            from large ones, and `"crowd_boxes"` (m, 4) and `"crowd_labels"`
-            (m,): crowds are not learned, and no mistake when found.
+            `"areas"` (n,) float32 pixels, for COCO's AP of small and large
+            objects, and `"crowd_boxes"` (m, 4) and `"crowd_labels"` (m,):
+            crowds are not learned, and detecting them is not an error.
         class_names: K names.
-        category_ids: The source's id of each class.
-        dropped: How many images and boxes were left out, by reason.
-        clipped: How many boxes were cut to their images.
+        category_ids: The file's id of each class.
+        dropped: Numbers of images and boxes that were left out, by reason.
+        clipped: Number of boxes that were clipped to their images.
     """
 
     def __init__(self, records, class_names, category_ids, dropped, clipped=0):
@@ -46,7 +46,7 @@ class DetectionRecords:
 
     @property
     def num_boxes(self):
-        """How many there are to learn; crowds are not among them."""
+        """The number of boxes without crowds."""
         return sum(len(x["labels"]) for x in self.records)
 
     def __len__(self):
@@ -64,56 +64,57 @@ class DetectionRecords:
 
 
 class RecordCollector:
-    """Builds `DetectionRecords`, each image and box checked on its way in.
+    """Builds `DetectionRecords` and validates each image and box.
 
     Args:
-        source: The file or folder, for messages.
+        path: The file or folder, for messages.
         images: Folder of the pictures.
-        invalid: `"raise"`; `"drop"` to leave out and count; or `"clip"`, which
-            cuts boxes to their images first.
+        invalid: `"raise"`; `"drop"` to leave out and count; or `"clip"`, to
+            clip boxes to their images first.
     """
 
-    def __init__(self, source, images, invalid):
+    def __init__(self, path, images, invalid):
         if invalid not in POLICIES:
             raise ValueError(
                 f"`invalid` must be one of {POLICIES}. Received: {invalid!r}"
             )
-        self.source = source
-        # Links are not followed: names are judged as they are written.
+        self.path = path
+        # Links are not resolved: names are checked as written.
         self.folder = pathlib.Path(os.path.abspath(images))
         if not self.folder.is_dir():
-            raise AnnotationError(f"{images} is no folder of pictures.")
+            raise AnnotationError(f"{images} is not a folder of pictures.")
         self.invalid = invalid
         self.dropped = collections.Counter()
         self.clipped = 0
         self.records = []
 
-    def refuse(self, place, why, value):
-        """What can't be read at all, under any policy."""
+    def refuse(self, location, why, value):
+        """Raises, under each policy."""
         raise AnnotationError(
-            f"{self.source}: {place} {why}. Received: {shorten(value)}"
+            f"{self.path}: {location} {why}. Received: {shorten(value)}"
         )
 
-    def drop(self, place, why, value):
-        """What can be left out, if the user wants it."""
+    def drop(self, location, why, value):
+        """Counts what is left out, or raises under the policy "raise"."""
         if self.invalid == "raise":
-            self.refuse(place, f"{why}. Mend it, or give invalid='drop'", value)
+            why = f"{why}. Correct it, or give invalid='drop'"
+            self.refuse(location, why, value)
         self.dropped[why] += 1
 
-    def read(self, reader, place, value):
-        """What one of `keras_vtr.data.values` understands, or a refusal."""
+    def read(self, reader, location, value):
+        """Applies one of `keras_vtr.data.formats.values`, or raises."""
         try:
             return reader(value)
         except ValueError as expected:
-            self.refuse(place, f"must be {expected}", value)
+            self.refuse(location, f"must be {expected}", value)
 
-    def add_image(self, place, file_name, height, width):
+    def add_image(self, location, file_name, height, width):
         """Returns the record of an image, or None if it was dropped."""
         shape = tuple(
-            self.read(values.pixels, f"{place}.{name}", side)
+            self.read(values.pixels, f"{location}.{name}", side)
             for name, side in (("height", height), ("width", width))
         )
-        path = self._picture(f"{place}.file_name", file_name)
+        path = self._find_picture(f"{location}.file_name", file_name)
         if path is None:
             return None
         keys = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels")
@@ -121,12 +122,12 @@ class RecordCollector:
         self.records.append(record)
         return record
 
-    def add_box(self, record, place, box, label, *, crowd=False, area=None):
-        """Adds an `xywh` box in pixels, cut to its image; or drops it."""
+    def add_box(self, record, location, box, label, *, crowd=False, area=None):
+        """Adds an `xywh` box in pixels, clipped to its image; or drops it."""
         height, width = record["shape"]
         try:
-            corners, is_over = _cut(box, height, width)
-            if is_over and self.invalid != "clip":
+            corners, exceeds = _clip(box, height, width)
+            if exceeds and self.invalid != "clip":
                 raise ValueError("is not within its image")
             x0, y0, x1, y1 = corners
             sides = (x1 - x0, y1 - y0)
@@ -136,23 +137,23 @@ class RecordCollector:
                 raise ValueError("has no area")
         except ValueError as fault:
             value = f"{shorten(box)} in an image of {width} x {height} pixels"
-            self.drop(place, str(fault), Verbatim(value))
+            self.drop(location, str(fault), Verbatim(value))
             return
-        self.clipped += is_over
+        self.clipped += exceeds
         kind = "crowd_" if crowd else ""
         record[f"{kind}boxes"].append(corners)
         record[f"{kind}labels"].append(label)
         if not crowd:
-            most = sides[0] * sides[1]
-            area = most if area is None else area
-            record["areas"].append(min(area, most) if is_over else area)
+            box_area = sides[0] * sides[1]
+            area = box_area if area is None else area
+            record["areas"].append(min(area, box_area) if exceeds else area)
 
     def finish(self, class_names, category_ids):
-        """The `DetectionRecords` of all that was added."""
+        """Returns the `DetectionRecords`."""
         if not self.records:
             reasons = ", ".join(f"{n} {why}" for why, n in self.dropped.items())
             raise AnnotationError(
-                f"{self.source} has no picture in {self.folder}. Left out: "
+                f"{self.path} has no picture in {self.folder}. Left out: "
                 f"{reasons or 'none, it names no picture at all'}"
             )
         for record in self.records:
@@ -169,50 +170,50 @@ class RecordCollector:
             self.clipped,
         )
 
-    def _picture(self, place, file_name):
-        """Its path; None if it isn't there and is dropped."""
+    def _find_picture(self, location, file_name):
+        """Its path; None if it is missing and dropped."""
         is_text = isinstance(file_name, str) and file_name.strip()
         if not is_text or "\0" in file_name:
-            self.refuse(place, "is no name of a file", file_name)
+            self.refuse(location, "is not a file name", file_name)
         for spelling in _spellings(file_name):
             path = os.path.normpath(self.folder / spelling)
             if not pathlib.Path(path).is_relative_to(self.folder):
-                self.refuse(place, f"lies outside of {self.folder}", file_name)
+                self.refuse(location, f"is outside of {self.folder}", file_name)
             if os.path.isfile(path):
                 return path
-        self.drop(place, "is not there", str(self.folder / file_name))
+        self.drop(location, "does not exist", str(self.folder / file_name))
         return None
 
 
 class Verbatim(str):
-    """A text that is quoted as it is."""
+    """A text that messages show without quotes."""
 
     __repr__ = str.__str__
 
 
 def shorten(value):
-    """What was received, in at most a line or two."""
+    """The `repr` of a value, in at most two lines."""
     try:
         text = repr(value)
-    except ValueError:  # of a number with more than 4,300 digits
+    except ValueError:  # a number of more than 4,300 digits
         text = "a number too long to print"
     return text if len(text) <= 160 else f"{text[:160]}..."
 
 
 def _spellings(file_name):
-    """As it is written, and as another system writes the same name."""
+    """The name as written, and as other systems write it."""
     yield file_name
     for name in (file_name.strip(), file_name.strip().replace("\\", "/")):
         for form in ("NFC", "NFD"):
             yield unicodedata.normalize(form, name)
 
 
-def _cut(box, height, width):
-    """The corners of an `xywh` box within its image, and if it stood over."""
+def _clip(box, height, width):
+    """The `xyxy` box within its image, and whether it exceeded the image."""
     try:
         x, y, box_width, box_height = values.four_numbers(box)
     except ValueError:
-        raise ValueError("is no box") from None
+        raise ValueError("is not a box") from None
     if box_width <= 0 or box_height <= 0:
         raise ValueError("has no area")
     corners = (x, y, x + box_width, y + box_height)
@@ -221,5 +222,5 @@ def _cut(box, height, width):
         min(max(side, 0.0), float(limit))
         for side, limit in zip(corners, limits, strict=True)
     )
-    over = max(abs(a - b) for a, b in zip(corners, inside, strict=True))
-    return inside, over > TOLERANCE
+    excess = max(abs(a - b) for a, b in zip(corners, inside, strict=True))
+    return inside, excess > TOLERANCE

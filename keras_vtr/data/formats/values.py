@@ -1,25 +1,24 @@
 """Readers of single values of annotation files.
 
-Each takes what a file holds and returns what is meant by it, judged by its type
-and never by its truth. Numbers may be written as text, as XML and some
-exporters do. A reader that can't tell raises a `ValueError` whose text is what
-was expected: "a whole number".
+Each converts a value of a file, checked by its type, not by its truth. Numbers
+may be texts, as in XML and from some exporters. On other values a reader raises
+a `ValueError` whose text is the expected value: "a whole number".
 """
 
 import math
 import numbers
 import re
 
-# As JSON writes numbers, and with the signs and zeros that others add.
+# JSON's numbers, and other programs' signs and zeros.
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.I | re.A)
 WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 FLAGS = {"0": False, "1": True, "false": False, "true": True}
-# The most that a PNG's header can hold.
+# The limit of a PNG's header.
 LONGEST_SIDE = 2**31 - 1
 
 
 def number(value):
-    """A finite float, of 1, 1.0 or "1.0"."""
+    """A finite float, from 1, 1.0 or "1.0"."""
     is_text = isinstance(value, str) and NUMBER.fullmatch(value)
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     try:
@@ -32,7 +31,7 @@ def number(value):
 
 
 def whole_number(value):
-    """An int, of 1, 1.0, "1" or "1.0"."""
+    """An int, from 1, 1.0, "1" or "1.0"."""
     expected = "a whole number"
     if isinstance(value, str) and WHOLE.fullmatch(value):
         value = int(value) if len(value) < 400 else value
@@ -48,7 +47,7 @@ def whole_number(value):
 
 
 def flag(value):
-    """A bool, of 0, 1, False, True or their texts; null says nothing: False."""
+    """A bool, from 0, 1, False, True or their texts, or null for False."""
     if value is None:
         return False
     text = str(value).strip().lower() if isinstance(value, bool | str) else None
@@ -61,14 +60,14 @@ def flag(value):
 
 
 def name(value):
-    """A text that isn't blank, without spaces around it."""
+    """A text that isn't blank, stripped."""
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a text that isn't blank")
     return value.strip()
 
 
 def pixels(value):
-    """A side of a picture."""
+    """A side of a picture, an int."""
     expected = f"a whole number of pixels, 1 to {LONGEST_SIDE}"
     try:
         found = whole_number(value)
@@ -80,7 +79,7 @@ def pixels(value):
 
 
 def area(value):
-    """Of an object's outline, in pixels; null and 0 say nothing: None."""
+    """The area of an object's outline, in pixels; None for null and 0."""
     if value is None:
         return None
     try:
@@ -93,7 +92,7 @@ def area(value):
 
 
 def four_numbers(value):
-    """A box's sides."""
+    """The four numbers of a box."""
     if not isinstance(value, list | tuple) or len(value) != 4:
         raise ValueError("a list of four numbers")
     return tuple(number(side) for side in value)

@@ -15,25 +15,24 @@ def read_voc(annotations, images, *, class_names=None, invalid="raise"):
 
     Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challenge",
     and the development kit's documentation: pixels count from 1, and both
-    corners belong to the box. Objects marked difficult are objects like others.
+    corners belong to the box. Objects marked difficult are read like others.
 
     Args:
         annotations: Folder of XML files.
         images: Folder of the pictures that their `filename`s name.
         class_names: K different names, in a list or a dict. Default: all that
-            occur, sorted; give those of the training data to read what they
-            are to be compared with.
+            occur, sorted. For validation data, give those of the training data.
         invalid: As for `keras_vtr.data.read_coco`.
 
     Returns:
         A `keras_vtr.data.DetectionRecords`.
 
     Raises:
-        AnnotationError: A `ValueError` with the file, the object and the value,
-            if a file is no annotation, an object has no name or one that isn't
-            among `class_names`, a picture is missing or not within the folder,
-            a box is invalid, or no picture is left.
-        ValueError: If `class_names` are no strings, or two are the same.
+        AnnotationError: A `ValueError` with file, object and value, if a file
+            can't be read, the name of an object is missing or not among
+            `class_names`, a picture is missing or not within the folder, a box
+            is invalid, or no picture is left.
+        ValueError: If `class_names` are not different strings.
 
     Example:
 
@@ -43,21 +42,23 @@ def read_voc(annotations, images, *, class_names=None, invalid="raise"):
     folder = pathlib.Path(annotations)
     files = files_of(folder, (".xml",))
     if not files:
-        raise AnnotationError(f"{folder} holds no XML files.")
+        raise AnnotationError(f"{folder} has no XML files.")
     collector = RecordCollector(folder, images, invalid)
     roots = {path: _parse(path) for path in files}
-    labels = {path: _names(collector, path, x) for path, x in roots.items()}
+    labels = {
+        path: _read_names(collector, path, x) for path, x in roots.items()
+    }
     if class_names is None:
         class_names = sorted({x for names in labels.values() for x in names})
     class_names = check_class_names(class_names, may_lack=False)
     classes = {name: i for i, name in enumerate(class_names)}
     if len(classes) < len(class_names):
         raise ValueError(
-            "`class_names` must differ, since the files name classes and don't "
-            f"count them. Received: class_names={class_names}"
+            "`class_names` must differ, because the files identify a class by "
+            f"its name. Received: class_names={class_names}"
         )
     for path, root in roots.items():
-        collector.source = path
+        collector.path = path
         size = [root.findtext(f"size/{x}") for x in ("height", "width")]
         name = root.findtext("filename", "").strip()
         record = collector.add_image("annotation", name, *size)
@@ -66,17 +67,19 @@ def read_voc(annotations, images, *, class_names=None, invalid="raise"):
         for i, row in enumerate(root.iterfind("object")):
             name = labels[path][i]
             if name not in classes:
-                collector.refuse(f"object[{i}].name", "is no class", name)
-            place = f"object[{i}].bndbox"
-            collector.add_box(record, place, _box(row), classes[name])
-    collector.source = folder
+                collector.refuse(
+                    f"object[{i}].name", "is not in `class_names`", name
+                )
+            location = f"object[{i}].bndbox"
+            collector.add_box(record, location, _read_box(row), classes[name])
+    collector.path = folder
     return collector.finish(class_names, class_names)
 
 
 def _parse(path):
     try:
         content = path.read_bytes()
-        # Entities are not needed here, and can be made to fill the memory.
+        # Unneeded here, and nested entities can fill the memory.
         if b"<!ENTITY" in content:
             raise AnnotationError(f"{path} defines XML entities.")
         return ElementTree.fromstring(content)
@@ -86,17 +89,17 @@ def _parse(path):
         raise AnnotationError(f"{path} can't be read: {error}") from error
 
 
-def _names(collector, path, root):
-    """Of all objects of a file."""
-    collector.source = path
+def _read_names(collector, path, root):
+    """The names of all objects of a file."""
+    collector.path = path
     return [
         collector.read(values.name, f"object[{i}].name", row.findtext("name"))
         for i, row in enumerate(root.iterfind("object"))
     ]
 
 
-def _box(row):
-    """`xywh` in pixels that count from 0, or what can't be read as numbers."""
+def _read_box(row):
+    """`xywh` in pixels that count from 0; the texts if they aren't numbers."""
     keys = ("xmin", "ymin", "xmax", "ymax")
     texts = [row.findtext(f"bndbox/{key}") for key in keys]
     try:

@@ -1,4 +1,4 @@
-"""YOLO's annotations: one text file an image, one line an object."""
+"""YOLO's annotations: a text file per image, a line per object."""
 
 import collections
 import pathlib
@@ -13,7 +13,7 @@ from keras_vtr.data.formats.records import RecordCollector
 from keras_vtr.data.pictures.files import upright_shape
 
 DECODED = (".jpe", ".jpeg", ".jfif", ".jpg", ".mpo", ".png")
-# Pictures to other tools.
+# Image formats that other tools read.
 OTHERS = (".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".jp2", ".pfm")
 OTHERS += (".tif", ".tiff", ".webp")
 
@@ -21,27 +21,27 @@ OTHERS += (".tif", ".tiff", ".webp")
 def read_yolo(annotations, images, class_names, *, invalid="raise"):
     """Reads a data set in the format of Darknet's and Ultralytics' YOLO.
 
-    A line holds the class, counted from 0, and the box: center x, center y,
-    width, height, each relative to the image; or an outline's points, three or
-    more x and y, whose box is taken. A picture without a file of this name, or
-    with an empty one, has no objects; one of all must have a file.
+    A line contains the class, counted from 0, and the box: center x, center y,
+    width, height, relative to the image; or three or more points x, y of an
+    outline, whose box is taken. A picture without a text file of its name, or
+    with an empty one, has no objects; at least one picture must have a file.
 
     Args:
         annotations: Folder of text files, each named as its picture.
         images: Folder of JPEG and PNG pictures.
         class_names: K names, in a list or a dict.
         invalid: As for `keras_vtr.data.read_coco`; `"drop"` also leaves out
-            pictures whose size can't be read, that have the same file of
-            labels, or are of a format that isn't decoded.
+            pictures whose size can't be read, that share a text file, or whose
+            format isn't decoded.
 
     Returns:
         A `keras_vtr.data.DetectionRecords`.
 
     Raises:
-        AnnotationError: A `ValueError` with the file, the line and the value,
-            if a line is no object, a class is out of range, labels have no
-            picture, no picture has labels, or a box is invalid.
-        ValueError: If `class_names` are no strings.
+        AnnotationError: A `ValueError` with file, line and value, if a line
+            can't be read, a class is out of range, labels have no picture, no
+            picture has labels, or a box is invalid.
+        ValueError: If `class_names` are not strings.
 
     Example:
 
@@ -51,33 +51,33 @@ def read_yolo(annotations, images, class_names, *, invalid="raise"):
     folder, picture_folder = pathlib.Path(annotations), pathlib.Path(images)
     class_names = check_class_names(class_names, may_lack=False)
     collector = RecordCollector(folder, images, invalid)
-    labels = _by_stem(files_of(folder, (".txt",)))
-    pictures = _by_stem(files_of(picture_folder, (*DECODED, *OTHERS)))
+    labels = _group_by_stem(files_of(folder, (".txt",)))
+    pictures = _group_by_stem(files_of(picture_folder, (*DECODED, *OTHERS)))
     for stem in labels.keys() - pictures.keys():
-        for path in filter(_is_labels, labels.pop(stem)):
+        for path in filter(_has_labels, labels.pop(stem)):
             collector.drop(path.name, "has no picture", str(picture_folder))
     if pictures and not labels:
         raise AnnotationError(
-            f"{folder} holds no text file that is named as a picture of "
+            f"{folder} has no text file with the name of a picture in "
             f"{picture_folder}. Received: {some_of(folder) or 'nothing'} for "
             f"{some_of(picture_folder)}"
         )
     for stem, paths in pictures.items():
         _add_pictures(collector, paths, labels.get(stem, []), class_names)
-    collector.source = folder
+    collector.path = folder
     return collector.finish(class_names, range(len(class_names)))
 
 
-def _by_stem(paths):
-    """Names without endings, of which there may be several, to the paths."""
+def _group_by_stem(paths):
+    """Dict from names without suffix to one or more paths."""
     found = collections.defaultdict(list)
     for path in paths:
         found[unicodedata.normalize("NFC", path.stem)].append(path)
     return dict(found)
 
 
-def _is_labels(path):
-    """Whether a text file without a picture is one that has lost it."""
+def _has_labels(path):
+    """Whether a text file is of labels: empty, or with an object first."""
     try:
         lines = _lines(path)
         return not lines or bool(_parse(lines[0][1]))
@@ -86,9 +86,8 @@ def _is_labels(path):
 
 
 def _add_pictures(collector, pictures, labels, class_names):
-    """One picture and its labels; of several of one name it is not clear
-    whose these are."""
-    collector.source = labels[0].parent if labels else collector.source
+    """Adds a picture with its labels; several of one name are ambiguous."""
+    collector.path = labels[0].parent if labels else collector.path
     if len(labels) > 1 or (labels and len(pictures) > 1):
         for picture in pictures:
             why = "is not the only one of its name"
@@ -99,7 +98,7 @@ def _add_pictures(collector, pictures, labels, class_names):
             size = upright_shape(picture)
         except OSError:
             is_other = picture.suffix.lower() in OTHERS
-            why = "is neither JPEG nor PNG" if is_other else "is no picture"
+            why = "is neither JPEG nor PNG" if is_other else "is not a picture"
             collector.drop("images", why, str(picture))
             continue
         record = collector.add_image("images", picture.name, *size)
@@ -108,30 +107,30 @@ def _add_pictures(collector, pictures, labels, class_names):
 
 
 def _add_lines(collector, record, path, class_names):
-    source, collector.source = collector.source, path
+    folder, collector.path = collector.path, path
     height, width = record["shape"]
-    for place, line in _lines(path):
+    for location, line in _lines(path):
         try:
             label, box = _parse(line)
         except ValueError:
-            collector.refuse(place, "is no class and box", line)
+            collector.refuse(location, "is not a class and a box", line)
         if not 0 <= label < len(class_names):
-            why = f"has a class out of 0 to {len(class_names) - 1}"
-            collector.refuse(place, why, line)
+            why = f"has a class outside of 0 to {len(class_names) - 1}"
+            collector.refuse(location, why, line)
         if box is None:
-            collector.drop(place, "is no box", line)
+            collector.drop(location, "is not a box", line)
         elif max(box) > 2:
-            collector.drop(place, "is not relative to the image", line)
+            collector.drop(location, "is not relative to the image", line)
         else:
             x, y, w, h = box
             corner = (x - w / 2) * width, (y - h / 2) * height
             box = (*corner, w * width, h * height)
-            collector.add_box(record, place, box, label)
-    collector.source = source
+            collector.add_box(record, location, box, label)
+    collector.path = folder
 
 
 def _lines(path):
-    """All that aren't blank, each with its place."""
+    """All lines that aren't blank, with their locations."""
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -140,7 +139,7 @@ def _lines(path):
 
 
 def _parse(line):
-    """The class, and the box if all of its numbers are finite."""
+    """The class, and the box, or None if a number is not finite."""
     label, *sides = line.split()
     label = values.whole_number(label)
     is_outline = len(sides) >= 6 and len(sides) % 2 == 0

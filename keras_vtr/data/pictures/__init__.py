@@ -1,1 +1,1 @@
-"""Pictures from their files."""
+"""Picture files: decoding, and replacing broken ones."""

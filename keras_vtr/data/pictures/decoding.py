@@ -1,12 +1,12 @@
-"""From an encoded image to pixels, the same way in training and in serving."""
+"""Decoding of images, the same in training and in serving."""
 
 import tensorflow as tf
 
 from keras_vtr.data.pictures.exif_orientation import read_orientation
-from keras_vtr.data.pictures.exif_orientation import turn_upright
+from keras_vtr.data.pictures.exif_orientation import rotate_upright
 
-# A picture of a present camera fits; a bomb does not: a PNG of 558 KiB can
-# hold 14000 x 14000 pixels, which take gigabytes to decode.
+# For pictures of today's cameras, against decompression bombs: a PNG of 558 KiB
+# can contain 14000 x 14000 pixels, which take gigabytes to decode.
 MAX_BYTES = 32 * 2**20
 MAX_PIXELS = 64 * 2**20
 JPEG_START = b"\xff\xd8\xff"
@@ -16,27 +16,27 @@ PNG_START = b"\x89PNG\r\n\x1a\n"
 def decode_image(
     image_bytes, num_channels=3, *, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS
 ):
-    """Decodes a JPEG or PNG, upright as its Exif orientation says.
+    """Decodes a JPEG or PNG, rotated upright by its Exif orientation.
 
-    The size is read from the header and judged before anything is decoded. An
-    image stands as viewers show it, and boxes are in pixels of that: the Exif
-    orientation (CIPA DC-008, tag 0x0112), or XMP's, is applied, as Pillow's
-    `exif_transpose` does. Of an MPO the first picture is taken. Transparency is
-    dropped, 16 bits become 8, of an animated PNG the first picture is taken.
+    The size in the header is checked before decoding. Boxes are in pixels of
+    the upright image: the Exif orientation (CIPA DC-008, tag 0x0112), or XMP's,
+    is applied, as in Pillow's `exif_transpose`. Transparency is dropped, 16
+    bits become 8, and only the first picture of an MPO or an animated PNG is
+    read.
 
     Args:
         image_bytes: Scalar string, the content of the file.
-        num_channels: C, 3 for color or 1 for gray; others are converted.
-        max_bytes: The most that `image_bytes` may have.
-        max_pixels: The most that height x width may be.
+        num_channels: C, 3 for color or 1 for gray, to which it is converted.
+        max_bytes: Limit of the length of `image_bytes`.
+        max_pixels: Limit of height x width.
 
     Returns:
         (height, width, C) uint8.
 
     Raises:
         ValueError: If `num_channels` is neither 1 nor 3.
-        tf.errors.InvalidArgumentError: When it runs, if the bytes are no whole
-            JPEG or PNG or exceed a limit.
+        tf.errors.InvalidArgumentError: At run time, if the bytes are not a
+            complete JPEG or PNG, or exceed a limit.
 
     Example:
 
@@ -52,7 +52,7 @@ def decode_image(
             f"num_channels={num_channels}"
         )
     image_bytes, is_jpeg, _ = _check_header(image_bytes, max_bytes, max_pixels)
-    # The method is named, or it would be the platform's.
+    # The default DCT method depends on the platform.
     image = tf.cond(
         is_jpeg,
         lambda: tf.image.decode_jpeg(
@@ -60,32 +60,32 @@ def decode_image(
         ),
         lambda: tf.image.decode_png(image_bytes, channels=num_channels),
     )
-    image = turn_upright(image, read_orientation(image_bytes, is_jpeg))
+    image = rotate_upright(image, read_orientation(image_bytes, is_jpeg))
     return tf.ensure_shape(image, (None, None, num_channels))
 
 
 @tf.function(input_signature=[tf.TensorSpec((), tf.string)])
 def read_shape(path):
-    """(height, width) of what `decode_image` makes of a file, by its header."""
+    """(height, width) of the decoded file, from its header."""
     image_bytes, is_jpeg, shape = _check_header(
         tf.io.read_file(path), MAX_BYTES, MAX_PIXELS
     )
-    is_turned = read_orientation(image_bytes, is_jpeg) >= 5
-    return tf.where(is_turned, shape[::-1], shape)
+    is_rotated = read_orientation(image_bytes, is_jpeg) >= 5
+    return tf.where(is_rotated, shape[::-1], shape)
 
 
 def read_or_blank(read, key, num_channels=3):
-    """What `read` makes of `key`, or a black pixel where it fails.
+    """`read(key)`, or a black pixel if it fails.
 
     Args:
-        read: From a scalar to an image (height, width, C) uint8, in the graph.
-        key: The scalar: encoded bytes, a path, a number.
+        read: A graph function of a scalar; returns (height, width, C) uint8.
+        key: The scalar: encoded bytes, a path or an index.
         num_channels: C.
 
     Returns:
-        The image, and a bool, whether it could be read.
+        The image, and a bool, True if it could be read.
     """
-    # A failing element is the one error that a graph can catch.
+    # A graph can catch errors only as failing elements of a data set.
     blank = tf.zeros((1, 1, num_channels), "uint8")
     images = (
         tf.data.Dataset.from_tensors(key)
@@ -98,7 +98,7 @@ def read_or_blank(read, key, num_channels=3):
 
 
 def _check_header(image_bytes, max_bytes, max_pixels):
-    """The bytes, once they are judged; if a JPEG; (height, width) as stored."""
+    """The checked bytes; whether a JPEG; (height, width) before rotation."""
     is_jpeg = tf.strings.substr(image_bytes, 0, 3) == JPEG_START
     checks = _check_type(image_bytes, is_jpeg, max_bytes)
     with tf.control_dependencies(checks):
@@ -127,15 +127,16 @@ def _check_type(image_bytes, is_jpeg, max_bytes):
         ),
         tf.debugging.Assert(
             is_jpeg | is_png,
-            ["Neither a JPEG nor a PNG; bytes:", size],
+            ["Neither a JPEG nor a PNG; number of bytes:", size],
         ),
     ]
 
 
 def _png_shape(image_bytes):
-    """(height, width) as the header says; negative from 2^31 on."""
+    """(height, width) from the header; negative from 2^31 on."""
     check = tf.debugging.Assert(
-        tf.strings.length(image_bytes) >= 24, ["A PNG without its header"]
+        tf.strings.length(image_bytes) >= 24,
+        ["A PNG without a complete header"],
     )
     with tf.control_dependencies([check]):
         sides = tf.strings.substr(image_bytes, 16, 8)

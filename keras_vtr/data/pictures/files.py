@@ -1,4 +1,4 @@
-"""What there is to say of a picture's file before it is decoded."""
+"""Sizes and faults of picture files."""
 
 import os
 
@@ -12,10 +12,10 @@ from keras_vtr.data.pictures.decoding import read_shape
 
 
 def upright_shape(path):
-    """(height, width) of what `decode_image` makes of it, from the header.
+    """(height, width) of the decoded file, from its header.
 
     Raises:
-        OSError: If it is no JPEG or PNG, too large, or can't be read.
+        OSError: If it is not a JPEG or PNG, is too large, or can't be read.
     """
     try:
         height, width = read_shape(os.fspath(path)).numpy().tolist()
@@ -40,7 +40,7 @@ def read_picture(path, num_channels=3):
 
 
 def why_unreadable(path):
-    """What is wrong with a picture that `decode_image` refuses, a text."""
+    """A text: why `decode_image` refuses a picture."""
     try:
         num_bytes = os.path.getsize(path)
         if num_bytes > MAX_BYTES:
@@ -48,10 +48,12 @@ def why_unreadable(path):
         with Image.open(path) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
-                return f"it has {width} x {height} pixels, too many"
+                return (
+                    f"it has {width} x {height} pixels, more than {MAX_PIXELS}"
+                )
             if picture.format not in ("JPEG", "MPO", "PNG"):
                 return f"it is neither a JPEG nor a PNG, but {picture.format}"
             picture.load()
-    except Exception as error:  # whatever a decoder of Pillow's raises
+    except Exception as error:  # any error of Pillow's decoders
         return str(error)
-    return "TensorFlow can't decode it, although Pillow can; save it anew"
+    return "TensorFlow can't decode it, but Pillow can: save it again"

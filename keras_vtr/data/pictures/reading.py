@@ -1,4 +1,4 @@
-"""Images of records from the disk, and what to do with broken ones."""
+"""Reads the images of records, and raises on broken ones or skips them."""
 
 import warnings
 
@@ -11,12 +11,12 @@ from keras_vtr.data.pictures.files import why_unreadable
 
 
 class BrokenImages:
-    """Names, counts and limits the images that can't be read.
+    """Reports the images that can't be used, and limits their number.
 
     Args:
         policy: `"raise"`, or `"skip"`.
-        most: How many different ones may be skipped.
-        shapes: Path to (height, width) as annotated.
+        most: How many different images may be skipped.
+        shapes: Dict from path to annotated (height, width).
     """
 
     def __init__(self, policy, most, shapes):
@@ -25,67 +25,65 @@ class BrokenImages:
                 f"`broken` must be 'raise' or 'skip'. Received: {policy!r}"
             )
         self.policy = policy
-        # At least one is needed to take the others' places.
+        # At least one image is needed to replace the others.
         self.most = min(most, len(shapes) - 1)
         self.shapes = shapes
         self.paths = set()
 
     def report(self, path, shape):
-        """Raises, or warns and returns False; called from the graph."""
+        """Raises or warns; the graph calls it. Returns False."""
         path = path.decode()
         reason = self.reason(path, tuple(shape.tolist()))
         if self.policy == "raise":
             raise ValueError(
-                f"{path} can't be trained on: {reason}. Mend it or leave it "
-                "out of the annotations, or give broken='skip'."
+                f"{path} can't be trained on: {reason}. Repair it, remove it "
+                "from the annotations, or give broken='skip'."
             )
         is_new = path not in self.paths
         self.paths.add(path)
         if len(self.paths) > self.most:
-            # At each one from now on: what is read beside this one may know
-            # only paths that are reported already, and would look for a
-            # whole one forever.
+            # Raised for known paths, too: a parallel search for a substitute
+            # may meet only those, and would never end.
             raise ValueError(
                 f"{len(self.paths)} images can't be trained on, the last "
                 f"one is {path}: {reason}. At most {self.most} may be "
-                "skipped: look at the data, or raise `max_broken`."
+                "skipped. Check the data, or increase `max_broken`."
             )
         if is_new:
             warnings.warn(
-                f"{path} is skipped, the {len(self.paths)}. broken image: "
-                f"{reason}",
+                f"{path} is skipped, broken image {len(self.paths)}: {reason}",
                 RuntimeWarning,
                 stacklevel=2,
             )
         return False
 
     def reason(self, path, shape):
-        """What is wrong with an image of this (height, width); 0: no image."""
+        """Why an image of this (height, width) can't be used; 0: unreadable."""
         if not all(shape):
             return why_unreadable(path)
         (height, width), annotated = shape, self.shapes[path]
         return (
-            f"its size is {width} x {height}, upright as its Exif orientation "
-            f"says, and annotated is {annotated[1]} x {annotated[0]}"
+            f"its size is {width} x {height}, upright by its Exif orientation, "
+            f"but the annotated size is {annotated[1]} x {annotated[0]}"
         )
 
 
 def read_file(path):
-    """An image, and its (height, width): 0 where it can't be read."""
+    """An image, and its (height, width), 0 if it can't be read."""
     image, ok = read_or_blank(lambda x: decode_image(tf.io.read_file(x)), path)
     return image, tf.where(ok, tf.shape(image, tf.int64)[:2], 0)
 
 
 def image_reader(records, broken):
-    """Reads a record's image.
+    """A reader of the images of records.
 
     Args:
-        records: Those of `DetectionRecords`.
+        records: The `records` of `DetectionRecords`.
         broken: `BrokenImages`.
 
     Returns:
-        A function from a record's number to (height, width, 3) uint8 and
-        whether it could be read.
+        A function from a record's index to (height, width, 3) uint8 and
+        whether the image can be used.
     """
     paths = tf.constant([x["path"] for x in records])
     shapes = tf.constant([x["shape"] for x in records], "int64")
@@ -103,11 +101,11 @@ def image_reader(records, broken):
 
 
 def with_substitutes(read, num_images):
-    """Takes the next image instead of a broken one, so that none is missing.
+    """Replaces a broken image by the next one, so that batches stay full.
 
     Returns:
-        A function from a record's number to an image and the number of the
-        record that it is of.
+        A function from a record's index to an image and the index of the
+        record that it belongs to.
     """
 
     def read_next(index, *_):

@@ -10,6 +10,7 @@ from keras_vtr.backbones import build_resnet
 from keras_vtr.models import build_detr
 from keras_vtr.pretrained.name_map import NameMap
 from keras_vtr.pretrained.tensor_file import PretrainedError
+from keras_vtr.stages import DETR
 
 ASSUMED_HEADS = 8  # as in all models of the paper
 
@@ -29,8 +30,8 @@ class DetrNameMap(NameMap):
 
     resnet: dict = dataclasses.field(default_factory=dict)
 
-    heads = ("class_head/",)
-    parts = ("mask_head/",)
+    heads = (f"{DETR.CLASS_HEAD}/",)
+    parts = (f"{DETR.MASK_HEAD}/",)
 
     def build(self, shapes, num_classes, image_shape, arguments):
         own = dict(self.arguments)
@@ -67,7 +68,7 @@ class DetrNameMap(NameMap):
     def adapt(self, model, weight, shape):
         num_queries = weight.shape[1] if len(weight.shape) == 3 else 0
         is_cut = (
-            weight.path == "object_queries/queries"
+            weight.path == f"{DETR.OBJECT_QUERIES}/queries"
             and shape[2] == weight.shape[2]
             and shape[1] > num_queries
         )
@@ -88,9 +89,9 @@ class DetrNameMap(NameMap):
     def wrong_settings(self, model):
         wrong = super().wrong_settings(model)
         names = [layer.name for layer in model.layers]
-        if "encoder" in names:
+        if DETR.ENCODER in names:
             expected = self.arguments["normalize_first"]
-            block = model.get_layer("encoder").block
+            block = model.get_layer(DETR.ENCODER).block
             if getattr(block, "normalize_first", None) != expected:
                 wrong.append(f"normalize_first={expected}")
         dilation = self.resnet["dilation"]

@@ -12,6 +12,7 @@ from keras_vtr.models import build_vit
 from keras_vtr.pretrained.from_tensors import FromTensors
 from keras_vtr.pretrained.name_map import NameMap
 from keras_vtr.pretrained.tensor_file import PretrainedError
+from keras_vtr.stages import ViT
 
 
 @dataclasses.dataclass
@@ -29,8 +30,8 @@ class VitNameMap(NameMap):
 
     bit_resnet: dict | None = None
 
-    heads = ("head/", "distillation_head/")
-    parts = ("representation/",)
+    heads = (f"{ViT.HEAD}/", f"{ViT.DISTILLATION_HEAD}/")
+    parts = (f"{ViT.REPRESENTATION}/",)
 
     def build(self, shapes, num_classes, image_shape, arguments):
         new = self._new_parts(num_classes, arguments)
@@ -97,10 +98,10 @@ class VitNameMap(NameMap):
         return super().start(model, weight)
 
     def adapt(self, model, weight, shape):
-        is_position = weight.path == "positions/position_embedding"
+        is_position = weight.path == f"{ViT.POSITIONS}/position_embedding"
         if not is_position or shape[-1] != weight.shape[-1]:
             return None
-        layer = model.get_layer("positions")
+        layer = model.get_layer(ViT.POSITIONS)
         new_grid = getattr(layer, "grid", None)
         grid = self.arguments["position_grid"]
         num_leading = getattr(layer, "num_leading_tokens", 0)

@@ -89,15 +89,15 @@ def differ(pairs):
     ("data", "message"),
     [
         ("{", "can't be read"),
-        ("[]", "holds no list 'images'"),
-        ({**content(), "categories": {}}, "holds no list 'categories'"),
+        ("[]", "has no list 'images'"),
+        ({**content(), "categories": {}}, "has no list 'categories'"),
         (
             broken(annotations__0__bbox=[1, 2, 0, 4]),
             r"annotations\[0\] \(id 0\).bbox has no area.*\[1, 2, 0, 4\] in an",
         ),
-        (broken(annotations__0__bbox=[1, 2, float("nan"), 4]), "is no box"),
-        (broken(annotations__0__bbox=[1, 2, 3]), "is no box"),
-        (broken(annotations__0__bbox=["a", 2, 3, 4]), "is no box"),
+        (broken(annotations__0__bbox=[1, 2, float("nan"), 4]), "is not a box"),
+        (broken(annotations__0__bbox=[1, 2, 3]), "is not a box"),
+        (broken(annotations__0__bbox=["a", 2, 3, 4]), "is not a box"),
         ({**content(), "images": [7]}, r"images\[0\] lacks"),
         (broken(annotations__0__bbox=[50, 2, 20, 4]), "not within its image"),
         (broken(annotations__0__bbox=[-5, 2, 20, 4]), "not within its image"),
@@ -108,13 +108,13 @@ def differ(pairs):
         (broken(annotations__0__category_id=7), r"category_id is not listed"),
         (
             broken(annotations__1__id=0),
-            "is that of an earlier one. Received: 0",
+            "is the id of an earlier one. Received: 0",
         ),
-        (broken(images__0__file_name="../../x.png"), "lies outside of"),
-        (broken(images__0__file_name="/etc/passwd"), "lies outside of"),
+        (broken(images__0__file_name="../../x.png"), "is outside of"),
+        (broken(images__0__file_name="/etc/passwd"), "is outside of"),
         (
             broken(images__0__file_name="no.png"),
-            "file_name is not there",
+            "file_name does not exist",
         ),
     ],
 )

@@ -78,12 +78,12 @@ def test_data_yaml_names_folders_and_classes(lines, tmp_path):
         ({"names": "cat"}, "data.yaml: `class_names` must be"),
         ({"names": None}, "data.yaml: `class_names` must be"),
         ({"nc": 3}, "of the 3 classes.*2 names"),
-        ({"train": ["a", "b"]}, "`train` must name a folder each"),
-        ({"train": "train.txt"}, "`train` must name a folder each"),
-        ({"path": 3}, "must name a folder each. Received: path=3"),
-        ({"train": "lost/images"}, "lost/images is no folder"),
+        ({"train": ["a", "b"]}, "`train` must each name a folder"),
+        ({"train": "train.txt"}, "`train` must each name a folder"),
+        ({"path": 3}, "must each name a folder. Received: path=3"),
+        ({"train": "lost/images"}, "lost/images is not a folder"),
         ({"train": None, "val": None}, "names no folder as train"),
-        ({"kpt_shape": [17, 3]}, "is of key points"),
+        ({"kpt_shape": [17, 3]}, "is for key points"),
     ],
 )
 def test_a_data_yaml_that_means_nothing_is_refused(lines, message, tmp_path):
@@ -100,7 +100,7 @@ def test_a_file_that_is_no_data_yaml_is_refused(text, tmp_path):
 
 
 def test_a_folder_without_or_with_two_layouts_is_refused(tmp_path):
-    with pytest.raises(AnnotationError, match="lost is no data folder"):
+    with pytest.raises(AnnotationError, match="lost does not exist"):
         read_split(tmp_path / "lost", "train")
     with pytest.raises(AnnotationError, match=r"none of.*with nothing"):
         read_split(tmp_path, "train")

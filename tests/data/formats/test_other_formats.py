@@ -52,12 +52,15 @@ def test_voc_counts_pixels_from_one_and_includes_both_corners(tmp_path):
     [
         ({"head": "<"}, r"a\.xml can't be read"),
         ({"head": "<!DOCTYPE x [<!ENTITY a 'b'>]>"}, "defines XML entities"),
-        ({"name": "../../x.png"}, "filename|file_name lies outside of"),
-        ({"name": "b.png"}, "file_name is not there"),
-        ({"objects": [("dog", ("?", 1, 2, 2))]}, r"object\[0\].bndbox is no b"),
+        ({"name": "../../x.png"}, "filename|file_name is outside of"),
+        ({"name": "b.png"}, "file_name does not exist"),
+        ({"objects": [("dog", ("?", 1, 2, 2))]}, r"object\[0\].bndbox is not "),
         ({"objects": [("dog", (9, 9, 8, 8))]}, "has no area"),
         ({"objects": [("dog", (9, 9, 99, 18))]}, "is not within its image"),
-        ({"objects": [("cow", (9, 9, 9, 9))]}, "is no class. Received: 'cow'"),
+        (
+            {"objects": [("cow", (9, 9, 9, 9))]},
+            "is not in `class_names`. Received: 'cow'",
+        ),
     ],
 )
 def test_voc_faults_are_named(arguments, message, tmp_path):
@@ -83,24 +86,26 @@ def test_yolo_sizes_are_those_of_the_upright_picture(tmp_path):
     shapes = [x["shape"] for x in read_yolo(*places).records]
     assert shapes == [(20, 30), (37, 23)]
     (tmp_path / "images" / "c.jpg").write_bytes(b"no picture")
-    with pytest.raises(AnnotationError, match=r"is no picture.*c\.jpg"):
+    with pytest.raises(AnnotationError, match=r"is not a picture.*c\.jpg"):
         read_yolo(*places)
-    with pytest.raises(AnnotationError, match="labels: images is no picture"):
+    with pytest.raises(
+        AnnotationError, match="labels: images is not a picture"
+    ):
         read_yolo(*places)
     data = read_yolo(*places, invalid="drop")
-    assert len(data) == 2 and data.dropped == {"is no picture": 1}
+    assert len(data) == 2 and data.dropped == {"is not a picture": 1}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1 0.5 0.5 0.2", "line 1 is no class and box"),
-        ("0 0.5 0.5 0.2 0.2\ndog 0 0 1 1", "line 2 is no class and box"),
-        ("2 0.5 0.5 0.2 0.2", "has a class out of 0 to 1"),
-        ("-1 0.5 0.5 0.2 0.2", "has a class out of 0 to 1"),
+        ("1 0.5 0.5 0.2", "line 1 is not a class and a box"),
+        ("0 0.5 0.5 0.2 0.2\ndog 0 0 1 1", "line 2 is not a class and a box"),
+        ("2 0.5 0.5 0.2 0.2", "has a class outside of 0 to 1"),
+        ("-1 0.5 0.5 0.2 0.2", "has a class outside of 0 to 1"),
         ("1 15 10 6 8", "is not relative to the image"),
         ("1 0.5 0.5 0 0.2", "has no area"),
-        ("1 nan 0.5 0.1 0.2", "is no box"),
+        ("1 nan 0.5 0.1 0.2", "is not a box"),
         ("1 0.9 0.5 0.9 0.2", "is not within its image"),
     ],
 )
