@@ -8,6 +8,7 @@ from keras_vtr.training import compile_detr
 from tests.tiny_models import batch
 from tests.tiny_models import color_detr
 from tests.tiny_models import tiny_detr
+from tests.tiny_models import tiny_vit
 
 
 def test_the_paper_s_numbers():
@@ -100,3 +101,21 @@ def test_a_model_without_backbone_is_refused():
     model = keras.Model(images, keras.layers.Dense(3)(images), name="flat")
     with pytest.raises(ValueError, match="Received: 'flat'"):
         compile_detr(model, 1)
+
+
+def test_a_backbone_whose_weights_have_others_paths_is_refused():
+    images = keras.Input((32, 48, 3))
+    x = keras.layers.Conv2D(4, 8, 8, name="input_projection")(images)
+    detr = color_detr(backbone=keras.Model(images, x))
+    with pytest.raises(ValueError, match=r"rename its layers.*input_projecti"):
+        compile_detr(detr, 10)
+
+
+def test_a_vit_is_a_backbone_with_a_learning_rate_of_its_own():
+    vit = tiny_vit(num_heads=3)
+    detr, _ = compile_detr(color_detr(backbone=vit), 10)
+    detr.optimizer.build(detr.trainable_variables)
+    for variable, owner in zip(
+        detr.trainable_variables, detr.optimizer.owners, strict=True
+    ):
+        assert (owner == 0) == variable.path.startswith("vit_")
