@@ -124,20 +124,21 @@ def check_keys(name, value, keys):
 
 def check_target_shapes(boxes_shape, labels_shape):
     """Refuses shapes other than (B, M, 4) and (B, M)."""
-    wanted = (*labels_shape, 4)
-    if (
-        len(labels_shape) != 2
-        or len(boxes_shape) != 3
-        or any(
-            None not in pair and pair[0] != pair[1]
-            for pair in zip(boxes_shape, wanted, strict=True)
-        )
-    ):
+    expected = (*labels_shape, 4)
+    if len(labels_shape) != 2 or not is_same_shape(boxes_shape, expected):
         raise ValueError(
             "`y_true` must hold 'boxes' of the shape (B, M, 4) and 'labels' of "
             f"(B, M). Received: boxes.shape={tuple(boxes_shape)}, "
             f"labels.shape={tuple(labels_shape)}"
         )
+
+
+def is_same_shape(shape, expected):
+    """Whether two shapes are equal, as far as both are known."""
+    return len(shape) == len(expected) and all(
+        None in pair or pair[0] == pair[1]
+        for pair in zip(shape, expected, strict=True)
+    )
 
 
 def check_labels(labels, num_classes=None):

@@ -45,9 +45,6 @@ def crop(image, boxes, labels, corner, shape):
         labels: (n,).
         corner: (2,) int, y and x of the crop's upper left corner.
         shape: (2,) int, its height and width.
-
-    Returns:
-        Image, boxes and labels.
     """
     image = image[
         corner[0] : corner[0] + shape[0], corner[1] : corner[1] + shape[1]

@@ -108,13 +108,13 @@ def detection_dataset(
             longest_side=longest_side,
             **augmentation,
         )
-        rows = order.map(prepare, tf.data.AUTOTUNE)
     else:
         order = tf.data.Dataset.range(len(data)).shard(num_workers, worker)
         prepare = _evaluation_rows(
             data.records, broken, max(short_sides), longest_side
         )
-        rows = order.map(prepare, tf.data.AUTOTUNE)
+    rows = order.map(prepare, tf.data.AUTOTUNE)
+    if not training:
         rows = rows.filter(lambda inputs, y_true, ok: ok)
         rows = rows.map(lambda inputs, y_true, ok: (inputs, y_true))
     size = batch_size // num_workers

@@ -19,16 +19,9 @@ class HungarianLoss(keras.losses.Loss):
     A.2. Each decoder layer is matched and supervised separately. A matched
     query must predict the class and the box of its target, every other query
     "no object"; this makes non-maximum suppression needless. The default
-    terms, `detr_terms`:
-
-    - `label_loss`: weighted mean cross-entropy of all queries; those without a
-      target have the weight `no_object_weight`.
-    - `box_loss`: L1 distance of the relative boxes, summed over the four
-      coordinates, divided by the number of true boxes.
-    - `giou_loss`: 1 - generalized IoU, divided by the number of true boxes.
-    - `class_error`, the percentage of matched queries with a wrong class, and
-      `cardinality_error`, the mean absolute error of the number of objects of
-      an image. Their weight is 0: they are only logged.
+    terms are `detr_terms`: `label_loss`, the weighted mean over all queries;
+    `box_loss` and `giou_loss`, sums over the pairs divided by the number of
+    true boxes; and `class_error` and `cardinality_error`, only logged.
 
     Normalizers count the complete batch, over all replicas under
     `tf.distribute`. Everything is computed in float32 under every dtype

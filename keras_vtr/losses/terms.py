@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_vtr.losses.pairs import Lazy
+from keras_vtr.targets import is_same_shape
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -112,10 +113,7 @@ def broadcast_pairs(y_true, y_pred):
 def check_shape(term, method, values, shape):
     """Checks the shape of what a user's term returns."""
     found = tuple(values.shape)
-    if len(found) != len(shape) or any(
-        None not in pair and pair[0] != pair[1]
-        for pair in zip(found, shape, strict=True)
-    ):
+    if not is_same_shape(found, shape):
         raise ValueError(
             f"`{method}` of the term {term.name!r} must return the shape "
             f"{tuple(shape)}: a number for each pair of a query and a target. "

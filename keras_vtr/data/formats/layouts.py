@@ -12,7 +12,6 @@ from keras_vtr.data.formats.folders import some_of
 from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.formats.yolo import read_yolo
 
-YAML_NAMES = ("data.yaml", "data.yml")
 ALIASES = {"valid": "val", "validation": "val", "training": "train"}
 ALIASES |= {"train2017": "train", "val2017": "val"}
 
@@ -105,8 +104,8 @@ def _cvat(folder):
 
 
 def _data_yaml(folder):
-    paths = files_of(folder, (".yaml", ".yml"))
-    paths = [x for x in paths if x.name in YAML_NAMES]
+    files = files_of(folder, (".yaml", ".yml"))
+    paths = [x for x in files if x.name in ("data.yaml", "data.yml")]
     return _ultralytics(paths[0]) if paths else {}
 
 

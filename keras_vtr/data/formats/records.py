@@ -54,7 +54,7 @@ class DetectionRecords:
 
     def __str__(self):
         num_crowds = sum(len(x["crowd_labels"]) for x in self.records)
-        left_out = ", ".join(f"{n} {why}" for why, n in self.dropped.items())
+        left_out = _list_reasons(self.dropped)
         clipped = f", clipped: {self.clipped}" if self.clipped else ""
         return (
             f"{len(self)} images, {self.num_boxes} boxes, {num_crowds} crowds, "
@@ -151,7 +151,7 @@ class RecordCollector:
     def finish(self, class_names, category_ids):
         """Returns the `DetectionRecords`."""
         if not self.records:
-            reasons = ", ".join(f"{n} {why}" for why, n in self.dropped.items())
+            reasons = _list_reasons(self.dropped)
             raise AnnotationError(
                 f"{self.path} has no picture in {self.folder}. Left out: "
                 f"{reasons or 'none, it names no picture at all'}"
@@ -198,6 +198,10 @@ def shorten(value):
     except ValueError:  # a number of more than 4,300 digits
         text = "a number too long to print"
     return text if len(text) <= 160 else f"{text[:160]}..."
+
+
+def _list_reasons(dropped):
+    return ", ".join(f"{number} {why}" for why, number in dropped.items())
 
 
 def _spellings(file_name):

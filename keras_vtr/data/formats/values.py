@@ -32,7 +32,6 @@ def number(value):
 
 def whole_number(value):
     """An int, from 1, 1.0, "1" or "1.0"."""
-    expected = "a whole number"
     if isinstance(value, str) and WHOLE.fullmatch(value):
         value = int(value) if len(value) < 400 else value
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
@@ -40,9 +39,9 @@ def whole_number(value):
     try:
         found = number(value)
     except ValueError:
-        raise ValueError(expected) from None
+        found = math.nan
     if not found.is_integer():
-        raise ValueError(expected)
+        raise ValueError("a whole number")
     return int(found)
 
 
@@ -68,13 +67,12 @@ def name(value):
 
 def pixels(value):
     """A side of a picture, an int."""
-    expected = f"a whole number of pixels, 1 to {LONGEST_SIDE}"
     try:
         found = whole_number(value)
     except ValueError:
-        raise ValueError(expected) from None
+        found = 0
     if not 1 <= found <= LONGEST_SIDE:
-        raise ValueError(expected)
+        raise ValueError(f"a whole number of pixels, 1 to {LONGEST_SIDE}")
     return found
 
 

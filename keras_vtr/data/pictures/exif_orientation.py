@@ -90,9 +90,7 @@ def _find_jpeg_segments(data):
 
     def step(at, exif, xmp, count):
         mark, code = tf.unstack(_read_bytes(data, at, 2))
-        is_mark = (mark == 0xFF) & (
-            code != 0xFF
-        )  # else a fill byte, or invalid
+        is_mark = (mark == 0xFF) & (code != 0xFF)  # else fill or invalid
         is_alone = (code == 0) | ((code >= 0xD0) & (code <= 0xD9))
         length = tf.maximum(_read_number(data, at + 2, 2, False), 2)
         is_app1 = is_mark & (code == 0xE1)
