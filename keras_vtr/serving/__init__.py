@@ -1,4 +1,4 @@
-"""From a Keras model to one that can be served."""
+"""Exports Keras models for servers and other runtimes."""
 
 from keras_vtr.serving.classifier import export_classifier
 from keras_vtr.serving.classifier import export_features

@@ -26,11 +26,11 @@ def export_classifier(
 ):
     """Publishes an image classifier as the next version of a served model.
 
-    As `keras_vtr.serving.export_detector`, with these answers: `scores` (B, n)
-    float32, probabilities, falling; `labels` (B, n) int32, their classes;
-    `label_names` (B, n) string, if there are `class_names`; and `ok` (B,). A
-    row that could not be read has scores of 0 and labels of -1. The signature
-    `raw` gives `logits` (B, K), the model's output as it is.
+    As `keras_vtr.serving.export_detector`, with these outputs: `scores` (B, n)
+    float32, probabilities in descending order; `labels` (B, n) int32, their
+    classes; `label_names` (B, n) string, if there are `class_names`; and `ok`
+    (B,). An image that could not be read has scores of 0 and labels of -1. The
+    signature `raw` gives `logits` (B, K), the model's output.
 
     Args:
         model: A functional model or a `keras.Sequential` from pixels in
@@ -40,16 +40,15 @@ def export_classifier(
         format: As for `export_detector`.
         class_names: K names, None for a class that isn't used. Default: those
             of the model's `keras_vtr.layers.ClassHead`, if it has any.
-        from_logits: Whether the model's output needs a softmax yet.
-        max_labels: n, how many of the K classes to answer with. Default: all.
-        resizing: From an image of any size to one of the model's, a
-            `keras.layers.Resizing`. It should be what the model was trained
-            and judged with. Default: stretched, antialiased.
+        from_logits: Whether the model's outputs are logits, before softmax.
+        max_labels: n, the number of classes in an answer. Default: K.
+        resizing: A `keras.layers.Resizing` to the model's size, the one of
+            training and validation. Default: stretched, antialiased.
         max_bytes: As for `export_detector`.
-        max_pixels: Likewise.
-        version: Likewise.
-        warmup_batch_sizes: Likewise.
-        calibration_images: Likewise.
+        max_pixels: As for `export_detector`.
+        version: As for `export_detector`.
+        warmup_batch_sizes: As for `export_detector`.
+        calibration_images: As for `export_detector`.
 
     Returns:
         The `pathlib.Path` of the version, `folder/<number>`.
@@ -57,9 +56,9 @@ def export_classifier(
     Raises:
         ValueError: If the model is no classifier, or an argument doesn't fit
             it.
-        FileExistsError: If the version is there already.
-        keras_vtr.serving.SelfCheckError: If what was written doesn't answer as
-            the model does; nothing is published then.
+        FileExistsError: If the version exists.
+        keras_vtr.serving.SelfCheckError: If the export's outputs differ from
+            the model's. Then nothing is published.
 
     Example:
 
@@ -69,7 +68,7 @@ def export_classifier(
     PosixPath('savedmodels/vit/1')
     """
     model = with_images(model)
-    num_classes = _check_output(model)
+    num_classes = _check_model(model)
     if class_names is None:
         class_names = class_names_of(model)
     if max_labels is not None and not 1 <= max_labels <= num_classes:
@@ -116,10 +115,10 @@ def export_features(
     warmup_batch_sizes=(),
     calibration_images=None,
 ):
-    """Publishes a model that turns images into vectors, for search and such.
+    """Publishes a model from images to feature vectors, for image retrieval.
 
-    As `keras_vtr.serving.export_classifier`, with these answers: `features`
-    (B, D) float32, 0 for a row that could not be read, and `ok` (B,).
+    As `keras_vtr.serving.export_classifier`, with these outputs: `features`
+    (B, D) float32, 0 for an image that could not be read, and `ok` (B,).
 
     Args:
         model: A functional model or a `keras.Sequential` from pixels in
@@ -129,20 +128,20 @@ def export_features(
         format: As for `export_detector`.
         resizing: As for `export_classifier`.
         max_bytes: As for `export_detector`.
-        max_pixels: Likewise.
-        version: Likewise.
-        warmup_batch_sizes: Likewise.
-        calibration_images: Likewise.
+        max_pixels: As for `export_detector`.
+        version: As for `export_detector`.
+        warmup_batch_sizes: As for `export_detector`.
+        calibration_images: As for `export_detector`.
 
     Returns:
         The `pathlib.Path` of the version, `folder/<number>`.
 
     Raises:
-        ValueError: If the model gives no vectors, or an argument doesn't fit
-            it.
-        FileExistsError: If the version is there already.
-        keras_vtr.serving.SelfCheckError: If what was written doesn't answer as
-            the model does; nothing is published then.
+        ValueError: If the model's output is no vector, or an argument doesn't
+            fit it.
+        FileExistsError: If the version exists.
+        keras_vtr.serving.SelfCheckError: If the export's outputs differ from
+            the model's. Then nothing is published.
 
     Example:
 
@@ -154,7 +153,7 @@ def export_features(
     PosixPath('savedmodels/features/1')
     """
     model = with_images(model)
-    _check_output(model)
+    _check_model(model)
 
     def answer(outputs, image_shape=None):
         return {"features": keras.ops.cast(outputs, "float32")}
@@ -172,7 +171,7 @@ def export_features(
     )
 
 
-def _check_output(model):
+def _check_model(model):
     """Returns the width of the output."""
     inputs, output = model.inputs, model.output
     rank = len(getattr(output, "shape", ()))
@@ -211,7 +210,7 @@ def _check_resizing(model, resizing):
     if height not in (None, size[0]) or width not in (None, size[1]):
         raise ValueError(
             "`resizing` must make images of the model's size, "
-            f"{(height, width)}. Received: {size}"
+            f"{(height, width)}. Received: resizing to {size}"
         )
     return resizing
 

@@ -29,36 +29,35 @@ def export_detector(
     warmup_batch_sizes=(),
     calibration_images=None,
 ):
-    """Publishes a detector as the next version of a model that can be served.
+    """Publishes a detector as the next version of a served model.
 
-    A SavedModel for TF Serving holds everything from the encoded image to the
-    detections in its pixels, and no Python. Its signatures, for any number B
-    of images, 0 too:
+    A SavedModel for TF Serving contains all steps from the encoded image to
+    detections in its pixels, without Python. Its signatures, for any number B
+    of images, also 0:
 
     - `serving_default`: `image_bytes` (B,) string, JPEG or PNG of any sizes,
-      decoded as `keras_vtr.data.decode_image` does.
+      decoded as by `keras_vtr.data.decode_image`.
     - `images`: `images` (B, height, width, C) uint8, of any size.
-    - `raw`: the model's own inputs, `images` float32 in [0, 255] (and
-      `padding_mask`), to `logits`, `boxes` (and `masks`) as the model gives
-      them.
+    - `raw`: from the model's inputs, `images` float32 in [0, 255] (and
+      `padding_mask`), to its outputs `logits`, `boxes` (and `masks`).
 
-    The first two answer with `boxes` (B, n, 4) float32, absolute `xyxy` pixels
-    of the image as it came, upright; `scores` (B, n) float32, falling;
-    `labels` (B, n) int32, -1 for no detection; `label_names` (B, n) string, if
-    there are `class_names`; and `ok` (B,) int32, 0 for an image that could not
-    be read. Such a row has no detections, and the others are as without it.
+    The outputs of the first two are `boxes` (B, n, 4) float32, absolute `xyxy`
+    pixels of the original image, upright; `scores` (B, n) float32, in
+    descending order; `labels` (B, n) int32, -1 for no detection; `label_names`
+    (B, n) string, if there are `class_names`; and `ok` (B,) int32, 0 for an
+    image that could not be read. Such an image has no detections and does not
+    affect the others.
 
-    An image becomes what the model takes: with a fixed size it is stretched to
-    it, or fitted into it if the model has a `padding_mask`; with a free size
-    and a `padding_mask` it is scaled as
-    `keras_vtr.data.detection_dataset(training=False)` does.
+    An image is stretched to the model's fixed size, or fitted into it if the
+    model has a `padding_mask`; with a free size and a `padding_mask` it is
+    scaled as by `keras_vtr.data.detection_dataset(training=False)`.
 
-    The other formats hold one function, from `images` (B, height, width, C)
-    float32 in [0, 255], of the model's own size, to `boxes`, `scores` and
-    `labels`, in these pixels.
+    The other formats have one function, from `images` (B, height, width, C)
+    float32 in [0, 255], of the model's size, to `boxes`, `scores` and `labels`
+    in these pixels.
 
-    A version is written to a hidden sibling, loaded and asked in a process
-    without Keras, and renamed when its answers agree; none is overwritten.
+    A version is written to a hidden folder, loaded and run in a process without
+    Keras, and renamed if its outputs are right. No version is overwritten.
 
     Args:
         model: A detector such as `keras_vtr.models.build_detr` returns.
@@ -68,30 +67,29 @@ def export_detector(
             "litert" or "openvino" (needs openvino).
         class_names: K names, None for a class that isn't used. Default:
             `model.class_names`, if there are any.
-        score_threshold: Detections with a lower score are none.
-        max_detections: n, how many of the Q detections to answer with.
-            Default: all.
+        score_threshold: Detections with a lower score are dropped.
+        max_detections: n, the number of detections in an answer. Default: Q.
         image_size: `(height, width)` that images are stretched to, for a model
             of free size without `padding_mask`.
         short_side: Of a scaled image, in pixels.
-        longest_side: The most that its other side may have.
-        max_bytes: The most that an encoded image may have.
-        max_pixels: The most that its height x width may be.
+        longest_side: Maximum of its other side, in pixels.
+        max_bytes: Maximum size of an encoded image.
+        max_pixels: Maximum of its height x width.
         version: Its number. Default: one more than the highest.
-        warmup_batch_sizes: Batch sizes that TF Serving shall ask itself before
-            it answers others (needs tensorflow-serving-api).
+        warmup_batch_sizes: Batch sizes of requests that TF Serving runs before
+            it accepts others (needs tensorflow-serving-api).
         calibration_images: (n, height, width, C) in [0, 255]. With the format
-            "onnx", weights and activations become int8, scaled by what these
-            images show.
+            "onnx", weights and activations are quantized to int8, scaled by
+            the activations for these images.
 
     Returns:
         The `pathlib.Path` of the version, `folder/<number>`.
 
     Raises:
         ValueError: If the model is no detector, or an argument doesn't fit it.
-        FileExistsError: If the version is there already.
-        keras_vtr.serving.SelfCheckError: If what was written doesn't answer as
-            the model does; nothing is published then.
+        FileExistsError: If the version exists.
+        keras_vtr.serving.SelfCheckError: If the export's outputs differ from
+            the model's. Then nothing is published.
 
     Example:
 
@@ -135,7 +133,7 @@ def export_detector(
 
 
 def _raw(outputs):
-    """All but the outputs that only the loss needs."""
+    """The outputs without those that only the loss needs."""
     return {
         key: keras.ops.cast(x, "float32")
         for key, x in outputs.items()

@@ -1,4 +1,4 @@
-"""What all exports have in common: a model described once, for any runtime."""
+"""Exports a model to any runtime."""
 
 import dataclasses
 import pathlib
@@ -27,17 +27,15 @@ CONFIG_FILE = "config.json"
 
 @dataclasses.dataclass
 class Exporter:
-    """A model and what becomes of its outputs.
+    """A model, and functions from requests to its input and from its outputs.
 
     Args:
         model: A functional model.
         preparation: From a request's images to the model's input.
         answer: From the model's outputs and the images' height and width,
-            (2,) or (B, 2), to a dict of tensors, the batch first; in
-            `keras.ops`.
-        raw: From the model's outputs to the dict that the signature `raw`
-            answers with.
-        config: What travels with the model, for JSON.
+            (2,) or (B, 2), to a dict of tensors (B, ...), with `keras.ops`.
+        raw: From the model's outputs to the outputs of the signature `raw`.
+        config: Dict for the exported config.json.
         class_names: As the user gave them: K, in a list or a dict; or None.
     """
 
@@ -63,8 +61,8 @@ class Exporter:
         warmup_batch_sizes=(),
         calibration_images=None,
     ):
-        """Writes a version; the arguments are those of `export_detector`."""
-        self._check(format, warmup_batch_sizes, calibration_images)
+        """Writes a version; arguments as in `export_detector`."""
+        self._check_arguments(format, warmup_batch_sizes, calibration_images)
         model = fold_norms(self.model)
         name = pathlib.Path(folder).name
 
@@ -74,13 +72,13 @@ class Exporter:
                     hidden, model, name, warmup_batch_sizes
                 )
             write_runtime(
-                hidden, format, self._with_answer(model), calibration_images
+                hidden, format, self._append_answer(model), calibration_images
             )
             self._write_config(hidden / CONFIG_FILE)
 
         return publish(folder, version, write)
 
-    def _check(self, format, warmup_batch_sizes, calibration_images):
+    def _check_arguments(self, format, warmup_batch_sizes, calibration_images):
         formats = ("saved_model", *RUNTIMES)
         if format not in formats:
             raise ValueError(
@@ -89,9 +87,9 @@ class Exporter:
             )
         if keras.backend.backend() != "tensorflow":
             raise ValueError(
-                "Keras's TensorFlow backend is needed to export: save the "
-                "model, start Python anew with KERAS_BACKEND=tensorflow, and "
-                "load and export it there. Received: "
+                "The Keras backend must be TensorFlow for an export. Save the "
+                "model, and load and export it in a new process with "
+                "KERAS_BACKEND=tensorflow. Received: "
                 f"backend={keras.backend.backend()!r}"
             )
         if calibration_images is not None and format != "onnx":
@@ -104,22 +102,22 @@ class Exporter:
         _check_calibration(calibration_images, self.preparation.image_shape)
         if warmup_batch_sizes:
             raise ValueError(
-                "`warmup_batch_sizes` are for TF Serving, which loads "
-                f"SavedModels alone. Received: format={format!r}"
+                "`warmup_batch_sizes` are for TF Serving, which loads only "
+                f"SavedModels. Received: format={format!r}"
             )
         if self.preparation.pads:
             raise ValueError(
-                f"The format {format!r} has one input, the images, and the "
-                "model takes a padding mask too. Build it without `padding` "
-                "and load its weights, or export a SavedModel."
+                f"`format` must be 'saved_model' for a model with a padding "
+                "mask; other formats have one input, the images. Or build the "
+                f"model without `padding`. Received: format={format!r}"
             )
         check_runtime(format)
 
     def _write_saved_model(self, hidden, model, name, warmup_batch_sizes):
         requests = self._example_requests()
-        with tempfile.TemporaryDirectory() as workplace:
-            workplace = pathlib.Path(workplace)
-            config = workplace / CONFIG_FILE
+        with tempfile.TemporaryDirectory() as temporary:
+            temporary = pathlib.Path(temporary)
+            config = temporary / CONFIG_FILE
             self._write_config(config)
             module, signatures = make_module(
                 model,
@@ -133,7 +131,7 @@ class Exporter:
             if warmup_batch_sizes:
                 image_bytes = requests["serving_default"]["image_bytes"][0]
                 write_warmup(hidden, name, image_bytes, warmup_batch_sizes)
-            check_export(hidden, signatures, requests, workplace)
+            check_export(hidden, signatures, requests, temporary)
 
     def _write_config(self, path):
         versions = {
@@ -151,8 +149,8 @@ class Exporter:
         text = json_text(config, indent=2, ensure_ascii=False)
         path.write_text(text, encoding="utf-8")
 
-    def _with_answer(self, model):
-        """A model from images of one size to the answer."""
+    def _append_answer(self, model):
+        """The model from images of one size, with `answer` after it."""
         image_shape = self.preparation.image_shape
         images = keras.Input(image_shape, name="images")
         answer = _Answer(self.answer, image_shape[:2])
@@ -193,7 +191,7 @@ def _check_calibration(images, image_shape):
 
 
 class _Answer(keras.layers.Layer):
-    """What becomes of the outputs, as a part of a functional model."""
+    """`answer` as a layer of a functional model."""
 
     def __init__(self, answer, image_size):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Versions that appear whole or not at all."""
+"""Publishes versions atomically."""
 
 import pathlib
 import re
@@ -7,24 +7,23 @@ from keras_vtr.atomic_folder import write_folder
 
 
 def publish(folder, version, write):
-    """Writes a version into a hidden sibling and renames it when it is whole.
+    """Writes a version into a hidden folder and renames it when complete.
 
-    TF Serving polls the folder and loads each numbered sub-folder that
-    appears, complete or not, so none appears before it is complete and on the
-    disk.
+    TF Serving polls the folder and loads each numbered sub-folder, complete or
+    not. Hence one appears only when it is complete and on the disk.
 
     Args:
-        folder: The model's folder; made if it isn't there.
-        version: An integer from 1 on, or None for one more than the highest.
-        write: Called with the path of an empty folder to fill. What it raises
-            is raised again, and nothing is left.
+        folder: The model's folder; created if it doesn't exist.
+        version: An integer, 1 or more, or None for one more than the highest.
+        write: Function that fills an empty folder, called with its path. If it
+            raises an error, the folder is removed.
 
     Returns:
         The `pathlib.Path` of the version.
 
     Raises:
         ValueError: If `version` is no such number.
-        FileExistsError: If it is there already.
+        FileExistsError: If the version exists.
     """
     folder = pathlib.Path(folder)
     _check_version(folder, version)
@@ -37,7 +36,7 @@ def publish(folder, version, write):
 
 
 def versions(folder):
-    """The numbers of a model's versions, rising."""
+    """The numbers of a model's versions, in ascending order."""
     if not folder.is_dir():
         return []
     names = (path.name for path in folder.iterdir())
@@ -53,7 +52,7 @@ def _check_version(folder, version):
         return
     if not isinstance(version, int) or version < 1:
         raise ValueError(
-            "`version` must be an integer from 1 on, or None for the next one. "
+            "`version` must be an integer, 1 or more, or None for the next. "
             f"Received: version={version!r}"
         )
     if version in versions(folder):

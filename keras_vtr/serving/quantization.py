@@ -7,10 +7,10 @@ import numpy as np
 
 
 def quantize(path, images):
-    """Makes the convolutions and matrix products of an ONNX file int8.
+    """Quantizes the convolutions and matrix products of an ONNX file to int8.
 
-    Weights are scaled channel by channel; activations by the least and
-    greatest values that they have for `images` (Jacob et al. 2018,
+    Weights are scaled per channel; activations by the minimum and maximum of
+    their values for `images` (Jacob et al. 2018,
     "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference", section 2).
 
@@ -29,8 +29,8 @@ def quantize(path, images):
             row = next(self.rows, None)
             return None if row is None else {"images": row}
 
-    with tempfile.TemporaryDirectory() as workplace:
-        prepared = pathlib.Path(workplace, "prepared.onnx")
+    with tempfile.TemporaryDirectory() as temporary:
+        prepared = pathlib.Path(temporary, "prepared.onnx")
         quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
         quantization.quantize_static(
             str(prepared),
@@ -39,8 +39,8 @@ def quantize(path, images):
             op_types_to_quantize=["Conv", "MatMul"],
             per_channel=True,
             # Weights of seven bits: a processor without VNNI adds products of
-            # eight bits in pairs, and what 16 bits can't hold is cut off (the
-            # docstring of `reduce_range` in ONNX Runtime 1.32). Scores were
-            # wrong by 0.22, now by 0.02: tests/serving/test_runtimes.py.
+            # eight bits in pairs and saturates at 16 bits (the docstring of
+            # `reduce_range` in ONNX Runtime 1.32). With eight bits, scores had
+            # errors of 0.22, now of 0.02: tests/serving/test_runtimes.py.
             reduce_range=True,
         )

@@ -1,4 +1,4 @@
-"""Files for other runtimes than TensorFlow, through what Keras exports."""
+"""Exports to other runtimes than TensorFlow, with Keras's `Model.export`."""
 
 import importlib.util
 import warnings
@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_vtr.serving.self_check import SelfCheckError
 
-# Format to its file, and what must be installed to write it and to ask it.
+# Format to its file, and the packages that write and run it.
 RUNTIMES = {
     "onnx": ("model.onnx", ("tf2onnx", "onnxruntime")),
     "litert": ("model.tflite", ("ai_edge_litert",)),
@@ -17,7 +17,7 @@ TOLERANCE = 1e-4
 
 
 def check_runtime(format):
-    """Refuses a format whose packages aren't there.
+    """Refuses a format whose packages aren't installed.
 
     Args:
         format: One of `RUNTIMES`.
@@ -35,17 +35,17 @@ def check_runtime(format):
 
 
 def write_runtime(folder, format, model, calibration_images=None):
-    """Writes a model for a runtime and compares what it answers there.
+    """Writes a model for a runtime and compares its outputs there.
 
     Args:
-        folder: Where to.
+        folder: Where to write it.
         format: One of `RUNTIMES`.
         model: A functional model from one batch of images to a dict.
         calibration_images: As for `export_detector`.
 
     Raises:
-        SelfCheckError: If the runtime's answers differ. What int8 changes is
-            for its user to judge.
+        SelfCheckError: If the runtime's outputs differ, before quantization
+            to int8. The errors of int8 are not checked.
     """
     path = folder / RUNTIMES[format][0]
     rng = np.random.default_rng(0)
@@ -53,34 +53,34 @@ def write_runtime(folder, format, model, calibration_images=None):
     images = images.astype("float32")
     # Keras 3.15.1 exports only a model that has been called.
     expected = {key: np.asarray(x) for key, x in model(images).items()}
-    with warnings.catch_warnings():  # of NumPy, from within Keras's export
+    with warnings.catch_warnings():  # NumPy's, in Keras's export
         warnings.simplefilter("ignore")
         model.export(str(path), format=format, verbose=False)
-    ask = ASK[format](path)
+    run = RUN[format](path)
     # LiteRT's converter may have made the batch a constant of the graph.
     for num_images in (3, 1):
-        answer = ask(images[:num_images])
+        answer = run(images[:num_images])
         right = {key: x[:num_images] for key, x in expected.items()}
         error = _largest_error(answer, right, max(images.shape[1:3]))
         if not error <= TOLERANCE:
             raise SelfCheckError(
-                f"The format {format!r} answers otherwise than the model, by "
-                f"{error}; {TOLERANCE} would be rounding. Nothing was "
-                "published."
+                f"The outputs in the format {format!r} differ from the "
+                f"model's by {error}; {TOLERANCE} would be rounding. Nothing "
+                "was published."
             )
     if calibration_images is not None:
         from keras_vtr.serving.quantization import quantize
 
         quantize(path, np.asarray(calibration_images, "float32"))
-        ask_onnx(path)(images)
+        run_onnx(path)(images)
 
 
 def _largest_error(found, expected, side):
-    """Boxes count relative to the image's side.
+    """The largest difference; of boxes relative to the image's side.
 
-    Ranked answers whose scores are nearly equal may stand in another order. So
-    each detection is compared with all, and the nearest one counts; of classes,
-    which may be many thousands, the scores alone are compared.
+    Detections with nearly equal scores may be in another order. So each one is
+    compared with all, and its smallest error counts. Classes may be many
+    thousands, so of a classifier only the scores are compared.
     """
     if {x.shape for x in found.values()} != {
         x.shape for x in expected.values()
@@ -97,7 +97,7 @@ def _largest_error(found, expected, side):
     return errors.min(axis=2).max()
 
 
-def ask_onnx(path):
+def run_onnx(path):
     """A function from images to a dict of arrays, in ONNX Runtime."""
     import onnxruntime
 
@@ -110,7 +110,7 @@ def ask_onnx(path):
     )
 
 
-def ask_litert(path):
+def run_litert(path):
     """The same in LiteRT."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -118,18 +118,18 @@ def ask_litert(path):
     return lambda images: runner(images=images)
 
 
-def ask_openvino(path):
+def run_openvino(path):
     """The same in OpenVINO."""
     import openvino
 
     precision = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(str(path), "CPU", precision)
 
-    def ask(images):
+    def run(images):
         answer = compiled({"images": images}).to_dict()
         return {key.get_any_name(): np.array(x) for key, x in answer.items()}
 
-    return ask
+    return run
 
 
-ASK = {"onnx": ask_onnx, "litert": ask_litert, "openvino": ask_openvino}
+RUN = {"onnx": run_onnx, "litert": run_litert, "openvino": run_openvino}

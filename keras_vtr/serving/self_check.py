@@ -1,8 +1,8 @@
-"""Runs an exported model as a server would: in a process without Keras.
+"""Runs an exported model like a server, in a process without Keras.
 
     python self_check.py FOLDER EXPECTED.npz
 
-This file is also a program of its own, so it imports nothing of keras_vtr.
+This file is also a program, so it imports nothing of keras_vtr.
 """
 
 import pathlib
@@ -10,8 +10,8 @@ import subprocess
 import sys
 
 if __name__ == "__main__":
-    # Importing them fails from here on. TensorFlow 2.21 imports both where
-    # they are installed, which takes as long as the rest of it.
+    # Makes importing them fail. TensorFlow 2.21 imports both if they are
+    # installed, which doubles its import time.
     sys.modules["keras"] = sys.modules["jax"] = None
 
 import numpy as np
@@ -19,24 +19,24 @@ import tensorflow as tf
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 WARMUP = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
-# Outputs that stand in an order of scores may swap two that are nearly equal,
-# so there the scores alone are compared.
-UNORDERED = {"scores", "features", "ok"}
+# Outputs in the order of scores may swap two with nearly equal scores, so only
+# these are compared.
+COMPARED = {"scores", "features", "ok"}
 TOLERANCE = 1e-3
 
 
 class SelfCheckError(RuntimeError):
-    """An exported model that doesn't answer as the model does."""
+    """An exported model whose outputs differ from the model's."""
 
 
-def check_export(folder, signatures, requests, workplace):
-    """Asks the export and compares its answers with those of this process.
+def check_export(folder, signatures, requests, temporary):
+    """Runs the export and compares its outputs with those of this process.
 
     Args:
         folder: Of the SavedModel.
         signatures: Dict of the functions that were exported.
         requests: Dict of signature to dict of input arrays, batch first.
-        workplace: An empty folder.
+        temporary: An empty folder.
 
     Raises:
         SelfCheckError: If the export doesn't load, run or agree.
@@ -47,15 +47,15 @@ def check_export(folder, signatures, requests, workplace):
         for key, x in answer.items():
             if x.dtype.is_floating and not np.isfinite(x).all():
                 raise SelfCheckError(
-                    f"The model answers with numbers that are not finite ({key}"
-                    f" of {signature}); its training may have diverged."
+                    f"The output {key!r} of {signature!r} is not finite; the "
+                    "model's training may have diverged."
                 )
         for kind, values in (("in", inputs), ("out", answer)):
             for key, x in values.items():
                 packed[f"{signature}/{kind}/{key}"] = _pack(np.asarray(x))
-    path = workplace / "expected.npz"
+    path = temporary / "expected.npz"
     np.savez(path, **packed)
-    # -P: the program's own folder is no place to import from.
+    # -P: without this file's folder in sys.path.
     run = subprocess.run(
         [sys.executable, "-P", __file__, folder, path],
         capture_output=True,
@@ -63,8 +63,8 @@ def check_export(folder, signatures, requests, workplace):
     )
     if run.returncode != 0:
         raise SelfCheckError(
-            "The exported model did not run as it should in a process without "
-            f"Keras, and was not published:\n{run.stderr[-2000:]}"
+            "The exported model failed in a process without Keras, and was "
+            f"not published:\n{run.stderr[-2000:]}"
         )
 
 
@@ -73,8 +73,8 @@ def main():
     expected = np.load(path)
     signatures = tf.saved_model.load(folder).signatures
     for name, signature in signatures.items():
-        inputs = _part(expected, f"{name}/in/")
-        answer = _part(expected, f"{name}/out/")
+        inputs = _unpack(expected, f"{name}/in/")
+        answer = _unpack(expected, f"{name}/out/")
         check_answer(name, signature, inputs, answer)
         for num_rows in (0, 1):
             some = {key: x[:num_rows] for key, x in inputs.items()}
@@ -87,12 +87,12 @@ def main():
 
 
 def _pack(array):
-    """Bytes, because strings of any length would need pickle."""
+    """As bytes, since strings of any length would need pickle."""
     proto = tf.make_tensor_proto(array)
     return np.frombuffer(proto.SerializeToString(), "uint8")
 
 
-def _part(packed, prefix):
+def _unpack(packed, prefix):
     keys = [key for key in packed.files if key.startswith(prefix)]
     protos = {
         key: TensorProto.FromString(packed[key].tobytes()) for key in keys
@@ -110,13 +110,15 @@ def _tensors(arrays):
 def check_answer(name, signature, inputs, expected):
     """Refuses other keys, types, shapes or values than expected."""
     found = signature(**_tensors(inputs))
-    _require(set(found) == set(expected), f"{name} answers {sorted(found)}")
+    _require(
+        set(found) == set(expected), f"{name} has the outputs {sorted(found)}"
+    )
     for key, x in found.items():
         label = f"{key} of {name}"
         is_wide = x.dtype in (tf.float32, tf.int32, tf.string)
         _require(is_wide, f"{label} is {x.dtype.name}")
         _require(x.shape == expected[key].shape, f"{label} has shape {x.shape}")
-        if name == "raw" or key in UNORDERED:
+        if name == "raw" or key in COMPARED:
             np.testing.assert_allclose(
                 x, expected[key], rtol=TOLERANCE, atol=TOLERANCE, err_msg=label
             )

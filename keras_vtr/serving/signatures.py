@@ -1,20 +1,19 @@
-"""The functions that a SavedModel offers."""
+"""The signatures of a SavedModel."""
 
 import tensorflow as tf
 
 
 def make_module(model, preparation, answer, raw, class_names, config):
-    """A module that holds a model's weights and its signatures.
+    """A module with a model's weights, and its signatures.
 
     Args:
         model: A functional model.
         preparation: A `keras_vtr.data.pictures.preparation.Preparation`.
         answer: From the model's outputs and (B, 2) int32 heights and widths to
-            a dict of tensors, the batch first.
-        raw: From the model's outputs to the dict that the signature `raw`
-            answers with.
+            a dict of tensors (B, ...).
+        raw: From the model's outputs to the outputs of the signature `raw`.
         class_names: K strings, or None.
-        config: Path of a file that travels with the model.
+        config: Path of a file that is exported with the model.
 
     Returns:
         A `tf.Module`, and its signatures by name.
@@ -25,7 +24,7 @@ def make_module(model, preparation, answer, raw, class_names, config):
     names = None if class_names is None else tf.constant(class_names)
 
     # Traced once for all signatures.
-    inputs = _inputs(model)
+    inputs = _input_specs(model)
     spec = inputs if isinstance(model.input, dict) else inputs["images"]
     call_model = tf.function(
         lambda inputs: model(inputs, training=False),
@@ -35,27 +34,29 @@ def make_module(model, preparation, answer, raw, class_names, config):
 
     def respond(inputs, image_shape, ok, num_rows):
         outputs = answer(call_model(inputs), image_shape)
-        outputs = {key: _blank(key, x, ok) for key, x in outputs.items()}
+        outputs = {
+            key: _clear_unreadable(key, x, ok) for key, x in outputs.items()
+        }
         if names is not None and "labels" in outputs:
-            outputs["label_names"] = _name(outputs["labels"], names)
-        return _first({**outputs, "ok": tf.cast(ok, "int32")}, num_rows)
+            outputs["label_names"] = _look_up_names(outputs["labels"], names)
+        return _first_rows({**outputs, "ok": tf.cast(ok, "int32")}, num_rows)
 
     @tf.function(autograph=False)
     def from_bytes(image_bytes):
-        batch = preparation.read_bytes(_not_empty(image_bytes))
+        batch = preparation.read_bytes(_at_least_one_row(image_bytes))
         return respond(*batch, tf.shape(image_bytes)[0])
 
     @tf.function(autograph=False)
     def from_images(images):
-        batch = preparation.read_images(_not_empty(images))
+        batch = preparation.read_images(_at_least_one_row(images))
         return respond(*batch, tf.shape(images)[0])
 
     @tf.function(autograph=False)
     def from_inputs(**inputs):
         num_rows = tf.shape(inputs["images"])[0]
-        inputs = {key: _not_empty(x) for key, x in inputs.items()}
+        inputs = {key: _at_least_one_row(x) for key, x in inputs.items()}
         inputs = inputs if len(inputs) > 1 else inputs["images"]
-        return _first(raw(call_model(inputs)), num_rows)
+        return _first_rows(raw(call_model(inputs)), num_rows)
 
     strings = tf.TensorSpec((None,), tf.string, "image_bytes")
     images = (None, None, None, preparation.image_shape[2])
@@ -67,8 +68,8 @@ def make_module(model, preparation, answer, raw, class_names, config):
     }
 
 
-def _inputs(model):
-    """What the model itself takes, by name."""
+def _input_specs(model):
+    """The model's inputs by name."""
     inputs = model.input
     if not isinstance(inputs, dict):
         inputs = {"images": model.inputs[0]}
@@ -78,7 +79,7 @@ def _inputs(model):
     }
 
 
-def _not_empty(rows):
+def _at_least_one_row(rows):
     """The rows; if there are none, one blank row.
 
     TensorFlow 2.21's convolutions fail on an empty batch.
@@ -91,17 +92,17 @@ def _not_empty(rows):
     return tf.ensure_shape(full, rows.shape)
 
 
-def _first(outputs, num_rows):
+def _first_rows(outputs, num_rows):
     return {key: x[:num_rows] for key, x in outputs.items()}
 
 
-def _blank(key, x, ok):
-    """Nothing instead of what was found in a row that could not be read."""
+def _clear_unreadable(key, x, ok):
+    """Sets labels to -1 and other outputs to 0 for unreadable images."""
     ok = tf.reshape(ok, (-1, *(1 for _ in x.shape[1:])))
     return tf.where(ok, x, tf.cast(-1 if key == "labels" else 0, x.dtype))
 
 
-def _name(labels, names):
+def _look_up_names(labels, names):
     """(B, n) strings; empty where there is no label."""
     found = tf.gather(names, tf.maximum(labels, 0))
     return tf.where(labels >= 0, found, "")

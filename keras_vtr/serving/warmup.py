@@ -5,7 +5,7 @@ from keras_vtr.serving.self_check import WARMUP
 
 
 def write_warmup(folder, name, image_bytes, batch_sizes):
-    """Requests that TF Serving asks itself before it answers others.
+    """Writes requests that TF Serving runs before it accepts others.
 
     TensorFlow's guide "SavedModel Warmup": a TFRecord file of `PredictionLog`.
 
@@ -16,7 +16,7 @@ def write_warmup(folder, name, image_bytes, batch_sizes):
         batch_sizes: A request is written for each.
 
     Raises:
-        ImportError: If `tensorflow-serving-api` isn't there.
+        ImportError: If `tensorflow-serving-api` isn't installed.
     """
     try:
         from tensorflow_serving.apis import predict_pb2

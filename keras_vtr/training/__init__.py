@@ -1,4 +1,4 @@
-"""Published recipes: model, loss, optimizer and schedule meet here."""
+"""Training recipes of papers: loss, optimizer and schedule of a model."""
 
 from keras_vtr.training.determinism import enable_determinism
 from keras_vtr.training.detr import compile_detr

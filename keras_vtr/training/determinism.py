@@ -2,18 +2,17 @@ import keras
 
 
 def enable_determinism():
-    """From now on, the same run gives the same bits, more slowly.
+    """Makes TensorFlow deterministic: equal runs give equal bits, more slowly.
 
     `tf.config.experimental.enable_op_determinism` is not enough on TensorFlow
-    2.21. Its optimizer of graphs gathers additions into one `AddN`, which
-    begins with the number whose memory happens to be free first, and floats
-    that are added in another order round in another way. Here additions stay
-    where they are. Call it before anything is trained. Seeds are another
-    matter: `keras.utils.set_random_seed`.
+    2.21. Its graph optimizer merges additions into one `AddN`, whose order of
+    summation depends on which memory is free first, and rounding depends on the
+    order. This function also disables that optimization. Call it before any
+    training, and set the seeds with `keras.utils.set_random_seed`.
 
     Raises:
-        RuntimeError: If the backend isn't TensorFlow. JAX needs it on GPUs
-            only, and as a flag: `XLA_FLAGS=--xla_gpu_deterministic_ops=true`.
+        RuntimeError: If the backend isn't TensorFlow. JAX needs only a flag,
+            and only on GPUs: `XLA_FLAGS=--xla_gpu_deterministic_ops=true`.
 
     Example:
 
@@ -21,9 +20,9 @@ def enable_determinism():
     """
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(
-            "`enable_determinism` is for TensorFlow. For JAX on a GPU set "
-            "XLA_FLAGS=--xla_gpu_deterministic_ops=true. Received: the backend "
-            f"{keras.backend.backend()!r}"
+            "The backend must be TensorFlow. For JAX on a GPU set "
+            "XLA_FLAGS=--xla_gpu_deterministic_ops=true. Received: "
+            f"backend={keras.backend.backend()!r}"
         )
     import tensorflow as tf
 

@@ -5,7 +5,7 @@ import keras
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.optimizers import MultiOptimizer
 
-# What DETR's authors keep as ImageNet left it.
+# DETR's authors freeze these at their ImageNet weights.
 FROZEN_LAYERS = ("stem_", "stage_0_")
 
 
@@ -24,38 +24,36 @@ def compile_detr(
     loss=None,
     **options,
 ):
-    """Compiles a DETR as its authors trained it.
+    """Compiles a DETR with its authors' training recipe.
 
     Carion et al. 2020 (DETR), section 4, "Technical details", and the authors'
-    code: AdamW, a tenth of the learning rate and frozen first stages for the
-    backbone, gradients clipped by the norm of them all, and everything ten
-    times slower after two thirds of the epochs. Dropout is the model's, and
-    scales and crops are `keras_vtr.data.detection_dataset`'s. The authors'
-    batches have 64 images (16 devices with 4); with fewer, take as much less
-    learning rate.
+    code: AdamW; for the backbone a tenth of the learning rate and frozen first
+    stages; gradients clipped by their global norm; a tenth of all learning
+    rates after two thirds of the epochs. Dropout is an argument of the model;
+    `keras_vtr.data.detection_dataset` scales and crops. The authors' batches
+    have 64 images (16 devices with 4); scale the learning rates in proportion.
 
     Args:
         model: From `keras_vtr.models.build_detr`, `add_denoising` or
             `keras_vtr.pretrained.from_pretrained`.
         steps_per_epoch: Steps of one pass over the data.
-        epochs: How many epochs `fit` will run.
-        drop_epoch: After which the learning rate falls to a tenth. Default:
-            two thirds of `epochs`, as 200 of 300.
+        epochs: Number of epochs of the training.
+        drop_epoch: Number of epochs until the learning rate falls to a tenth.
+            Default: two thirds of `epochs`, as 200 of 300.
         learning_rate: Of everything but the backbone.
         backbone_learning_rate: Of the backbone; 0 freezes it.
-        weight_decay: For all weights, as much as the learning rate makes it.
-        clip_norm: Largest norm of all gradients together.
-        use_ema: Whether moving averages of the weights are kept (momentum
-            0.99), for `keras_vtr.optimizers.averaged_weights`.
+        weight_decay: Of all weights; multiplied with the learning rate.
+        clip_norm: Largest global norm of the gradients.
+        use_ema: Whether to keep an exponential moving average of the weights
+            (momentum 0.99), for `keras_vtr.optimizers.averaged_weights`.
         gradient_accumulation_steps: Optional number of steps whose gradients
-            are gathered before the weights change. `steps_per_epoch` counts
-            each of them.
+            are averaged for one update. `steps_per_epoch` counts each step.
         loss: Default: `keras_vtr.losses.HungarianLoss()`.
         **options: Of `keras.Model.compile`: `jit_compile`,
             `steps_per_execution`, ...
 
     Returns:
-        The compiled model, and the schedule: a factor of both learning rates,
+        The compiled model; and the schedule, a factor of both learning rates,
         a `keras.optimizers.schedules.LearningRateSchedule`.
 
     Raises:
@@ -81,7 +79,7 @@ def compile_detr(
     [1.0, 1.0, 0.1]
     """
     drop_epoch = epochs * 2 // 3 if drop_epoch is None else drop_epoch
-    _check(
+    _check_positive(
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
         learning_rate=learning_rate,
@@ -92,7 +90,7 @@ def compile_detr(
             "`backbone_learning_rate` must be 0, which freezes it, or above. "
             f"Received: backbone_learning_rate={backbone_learning_rate}"
         )
-    paths = _prepare_backbone(model, backbone_learning_rate)
+    paths = _freeze_backbone(model, backbone_learning_rate)
 
     def adam(rate):
         return keras.optimizers.AdamW(rate, weight_decay=weight_decay)
@@ -116,7 +114,7 @@ def compile_detr(
     return model, schedule
 
 
-def _check(**numbers):
+def _check_positive(**numbers):
     for name, value in numbers.items():
         if not value > 0:
             raise ValueError(
@@ -124,15 +122,15 @@ def _check(**numbers):
             )
 
 
-def _prepare_backbone(model, learning_rate):
-    """Freezes what is to be frozen; the paths of what is to be trained."""
+def _freeze_backbone(model, learning_rate):
+    """Freezes its first stages; returns the paths of its trainable weights."""
     backbone = next(
         (x for x in model.layers if isinstance(x, keras.Model)), None
     )
     if backbone is None:
         raise ValueError(
-            "`model` must have a backbone that is a Keras model, as "
-            f"build_detr makes it. Received: {model.name!r}"
+            "`model` must have a backbone that is a Keras model, as in "
+            f"build_detr. Received: model={model.name!r}"
         )
     backbone.trainable = learning_rate > 0
     for layer in backbone.layers:

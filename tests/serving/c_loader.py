@@ -1,9 +1,9 @@
-"""Asks a SavedModel through TensorFlow's C API, without Python's TensorFlow.
+"""Runs a SavedModel with TensorFlow's C API, without Python's TensorFlow.
 
     python -m tests.serving.c_loader FOLDER NAMES.json IMAGE...
 
-TF Serving loads with the same C++ loader. NAMES.json says what the tensors of
-the signature are called in the graph; prints its answer as JSON.
+TF Serving uses the same C++ loader. NAMES.json has the names of the signature's
+tensors in the graph. Prints the answer as JSON.
 """
 
 import ctypes

@@ -34,7 +34,7 @@ def detector(tmp_path_factory, worker_id):
 def signatures(detector):
     """The published version's, loaded again."""
     loaded = tf.saved_model.load(detector[1])
-    # What isn't held is collected, its variables too.
+    # `loaded` keeps the variables from garbage collection.
     return {"loaded": loaded, **loaded.signatures}
 
 

@@ -1,9 +1,8 @@
-"""Speaks TF Serving's two protocols, for its clients' sake.
+"""A server with TF Serving's two protocols, to test its clients.
 
-TensorFlow Serving's binary is in no package registry. This answers as its REST
-and gRPC documentation say, with the messages of `tensorflow-serving-api`; it
-shows that a client and a signature understand each other, nothing of TF
-Serving itself.
+TensorFlow Serving's binary is in no package registry. This server follows its
+REST and gRPC documentation, with the messages of `tensorflow-serving-api`. It
+tests a client with a signature, not TF Serving itself.
 """
 
 import base64
@@ -93,7 +92,7 @@ def decoded(value):
 
 
 def encoded(key, value):
-    """Strings are text, but those named `*_bytes` base64."""
+    """Strings become text; those named `*_bytes` become base64."""
     if isinstance(value, bytes) and key.endswith("_bytes"):
         return {"b64": base64.b64encode(value).decode()}
     if isinstance(value, bytes):

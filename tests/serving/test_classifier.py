@@ -87,7 +87,7 @@ def test_features_are_what_the_model_gives(tmp_path):
         ({"class_names": ["a"]}, "1 names"),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, options, message):
+def test_wrong_arguments_are_refused(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         export_classifier(tiny_vit(), tmp_path / "vit", **options)
     assert not (tmp_path / "vit").exists()

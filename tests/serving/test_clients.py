@@ -55,7 +55,7 @@ def test_a_client_shows_what_the_model_found(client, server, files, ask):
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_client_tells_what_is_wrong(client, server, files):
+def test_a_client_prints_errors_without_a_traceback(client, server, files):
     unknown = run(client, files[0], "--server", server[client], "--model=other")
     assert unknown.returncode == 1 and "Servable not found" in unknown.stderr
     nowhere = {"client_rest.py": "http://127.0.0.1:9"}.get(

@@ -1,4 +1,4 @@
-"""What stands under examples/serve for other programs to read."""
+"""Configuration files for other programs, in examples/serve."""
 
 import json
 

@@ -49,7 +49,7 @@ def test_bytes_become_detections_in_the_picture_s_own_pixels(detector, ask):
         assert [x.decode() for x in answer["label_names"][i]] == names
 
 
-def test_decoded_images_are_answered_alike(ask, signatures):
+def test_decoded_images_get_the_same_answer(ask, signatures):
     images = np.stack([np.array(pictures.picture(seed=i)) for i in range(3)])
     answer = signatures["images"](images=tf.constant(images))
     encoded = ask([pictures.encode(pictures.picture(seed=i)) for i in range(3)])
@@ -67,7 +67,7 @@ def test_raw_gives_what_the_model_gives(detector, signatures, rng):
 
 
 def test_a_bad_row_harms_no_other(ask):
-    # Batches of one size: with another, products may be summed otherwise.
+    # Batches of equal size: the order of summation may depend on the size.
     one, two = pictures.kinds()["jpeg"], pictures.kinds()["png"]
     expected = ask([two, one, two, two, one])
     among = ask([b"", one, pictures.bad()["garbage"], two, b"\xff\xd8"])
@@ -81,11 +81,11 @@ def test_a_bad_row_harms_no_other(ask):
 
 def test_a_batch_is_its_rows(ask):
     images = [pictures.encode(pictures.picture(seed=i)) for i in range(5)]
-    whole = ask(images)
+    together = ask(images)
     first, rest = ask(images[:2]), ask(images[2:])
     for key in ("scores", "boxes"):
         both = np.concatenate([first[key], rest[key]])
-        np.testing.assert_allclose(whole[key], both, atol=1e-4)
+        np.testing.assert_allclose(together[key], both, atol=1e-4)
 
 
 def test_empty_batches_are_answered(ask, signatures):
@@ -211,7 +211,7 @@ def shared_detr(shape, padding):
         ((16, 16, 1), None, {"format": "torch"}, "must be one of"),
         ((16, 16, 1), None, {"class_names": ["a", "b"]}, "2 names"),
         ((16, 16, 1), None, {"class_names": ["a", "b", 3]}, "one string for"),
-        ((16, 16, 1), None, {"version": 0}, "an integer from 1 on"),
+        ((16, 16, 1), None, {"version": 0}, "an integer, 1 or more"),
         ((16, 16, 1), None, {"score_threshold": 2.0}, "within"),
         ((16, 16, 1), None, {"max_detections": 0}, "1 or more"),
         ((16, 16, 1), "published", {"format": "onnx"}, "one input"),

@@ -46,7 +46,7 @@ publishing.publish(
 
 
 def write_one(folder):
-    (folder / "content").write_text("whole")
+    (folder / "content").write_text("complete")
 
 
 def start(program, folder):
@@ -70,7 +70,7 @@ def test_versions_count_up_and_nothing_is_overwritten(tmp_path):
             publish(folder, taken, write_one)
     names = {path.name for path in folder.iterdir()}
     assert names == {"1", "3", "7", "8", "9", "notes"}
-    assert (folder / "9" / "content").read_text() == "whole"
+    assert (folder / "9" / "content").read_text() == "complete"
 
 
 @pytest.mark.parametrize("version", [0, -1, "1", 1.0])
@@ -80,7 +80,7 @@ def test_a_version_is_a_number(tmp_path, version):
     assert not (tmp_path / "model").exists()
 
 
-def test_what_fails_leaves_nothing(tmp_path):
+def test_a_failed_write_leaves_nothing(tmp_path):
     def fail(folder):
         write_one(folder)
         raise OSError("disk full")

@@ -1,4 +1,4 @@
-"""Requests as they come from outside: bad ones cost their sender only."""
+"""Bad requests get an answer and affect no other request."""
 
 import subprocess
 import sys
@@ -9,8 +9,8 @@ import pytest
 from tests.data import picture_files as pictures
 from tests.serving.conftest import SIZE
 
-# Peak memory, in MiB, that one request adds to a process that has answered
-# before; and what a thousand corrupt ones leave behind.
+# Peak memory, in MiB, that one request, or many corrupt requests, add to a
+# process that has answered before.
 MEASURE = """
 import resource, sys
 import numpy as np, tensorflow as tf
@@ -91,7 +91,7 @@ def test_what_is_no_picture_is_told(ask, name):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_truncated_pictures_are_told(ask, kind):
+def test_truncated_pictures_are_not_ok(ask, kind):
     answer = ask(pictures.truncated(kind))
     assert not answer["ok"].any()
 
@@ -127,5 +127,5 @@ def test_a_bomb_costs_no_memory(detector):
         pytest.param(10_000, marks=pytest.mark.long),
     ],
 )
-def test_random_requests_are_survived_in_bounded_memory(number, detector):
+def test_random_requests_need_bounded_memory(number, detector):
     assert measure(MANY, detector[1], number) < 50

@@ -21,8 +21,8 @@ def format(request):
     return request.param
 
 
-def asked(path, format, images):
-    return runtimes.ASK[format](path / runtimes.RUNTIMES[format][0])(images)
+def run(path, format, images):
+    return runtimes.RUN[format](path / runtimes.RUNTIMES[format][0])(images)
 
 
 @pytest.mark.slow
@@ -32,7 +32,7 @@ def test_a_runtime_answers_as_the_saved_model(
     path = export_detector(detector[0], tmp_path / "detr", format=format)
     for num_images in (1, 5):
         images = rng.integers(0, 256, (num_images, *SIZE, 3), dtype="uint8")
-        answer = asked(path, format, images.astype("float32"))
+        answer = run(path, format, images.astype("float32"))
         expected = signatures["images"](images=tf.constant(images))
         for key in ("boxes", "scores", "labels"):
             value = expected[key].numpy()
@@ -70,31 +70,32 @@ def test_other_models_can_be_exported(format, model, tmp_path):
 def test_int8_is_smaller_and_answers_nearly_alike(tmp_path, rng):
     model = tiny_detr(mlp_dim=512, hidden_dim=64)
     images = rng.uniform(0, 255, (8, 16, 16, 1)).astype("float32")
-    whole = export_detector(model, tmp_path / "detr", format="onnx")
+    full = export_detector(model, tmp_path / "detr", format="onnx")
     small = export_detector(
         model, tmp_path / "detr", format="onnx", calibration_images=images
     )
     assert small.name == "2"
-    sizes = [(x / "model.onnx").stat().st_size for x in (whole, small)]
+    sizes = [(x / "model.onnx").stat().st_size for x in (full, small)]
     assert sizes[1] < 0.5 * sizes[0]
-    expected = asked(whole, "onnx", images)
-    answer = asked(small, "onnx", images)
+    expected = run(full, "onnx", images)
+    answer = run(small, "onnx", images)
     error = np.abs(answer["scores"] - expected["scores"])
     # Without `reduce_range` 0.22 on a processor without VNNI, with it 0.02.
     assert 0 < error.max() < 0.1
 
 
 @pytest.mark.slow
-def test_a_runtime_that_answers_otherwise_is_refused(tmp_path, monkeypatch):
+def test_a_runtime_with_other_outputs_is_refused(tmp_path, monkeypatch):
     def wrong(path):
-        ask = right(path)
+        run_right = right(path)
         return lambda images: {
-            key: x + 0.01 * (key == "boxes") for key, x in ask(images).items()
+            key: x + 0.01 * (key == "boxes")
+            for key, x in run_right(images).items()
         }
 
-    right = runtimes.ASK["onnx"]
-    monkeypatch.setitem(runtimes.ASK, "onnx", wrong)
-    with pytest.raises(SelfCheckError, match="answers otherwise than"):
+    right = runtimes.RUN["onnx"]
+    monkeypatch.setitem(runtimes.RUN, "onnx", wrong)
+    with pytest.raises(SelfCheckError, match="differ from the model's by"):
         export_detector(tiny_detr(), tmp_path / "detr", format="onnx")
     assert not list((tmp_path / "detr").iterdir())
 

@@ -43,10 +43,10 @@ REQUESTS = {"images": IMAGES}
     ("written", "expected", "message"),
     [
         (doubled, lambda x: {"scores": x}, "scores of images"),
-        (summed, summed, "scores of images"),  # of no row
+        (summed, summed, "scores of images"),  # of an empty batch
     ],
 )
-def test_an_export_that_answers_otherwise_is_refused(
+def test_an_export_with_other_outputs_is_refused(
     tmp_path, written, expected, message
 ):
     saved(written, tmp_path / "model")
@@ -64,7 +64,11 @@ def test_a_model_that_diverged_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("written", "expected", "message"),
     [
-        (doubled, lambda x: {"scores": 2 * x, "ok": x}, "images answers"),
+        (
+            doubled,
+            lambda x: {"scores": 2 * x, "ok": x},
+            "images has the outputs",
+        ),
         (half, half, "scores of images is float16"),
         (summed, doubled, "scores of images has shape"),
     ],

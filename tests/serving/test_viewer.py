@@ -91,7 +91,7 @@ def test_boxes_are_drawn_where_the_model_found_something(page, ask, tmp_path):
     ):
         cells = [x.text for x in row.find_elements("css selector", "td")]
         assert cells[:2] == [name.decode(), f"{score:.3f}"]
-    # The box drawn last lies on top; on the screen its edges have its color.
+    # The box drawn last is on top; on the screen its edges have its color.
     canvas = find(page, "#canvas")
     screen = Image.open(io.BytesIO(canvas.screenshot_as_png)).convert("RGB")
     scale = screen.width / 90
@@ -124,7 +124,7 @@ def test_the_least_score_hides_the_rest(page, tmp_path):
     assert not page.find_elements("css selector", "#found tbody tr")
 
 
-def test_what_is_wrong_is_said(page, tmp_path):
+def test_errors_are_shown(page, tmp_path):
     (tmp_path / "bad.png").write_text("no picture")
     assert "is not a JPEG or PNG" in choose(page, tmp_path / "bad.png")
     assert find(page, "#hint").is_displayed()

@@ -8,8 +8,8 @@ from tests.tiny_models import batch
 from tests.tiny_models import tiny_detr
 
 
-def moved(batches, **options):
-    """What training on these batches adds to the weights."""
+def weight_changes(batches, **options):
+    """The changes of the trainable weights by training on these batches."""
     keras.utils.set_random_seed(3)
     model = tiny_detr()
     before = model.get_weights()
@@ -29,17 +29,17 @@ def moved(batches, **options):
     ]
 
 
-def test_accumulated_steps_are_the_mean_of_their_gradients(rng):
+def test_the_gradients_of_accumulated_steps_are_averaged(rng):
     first, second = (batch(rng, num_images=2) for _ in range(2))
-    together = moved([first, second], gradient_accumulation_steps=2)
+    together = weight_changes([first, second], gradient_accumulation_steps=2)
     assert max(np.abs(x).max() for x in together) > 1e-4
     for a, b, both in zip(
-        moved([first]), moved([second]), together, strict=True
+        weight_changes([first]), weight_changes([second]), together, strict=True
     ):
         np.testing.assert_allclose(both, (a + b) / 2, atol=1e-6)
 
 
 @pytest.mark.any_backend
-def test_nothing_moves_before_the_last_of_them(rng):
-    for change in moved([batch(rng)], gradient_accumulation_steps=2):
+def test_no_weight_changes_before_the_last_accumulated_step(rng):
+    for change in weight_changes([batch(rng)], gradient_accumulation_steps=2):
         assert not change.any()

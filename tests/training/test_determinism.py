@@ -6,8 +6,8 @@ import pytest
 
 from keras_vtr.training import enable_determinism
 
-# Which gradient a sum of several begins with changes as TensorFlow learns how
-# long each operation takes: after some 90 steps of this model.
+# The order in which TensorFlow 2.21 adds gradients changes when it has measured
+# its operations: after some 90 steps of this model.
 PROGRAM = """
 import sys
 import keras, numpy as np
@@ -45,13 +45,13 @@ for _ in range(300):
     keras.backend.backend() != "tensorflow", reason="concerns TensorFlow"
 )
 def test_the_same_step_gives_the_same_bits():
-    # It can't be undone within a process.
+    # In a process of its own, since it can't be undone.
     subprocess.run([sys.executable, "-c", PROGRAM, "ours"], check=True)
 
 
 @pytest.mark.skipif(
     keras.backend.backend() == "tensorflow", reason="concerns the others"
 )
-def test_other_backends_are_told_what_to_do():
+def test_the_error_on_other_backends_gives_a_remedy():
     with pytest.raises(RuntimeError, match="XLA_FLAGS"):
         enable_determinism()

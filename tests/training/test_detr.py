@@ -42,7 +42,7 @@ def test_the_backbone_has_its_own_learning_rate_and_frozen_stages():
     assert {name[:7] for name in slow} == {"stage_1", "stage_2", "stage_3"}
 
 
-def test_averages_and_gathered_gradients_are_the_optimizer_s():
+def test_ema_and_gradient_accumulation_are_passed_to_the_optimizer():
     options = {"use_ema": True, "gradient_accumulation_steps": 4}
     detr, _ = compile_detr(tiny_detr(), 10, **options)
     assert detr.optimizer.use_ema
@@ -50,7 +50,7 @@ def test_averages_and_gathered_gradients_are_the_optimizer_s():
 
 
 @pytest.mark.slow
-def test_the_rate_falls_after_the_epoch_whatever_is_gathered(rng):
+def test_the_rate_falls_after_the_epoch_with_gradient_accumulation(rng):
     images, y_true = batch(rng, num_images=2)
     model, _ = compile_detr(
         tiny_detr(), 2, epochs=3, gradient_accumulation_steps=2
@@ -74,7 +74,7 @@ def test_a_rate_of_zero_freezes_the_backbone(rng):
 
 
 @pytest.mark.slow
-def test_it_trains(rng):
+def test_the_loss_falls(rng):
     detr, _ = compile_detr(
         tiny_detr(), 1, epochs=12, learning_rate=1e-2, clip_norm=1.0
     )
@@ -99,7 +99,7 @@ def test_numbers_out_of_range_are_refused():
 def test_a_model_without_backbone_is_refused():
     images = keras.Input((4,))
     model = keras.Model(images, keras.layers.Dense(3)(images), name="flat")
-    with pytest.raises(ValueError, match="Received: 'flat'"):
+    with pytest.raises(ValueError, match="Received: model='flat'"):
         compile_detr(model, 1)
 
 
