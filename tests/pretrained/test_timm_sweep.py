@@ -160,9 +160,9 @@ def test_a_resnet_is_what_timm_builds(name):
 
 @pytest.mark.parametrize("name", ["vit_base_patch16_gap_224"])
 def test_assumed_settings_are_remarks(name):
-    told = ACCEPTED[name].arguments
+    known = ACCEPTED[name].arguments
     assumed = read(name, {})
-    assert assumed.arguments["num_heads"] == 12 != told["num_heads"] == 16
+    assert assumed.arguments["num_heads"] == 12 != known["num_heads"] == 16
     remarks = " ".join(assumed.remarks)
     for words in ("pixel_mean=127.5", "assumed 14 x 14", "num_heads=12"):
         assert words in remarks
