@@ -124,6 +124,8 @@ class NameMap:
 
     def _wrong_pixels(self, layer):
         names = ("pixel_mean", "pixel_std")
+        if not set(names) <= set(self.arguments):
+            return []
         mean, std = (
             np.broadcast_to(self.arguments[name], (np.size(layer.scale),))
             for name in names
