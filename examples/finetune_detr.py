@@ -1,4 +1,4 @@
-"""Fine-tunes a DETR checkpoint on a folder in COCO's format.
+"""Fine-tunes a pretrained DETR on a folder in COCO's format.
 
     pip install -e . && python examples/finetune_detr.py SOURCE FOLDER
 

@@ -1,12 +1,12 @@
-"""Fine-tunes a ViT checkpoint on a folder of images, one sub-folder a class.
+"""Fine-tunes a pretrained ViT on a folder of images, one sub-folder a class.
 
     pip install -e . && python examples/finetune_vit.py SOURCE FOLDER
 
 SOURCE is a file, a folder or "hf://organization/name" (pip install -e
-".[hub]"): a checkpoint of Google's, timm's or Hugging Face's. FOLDER holds
+".[hub]"): weights of Google's, timm's or Hugging Face's. FOLDER holds
 `class_name/picture.jpg`; a fifth of it is held out. Without FOLDER pieces of
 scikit-learn's two photographs stand in (".[examples]"), only to try the
-program: it takes about 20 seconds with a tiny checkpoint. Expect losses and
+program: it takes about 20 seconds with a tiny model. Expect losses and
 accuracies by epoch and finetuned.keras.
 
 The recipe is Bao et al.'s (2021, BEiT): AdamW with warm-up and cosine, less in

@@ -48,7 +48,7 @@ def main(arguments=None):
         "--num-queries",
         type=int,
         default=NUM_QUERIES,
-        help="of the detector: 100 for DETR's checkpoints, default %(default)s",
+        help="of the detector: 100 for pretrained DETRs, default %(default)s",
     )
     options = parser.parse_args(arguments)
     if min(options.num_images, options.num_queries) < 1:

@@ -76,20 +76,15 @@ class BoxTerm(Term):
     Carion et al. 2020 (DETR), section 3.1, "bounding box loss".
 
     Args:
-        weight: Its weight in the loss. Default: 5.0; of `GIoUTerm` 2.0.
+        weight: Its weight in the loss.
         cost_weight: Its weight in the matching cost. Default: `weight`.
-        name: Its name in the progress bar. Default: "box_loss"; of `GIoUTerm`
-            "giou_loss".
+        name: Its name in the progress bar.
 
     Raises:
         ValueError: If a weight is below 0.
     """
 
-    default_weight, default_name = 5.0, "box_loss"
-
-    def __init__(self, weight=None, cost_weight=None, name=None):
-        name = self.default_name if name is None else name
-        weight = self.default_weight if weight is None else weight
+    def __init__(self, weight=5.0, cost_weight=None, name="box_loss"):
         super().__init__(name, weight, cost_weight)
 
     def distance(self, y_true, y_pred):
@@ -97,14 +92,15 @@ class BoxTerm(Term):
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
-class GIoUTerm(BoxTerm):
+class GIoUTerm(Term):
     """1 - generalized IoU of the boxes; its negative is the cost.
 
     Rezatofighi et al. 2019, algorithm 1; Carion et al. 2020 (DETR), section
     3.1, "bounding box loss". The arguments as in `BoxTerm`.
     """
 
-    default_weight, default_name = 2.0, "giou_loss"
+    def __init__(self, weight=2.0, cost_weight=None, name="giou_loss"):
+        super().__init__(name, weight, cost_weight)
 
     def distance(self, y_true, y_pred):
         return 1.0 - _generalized_iou(y_true, y_pred)

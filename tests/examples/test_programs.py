@@ -78,7 +78,7 @@ def test_a_program_of_few_steps_runs(name, tmp_path):
     assert run(tmp_path, "-m", "tests.eager", program, *OF_FEW_STEPS[name])
 
 
-def test_a_checkpoint_is_fine_tuned(tmp_path):
+def test_pretrained_weights_are_fine_tuned(tmp_path):
     golden_weights.write_tiny_vit(tmp_path)
     program = ("-m", "tests.eager", EXAMPLES / "finetune_vit.py")
     assert run(tmp_path, *program, tmp_path, "--epochs", 1)
