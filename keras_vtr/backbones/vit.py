@@ -21,7 +21,8 @@ def build_vit_backbone(
     Li et al. 2022 (ViTDet), section 3: the last feature map of a plain ViT is
     all that a detector needs. Class tokens and registers take part in attention
     and are cut off behind it. Images of any size are padded with zeros to
-    multiples of the patch size. The ViT's weights are copied.
+    multiples of the patch size, if patches are cut from images. The weights
+    are copies, and all of them are trainable.
 
     Args:
         vit: From `keras_vtr.models.build_vit` or
@@ -43,7 +44,9 @@ def build_vit_backbone(
         and `padding_mask`, that of the map.
 
     Raises:
-        ValueError: If the model is no ViT, or with `padding_mask` has a
+        ValueError: If the model is no ViT, has another normalization of pixels
+            than a Rescaling named "normalize_pixels", is quantized or has other
+            channels than `image_shape`; or with `padding_mask` has a
             convolutional backbone or relative positions, which see padding.
 
     Example:
@@ -60,6 +63,7 @@ def build_vit_backbone(
             f"build_vit returns. Received: vit={vit!r}"
         )
     vit = as_functional(vit)
+    _check_pixels(vit, image_shape)
     if padding_mask:
         _check_sees_no_padding(vit)
     if image_shape is None:
@@ -82,6 +86,13 @@ def is_vit(model):
     return is_graph(model) and {ViT.PATCHES, ViT.ENCODER} <= {
         layer.name for layer in model.layers
     }
+
+
+def is_vit_backbone(model):
+    """Whether a model comes from `build_vit_backbone`."""
+    return is_graph(model) and any(
+        isinstance(layer, PatchGrid) for layer in model.layers
+    )
 
 
 def normalization_of(vit):
@@ -126,10 +137,17 @@ class _Copy:
     def _copy(self, layer):
         if not isinstance(layer, keras.layers.Layer):
             return layer  # an operation
-        config = {**layer.get_config(), "name": f"{self.name}_{layer.name}"}
-        copied = type(layer).from_config(config)
+        change = {"name": f"{self.name}_{layer.name}", "trainable": True}
+        copied = type(layer).from_config({**layer.get_config(), **change})
         # Tables are made for the ViT's own images, not for these.
         copied.build_from_config(layer.get_build_config() or {})
+        if len(copied.weights) != len(layer.weights):
+            raise ValueError(
+                "`vit` must become a backbone before it is quantized or gets "
+                f"LoRA. Received: {self.vit.name!r}, whose layer "
+                f"{layer.name!r} has {len(layer.weights)} weights instead of "
+                f"{len(copied.weights)}"
+            )
         copied.set_weights(layer.get_weights())
         return copied
 
@@ -179,6 +197,27 @@ def _is_cut_from_images(vit):
     normalize = stages.get(ViT.NORMALIZE_PIXELS)
     starts = [vit.inputs[0], normalize and normalize.output]
     return any(stages[ViT.PATCHES].input is x for x in starts)
+
+
+def _check_pixels(vit, image_shape):
+    """Refuses images of other channels, and pixels normalized elsewhere."""
+    num_channels = vit.inputs[0].shape[-1]
+    if image_shape is not None and image_shape[-1] != num_channels:
+        raise ValueError(
+            f"`image_shape` must have the {num_channels} channels of the ViT. "
+            f"Received: image_shape={image_shape}"
+        )
+    kinds = (keras.layers.Rescaling, keras.layers.Normalization)
+    for layer in vit.layers:
+        is_named = layer.name == ViT.NORMALIZE_PIXELS
+        is_rescaling = isinstance(layer, keras.layers.Rescaling)
+        if isinstance(layer, kinds) and not (is_named and is_rescaling):
+            raise ValueError(
+                "The layer that normalizes a ViT's pixels must be a "
+                f"keras.layers.Rescaling named {ViT.NORMALIZE_PIXELS!r}, or a "
+                "detector would normalize them twice. Received: "
+                f"{type(layer).__name__} named {layer.name!r}"
+            )
 
 
 def _check_sees_no_padding(vit):

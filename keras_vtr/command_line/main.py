@@ -100,7 +100,9 @@ def _read(path, parser):
     known = {
         action.dest: action
         for action in parser._actions  # no public list (Python 3.13)
-        if action.option_strings and action.dest not in ("help", "config")
+        if action.option_strings
+        and not action.required
+        and action.dest not in ("help", "config")
     }
     try:
         with open(path) as file:

@@ -63,7 +63,7 @@ def add_arguments(parser):
     add(
         "--use-ema", action="store_true", help="average weights, evaluate those"
     )
-    gathered = "steps whose gradients are added up"
+    gathered = "steps whose gradients are averaged"
     add("--gradient-accumulation-steps", type=int, help=gathered)
     add(
         "--precision",

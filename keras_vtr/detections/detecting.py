@@ -97,13 +97,25 @@ def _pixels(image, num_channels):
         return read_picture(image, num_channels)
     if isinstance(image, Image.Image):
         image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I;16"):  # 16 bits become 8, as of a file
+            image = Image.fromarray((np.asarray(image) >> 8).astype("uint8"))
         image = np.asarray(image.convert("L" if num_channels == 1 else "RGB"))
         image = image.reshape(*image.shape[:2], -1)
     pixels = keras.ops.convert_to_numpy(image)
-    if pixels.ndim != 3 or pixels.shape[2] != num_channels:
+    kind = pixels.dtype.kind
+    is_shape = pixels.ndim == 3 and pixels.shape[2] == num_channels
+    if not is_shape or not pixels.size or kind not in "uif":
         raise ValueError(
             "`images` must be paths, PIL images or arrays of pixels in [0, "
             f"255], (height, width, {num_channels}). Received: an array of the "
-            f"shape {pixels.shape}"
+            f"shape {pixels.shape} and dtype {pixels.dtype}"
         )
-    return pixels
+    low, high = float(pixels.min()), float(pixels.max())
+    # Fractions alone are of pixels in [0, 1].
+    is_fraction = kind == "f" and 0 < high <= 1 and (pixels % 1).any()
+    if not (0 <= low and high <= 255) or is_fraction:  # NaN fails, too
+        raise ValueError(
+            "Pixels of `images` must be in [0, 255]. Received: an array from "
+            f"{low} to {high}"
+        )
+    return pixels if kind == "f" else pixels.astype("uint8")

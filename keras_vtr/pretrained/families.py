@@ -1,5 +1,7 @@
 """The families of tensor names that are known; users add more."""
 
+import inspect
+
 from keras_vtr.pretrained.detr import names as detr
 from keras_vtr.pretrained.resnet import names as resnet
 from keras_vtr.pretrained.vit import google
@@ -51,16 +53,27 @@ def register(family):
     ...         return keras_vtr.pretrained.NameMap("Mine", arguments, weights)
     >>> family = keras_vtr.pretrained.register(Mine)
     """
-    for name in ("recognize", "read"):
-        if not callable(getattr(family, name, None)):
+    for name, arguments in (("recognize", 1), ("read", 2)):
+        function = getattr(family, name, None)
+        if not callable(function) or not _takes(function, arguments):
             raise ValueError(
                 f"`family` must have a function {name!r}; see "
-                "keras_vtr.pretrained.register for its arguments. Received: "
+                "keras_vtr.pretrained.register for its arguments, and give an "
+                "instance of a class with methods. Received: "
                 f"family={family!r}"
             )
-    if family not in FAMILIES:
-        FAMILIES.insert(0, family)
+    if family in FAMILIES:
+        FAMILIES.remove(family)
+    FAMILIES.insert(0, family)
     return family
+
+
+def _takes(function, count):
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
 
 
 def family_of(shapes):

@@ -114,7 +114,8 @@ class NameMap:
         wrong = []
         for layer in model.layers:
             if layer.name in (DETR.ENCODER, DETR.DECODER):
-                for key, found in _block_settings(layer.block).items():
+                block = getattr(layer, "block", None)
+                for key, found in _block_settings(block).items():
                     value = self.arguments.get(key)
                     if value is not None and value != found:
                         wrong.append(f"{key}={value!r}, not {found!r}")

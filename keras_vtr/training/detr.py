@@ -1,3 +1,4 @@
+import functools
 import re
 
 import keras
@@ -41,7 +42,8 @@ def compile_detr(
         drop_epoch: Number of epochs until the learning rate falls to a tenth.
             Default: two thirds of `epochs`, as 200 of 300.
         learning_rate: Of everything but the backbone.
-        backbone_learning_rate: Of the backbone; 0 freezes it.
+        backbone_learning_rate: Of the backbone; 0 freezes it. Above 0 all of it
+            is trained, but for the first stages of a ResNet.
         weight_decay: Of all weights; multiplied with the learning rate.
         clip_norm: Largest global norm of the gradients.
         use_ema: Whether to keep an exponential moving average of the weights
@@ -62,26 +64,19 @@ def compile_detr(
 
     Example:
 
-    >>> images = (64, 64, 3)
     >>> detr = keras_vtr.models.build_detr(
-    ...     num_classes=3,
-    ...     image_shape=images,
-    ...     backbone=keras_vtr.backbones.build_convolution_stem(images),
-    ...     num_queries=5,
-    ...     hidden_dim=16,
-    ...     num_heads=2,
-    ...     mlp_dim=32,
-    ...     num_encoder_layers=1,
-    ...     num_decoder_layers=1,
+    ...     num_classes=3, size="small", image_shape=(64, 64, 3)
     ... )
     >>> detr, schedule = keras_vtr.training.compile_detr(detr, 10, epochs=3)
     >>> print([round(float(schedule(step)), 3) for step in (0, 19, 21)])
     [1.0, 1.0, 0.1]
     """
-    drop_epoch = epochs * 2 // 3 if drop_epoch is None else drop_epoch
+    if drop_epoch is None:
+        drop_epoch = max(1, epochs * 2 // 3)
     _check_positive(
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
+        drop_epoch=drop_epoch,
         learning_rate=learning_rate,
         clip_norm=clip_norm,
     )
@@ -91,13 +86,10 @@ def compile_detr(
             f"Received: backbone_learning_rate={backbone_learning_rate}"
         )
     paths = _freeze_backbone(model, backbone_learning_rate)
-
-    def adam(rate):
-        return keras.optimizers.AdamW(rate, weight_decay=weight_decay)
-
+    adam = functools.partial(keras.optimizers.AdamW, weight_decay=weight_decay)
     members = [("", adam(learning_rate))]
     if paths:
-        pattern = f"^({'|'.join(re.escape(path) for path in paths)})$"
+        pattern = f"^({'|'.join(map(re.escape, paths))})$"
         members.insert(0, (pattern, adam(backbone_learning_rate)))
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
         [drop_epoch * steps_per_epoch], [1.0, 0.1]
@@ -109,8 +101,7 @@ def compile_detr(
         use_ema=use_ema,
         gradient_accumulation_steps=gradient_accumulation_steps,
     )
-    loss = HungarianLoss() if loss is None else loss
-    model.compile(optimizer, loss, **options)
+    model.compile(optimizer, loss or HungarianLoss(), **options)
     return model, schedule
 
 

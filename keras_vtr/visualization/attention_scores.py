@@ -69,13 +69,16 @@ def _graph_with_scores(model, kinds):
     """
     found = []
     seen = {}
+    # A detector's own encoder, and not that of a ViT within it.
+    is_here = any(isinstance(layer, kinds) for layer in model.layers)
 
     def call(layer, *args, **kwargs):
         if isinstance(layer, kinds):
             *outputs, scores = _WithScores(layer)(*args, **kwargs)
             found.append({**seen, "scores": scores})
             return outputs[0] if len(outputs) == 1 else tuple(outputs)
-        if isinstance(layer, keras.Model) and _contains(layer, kinds):
+        is_model = isinstance(layer, keras.Model) and not is_here
+        if is_model and _contains(layer, kinds):
             inner = _graph_with_scores(as_functional(layer), kinds)
             found.append({**seen, **inner(*args, **kwargs)})
             return found[-1]["output"]

@@ -116,3 +116,47 @@ def test_a_model_that_is_no_vit_is_refused():
     ):
         with pytest.raises(ValueError, match="layers named 'patches' and 'enc"):
             build_vit_backbone(model)
+
+
+def test_a_ready_backbone_needs_its_normalization_said():
+    backbone = build_vit_backbone(tiny_vit(num_heads=3))
+    with pytest.raises(ValueError, match="Or give the ViT itself"):
+        build_detr(3, size="small", backbone=backbone)
+    build_detr(
+        3, size="small", backbone=backbone, pixel_mean=127.5, pixel_std=127.5
+    )
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.Rescaling(1 / 255, name="scale01"),
+        keras.layers.Normalization(mean=0.5, variance=1.0, axis=None),
+    ],
+)
+def test_pixels_that_a_detector_would_normalize_twice_are_refused(layer):
+    vit = tiny_vit(num_heads=3)
+    images = keras.Input((24, 32, 3))
+    patches = vit.get_layer("patches")(layer(images))
+    tokens = vit.get_layer("tokens")(patches)
+    other = keras.Model(images, vit.get_layer("encoder")(tokens))
+    with pytest.raises(ValueError, match="Rescaling named 'normalize_pixels'"):
+        build_vit_backbone(other)
+
+
+def test_a_frozen_vit_makes_a_trainable_backbone():
+    vit = tiny_vit(num_heads=3)
+    vit.trainable = False
+    backbone = build_vit_backbone(vit)
+    assert len(backbone.trainable_weights) == len(backbone.weights)
+    assert not vit.trainable_weights
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+def test_other_channels_and_quantized_weights_are_refused():
+    vit = tiny_vit(num_heads=3)
+    with pytest.raises(ValueError, match="must have the 3 channels of the ViT"):
+        build_vit_backbone(vit, (24, 32, 1))
+    vit.quantize("int8")
+    with pytest.raises(ValueError, match="before it is quantized"):
+        build_vit_backbone(vit)

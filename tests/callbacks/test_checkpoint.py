@@ -303,3 +303,16 @@ def test_the_sums_are_those_of_sha256sum(tmp_path):
 def test_arguments_are_checked(options, tmp_path):
     with pytest.raises(ValueError, match="Received: "):
         Checkpoint(tmp_path, **options)
+
+
+def test_a_later_fit_without_checkpoint_leaves_sigterm_alone(
+    received, tmp_path
+):
+    fail_in_fit(tmp_path)  # leaves a handler
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    kill = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    model.fit(np.ones((2, 2)), np.ones(2), callbacks=[kill], verbose=0)
+    assert received

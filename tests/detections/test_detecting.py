@@ -97,7 +97,14 @@ def test_what_cannot_be_read_is_named_with_its_reason(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "image", [np.zeros((4, 6)), np.zeros((4, 6, 1)), np.zeros((3, 4, 6))]
+    "image",
+    [
+        np.zeros((4, 6)),
+        np.zeros((4, 6, 1)),
+        np.zeros((3, 4, 6)),
+        np.zeros((0, 4, 3)),
+        np.zeros((4, 6, 3), bool),
+    ],
 )
 def test_pixels_of_another_shape_are_refused(image):
     with pytest.raises(ValueError, match=r"must be paths.*\(height, width, 3"):
@@ -111,3 +118,41 @@ def test_a_model_that_is_no_detector_is_refused():
         detect(model, [])
     with pytest.raises(ValueError, match="needs `image_size`"):
         detect(color_detr(image_shape=(None, None, 3)), [])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((4, 6, 3), np.nan),
+        np.full((4, 6, 3), -1.0),
+        np.full((4, 6, 3), 256, "uint16"),
+        np.linspace(0, 1, 72).reshape(4, 6, 3),
+    ],
+)
+def test_pixels_of_another_range_are_refused(image):
+    with pytest.raises(
+        ValueError, match=r"must be in \[0, 255\]. Received: an"
+    ):
+        detect(color_detr(), [image])
+
+
+def test_sixteen_bits_are_read_as_from_a_file(tmp_path):
+    deep = Image.fromarray(np.arange(0, 60000, 100, "uint16").reshape(20, 30))
+    deep.save(tmp_path / "deep.png")
+    found = detect(
+        color_detr(), [deep, tmp_path / "deep.png"], score_threshold=0.0
+    )
+    np.testing.assert_allclose(found[0]["boxes"], found[1]["boxes"], atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("change", "options"),
+    [
+        (FREE, {"short_side": 0}),
+        (FREE, {"longest_side": 2.5}),
+        ({"image_shape": (None, None, 3)}, {"image_size": (0, 4)}),
+    ],
+)
+def test_sizes_are_whole_numbers_above_0(change, options):
+    with pytest.raises(ValueError, match="must be in whole pixels, 1 or more"):
+        detect(color_detr(**change), [], **options)

@@ -59,12 +59,13 @@ def test_the_family_added_last_is_tried_first(folder):
     first, second = Line(), Line()
     pretrained.register(first)
     pretrained.register(second)
+    pretrained.register(first)
     pretrained.register(second)
     assert families.FAMILIES[:2] == [second, first]
     assert families.family_of({"line.weight": (3, 5)}) is second
 
 
-@pytest.mark.parametrize("family", [None, "timm", build_line, object()])
+@pytest.mark.parametrize("family", [None, "timm", build_line, object(), Line])
 def test_an_object_without_the_functions_is_refused(family):
     with pytest.raises(ValueError, match="must have a function 'recognize'"):
         pretrained.register(family)

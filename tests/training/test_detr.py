@@ -63,6 +63,13 @@ def test_the_rate_falls_after_the_epoch_with_gradient_accumulation(rng):
 
 
 @pytest.mark.slow
+def test_a_single_epoch_has_the_full_rate():
+    _, schedule = compile_detr(tiny_detr(), steps_per_epoch=10, epochs=1)
+    assert float(schedule(9)) == 1.0
+    with pytest.raises(ValueError, match="`drop_epoch` must be above 0"):
+        compile_detr(tiny_detr(), 10, drop_epoch=0)
+
+
 def test_a_rate_of_zero_freezes_the_backbone(rng):
     detr, _ = compile_detr(tiny_detr(), 1, backbone_learning_rate=0.0)
     stem = detr.get_layer("convolution_stem")

@@ -80,3 +80,19 @@ def test_a_model_without_decoder_is_refused(rng):
     )  # fmt: skip
     with pytest.raises(ValueError, match="TransformerDecoder or AnchorDecoder"):
         query_attention(vit, pixels(rng, 1, 32, 48, 3))
+
+
+def test_the_attention_of_a_detector_with_a_vit_is_its_own(rng):
+    vit = build_vit(
+        0,
+        image_shape=(32, 48, 3),
+        patch_size=8,
+        hidden_dim=12,
+        num_layers=1,
+        num_heads=3,
+        mlp_dim=8,
+    )
+    detr = color_detr(backbone=vit)
+    images = pixels(rng, 1, 32, 48, 3)
+    assert attention_maps(detr, images).shape == (1, 1, 3, 4, 6)
+    assert query_attention(detr, images).shape == (1, 3, 3, 5, 4, 6)

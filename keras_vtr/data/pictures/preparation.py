@@ -109,6 +109,8 @@ def detector_input(
             f"Received: image_size={image_size}, a model of size "
             f"{tuple(own_size)} with {len(model.inputs)} inputs"
         )
+    check_side("short_side", short_side)
+    check_side("longest_side", longest_side)
     if image_size is not None and np.shape(image_size) != (2,):
         raise ValueError(
             "`image_size` must be (height, width). Received: "
@@ -120,6 +122,8 @@ def detector_input(
             "(height, width): images of several sizes can't share a batch. Or "
             'build it with padding="exact".'
         )
+    for side in image_size or ():
+        check_side("image_size", side)
     height, width = image_size or own_size
     if pads and is_free:
         words = {"short_side": short_side, "longest_side": longest_side}
@@ -134,6 +138,15 @@ def detector_input(
         resizing, words = resized(stretch), {"kind": "stretched"}
     shape = (height, width, num_channels)
     return Preparation(resizing, shape, pads, max_bytes, max_pixels), words
+
+
+def check_side(name, side):
+    """Refuses a side that is no whole number of pixels above 0."""
+    if not isinstance(side, (int, np.integer)) or side < 1:
+        raise ValueError(
+            f"`{name}` must be in whole pixels, 1 or more. Received: "
+            f"{name}={side!r}"
+        )
 
 
 def resized(resizing):

@@ -53,6 +53,7 @@ def interpolation_matrix(size, new_size, interpolation, num_real=None):
     new = keras.ops.arange(new_size, dtype="float32")
     num_real = new_size if num_real is None else num_real
     num_real = keras.ops.cast(num_real, "float32")[..., None]  # ([B,] 1)
+    num_real = keras.ops.maximum(num_real, 1.0)  # of an image of padding only
     new = keras.ops.minimum(new, num_real - 1)
     if interpolation == "bilinear":
         center = new * ((size - 1) / keras.ops.maximum(num_real - 1, 1.0))

@@ -53,10 +53,9 @@ class PadToMultiple(keras.layers.Layer):
         batch_size, *sides = images.shape[:3]
         sides = [x and x + -x % self.multiple for x in sides]
         shape = (batch_size, *sides, *images.shape[3:])
-        is_mask = keras.backend.standardize_dtype(images.dtype) == "bool"
-        return keras.KerasTensor(
-            shape, "bool" if is_mask else self.compute_dtype
-        )
+        is_float = keras.backend.is_float_dtype(images.dtype)
+        dtype = self.compute_dtype if is_float else images.dtype
+        return keras.KerasTensor(shape, dtype)
 
     def get_config(self):
         return {**super().get_config(), "multiple": self.multiple}

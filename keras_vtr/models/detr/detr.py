@@ -97,7 +97,7 @@ def build_detr(
             backbone ignores padding, too, and the detections of an image don't
             depend on it. "published": padding enters the backbone as zeros, as
             in the authors' code, and changes detections near the lower and
-            right edge a little.
+            right edge a little; with a ViT, which attends to it, all of them.
         queries: "learned", the paper's `ObjectQueries`; or "anchors",
             `AnchorQueries` and `AnchorDecoder` of its successors, which with
             `add_denoising` learn in half the steps (benchmarks/README.md).
@@ -186,8 +186,9 @@ def _settings(size, given, block_options):
         raise ValueError(
             f"`size` must be one of {sorted(SIZES)}. Received: size={size!r}"
         )
+    given = {**given, **block_options}
     given = {key: value for key, value in given.items() if value is not None}
-    options = {**SIZES[size], "activation": "relu", **given, **block_options}
+    options = {**SIZES[size], "activation": "relu", **given}
     if options.get("norm") is None:
         options.setdefault("layer_norm_epsilon", EPSILON)
     return {"attention_dropout": options["dropout"], **options}

@@ -8,6 +8,7 @@ from keras_vtr.backbones import build_vit_backbone
 from keras_vtr.backbones.resnet import RESNET_50
 from keras_vtr.backbones.resnet import RESNET_101
 from keras_vtr.backbones.vit import is_vit
+from keras_vtr.backbones.vit import is_vit_backbone
 from keras_vtr.backbones.vit import normalization_of
 from keras_vtr.layers import MaskPadding
 from keras_vtr.layers import ResizePaddingMask
@@ -44,6 +45,12 @@ def read_images(image_shape, backbone, padding, mean, std):
         one, or None.
     """
     images = image_input(image_shape)
+    if is_vit_backbone(backbone) and (mean is None or std is None):
+        raise ValueError(
+            "`pixel_mean` and `pixel_std` must be given, as the ViT was "
+            "trained, with a backbone from build_vit_backbone. Or give the ViT "
+            f"itself as `backbone`. Received: backbone={backbone!r}"
+        )
     if is_vit(backbone):
         if mean is None and std is None:
             mean, std = normalization_of(backbone) or (None, None)

@@ -67,6 +67,8 @@ def test_padding_changes_no_position_of_what_is_real(interpolation, grid, rng):
     one = to_numpy(by_sides(real[1:, :1, :1]))
     np.testing.assert_allclose(found[1, 0, 0], one[0, 0, 0], atol=1e-6)
     assert np.isfinite(found).all()
+    nothing = by_sides(padded(real, 8), padding_mask=np.zeros_like(mask))
+    assert np.isfinite(to_numpy(nothing)).all()
 
     def add(feature_map, padding_mask=None):
         tokens = feature_map.reshape(2, -1, 4)
