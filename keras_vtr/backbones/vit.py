@@ -77,7 +77,7 @@ def build_vit_backbone(
     feature_map = copy.feature_map(inputs["images"])
     if not padding_mask:
         return StrictModel(inputs["images"], feature_map, name=name)
-    outputs = {"feature_maps": [feature_map], "padding_mask": copy.mask}
+    outputs = {"feature_maps": [feature_map], "padding_mask": copy.padding_mask}
     return StrictModel(inputs, outputs, name=name)
 
 
@@ -114,7 +114,7 @@ class _Copy:
 
     def __init__(self, vit, padding_mask, name):
         self.vit = vit
-        self.mask = padding_mask
+        self.padding_mask = padding_mask
         self.name = name
         self.num_leading_tokens = 0
         self.patches = None
@@ -122,9 +122,11 @@ class _Copy:
     def feature_map(self, images):
         tokens = self.vit.get_layer(ViT.ENCODER).output
         inputs, given = [self.vit.inputs[0]], [images]
-        if self.mask is not None:  # Keras refuses what no input leads to
-            inputs.append(self.mask)
-            given.append(self.mask)
+        if (
+            self.padding_mask is not None
+        ):  # Keras refuses what no input leads to
+            inputs.append(self.padding_mask)
+            given.append(self.padding_mask)
         tokens = keras.models.clone_model(
             keras.Model(inputs, tokens),
             input_tensors=given,
@@ -160,29 +162,35 @@ class _Copy:
             return self.patches
         if stage in (ViT.CLASS_TOKEN, ViT.REGISTER_TOKENS):
             self.num_leading_tokens += layer.num_tokens
-        if self.mask is not None and stage == ViT.POSITIONS:
-            kwargs["padding_mask"] = self.mask
-        if self.mask is not None and stage == ViT.ENCODER:
+        if self.padding_mask is not None and stage == ViT.POSITIONS:
+            kwargs["padding_mask"] = self.padding_mask
+        if self.padding_mask is not None and stage == ViT.ENCODER:
             kwargs["padding_mask"] = self._mask_of_tokens()
         return layer(x, *args, **kwargs)
 
     def _cut(self, layer, images):
-        """Patches of images of any size; `mask` is theirs from then on."""
-        if self.mask is not None:
-            images = MaskPadding(name=f"{self.name}_mask")(images, self.mask)
+        """Patches of images of any size; `padding_mask` is then theirs."""
+        if self.padding_mask is not None:
+            images = MaskPadding(name=f"{self.name}_mask")(
+                images, self.padding_mask
+            )
         if _is_cut_from_images(self.vit) and hasattr(layer, "patch_size"):
             pad = PadToMultiple(layer.patch_size, name=f"{self.name}_padding")
             images = pad(images)
-            self.mask = None if self.mask is None else pad(self.mask)
+            self.padding_mask = (
+                None if self.padding_mask is None else pad(self.padding_mask)
+            )
         patches = layer(images)  # (B, rows, columns, D)
-        if self.mask is not None:
+        if self.padding_mask is not None:
             resize = ResizePaddingMask(name=f"{self.name}_padding_mask")
-            self.mask = resize(self.mask, patches)  # (B, rows, columns)
+            self.padding_mask = resize(
+                self.padding_mask, patches
+            )  # (B, rows, columns)
         return patches
 
     def _mask_of_tokens(self):
         """(B, num_leading_tokens + rows * columns)."""
-        mask = keras.layers.Reshape((-1,))(self.mask)
+        mask = keras.layers.Reshape((-1,))(self.padding_mask)
         if not self.num_leading_tokens:
             return mask
         leading = keras.ops.ones_like(mask[:, :1])

@@ -86,7 +86,7 @@ class HungarianLoss(keras.losses.Loss):
     ):
         super().__init__(name=name, reduction="sum", dtype=dtype)
         self.terms = detr_terms() if terms is None else _check_terms(terms)
-        self.pairings = _check_pairings(pairings)
+        self.pairings = _check_pairings(pairings, self.term_names)
         self._pairings = {"": match, "denoising": denoise, **self.pairings}
 
     @property
@@ -172,7 +172,7 @@ def _check_terms(terms):
     return terms
 
 
-def _check_pairings(pairings):
+def _check_pairings(pairings, term_names):
     pairings = {} if pairings is None else pairings
     if not isinstance(pairings, dict) or not all(
         isinstance(name, str) and name and callable(pairing)
@@ -181,6 +181,14 @@ def _check_pairings(pairings):
         raise ValueError(
             "`pairings` must be a dict of functions by name. Received: "
             f"pairings={pairings!r:.200}"
+        )
+    values = [f"{name}_{x}" for name in pairings for x in term_names]
+    values += [*term_names, *(f"denoising_{x}" for x in term_names)]
+    if "denoising" in pairings or len(set(values)) < len(values):
+        raise ValueError(
+            "Names of `pairings`, joined with those of terms, must differ from "
+            "each other and from 'denoising', which is built in. Received: "
+            f"pairings={sorted(pairings)}, terms={term_names}"
         )
     return pairings
 

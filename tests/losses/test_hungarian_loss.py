@@ -441,3 +441,5 @@ def test_a_pairing_of_ones_own_adds_its_weighted_terms(rng):
     )
     with pytest.raises(ValueError, match=r"`pairings` must be a dict of func"):
         HungarianLoss(pairings=[second_head])
+    with pytest.raises(ValueError, match="'denoising', which is built in"):
+        HungarianLoss(pairings={"denoising": second_head})
