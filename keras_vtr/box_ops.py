@@ -3,7 +3,12 @@
 Formats have the names of `keras.utils.bounding_boxes.convert_format`.
 """
 
+import math
+
 import keras
+
+LEAST_SIDE = 1e-4  # of boxes that others are compared with
+MOST_GROWTH = 60.0  # in one step, so that the exponential can't overflow
 
 
 def iou(boxes1, boxes2):
@@ -39,6 +44,42 @@ def generalized_iou(boxes1, boxes2):
     """
     intersection, union, hull = _areas(boxes1, boxes2)
     return _safe_divide(intersection, union) - _safe_divide(hull - union, hull)
+
+
+def to_corners(boxes):
+    """`center_xywh` boxes (..., 4) to `xyxy`, relative or not."""
+    return keras.utils.bounding_boxes.convert_format(
+        boxes, source="center_xywh", target="xyxy"
+    )
+
+
+def relative_moves(references, boxes):
+    """How each reference box must move to become the box.
+
+    Girshick et al. 2014 (R-CNN), appendix C: the way of the center in units of
+    the reference's sides, and the logarithms of the ratios of the sides.
+
+    Args:
+        references: (..., 4) `center_xywh` boxes.
+        boxes: (..., 4) boxes in the same unit. The leading axes broadcast.
+
+    Returns:
+        (..., 4).
+    """
+    sides = keras.ops.maximum(references[..., 2:], LEAST_SIDE)
+    way = (boxes[..., :2] - references[..., :2]) / sides
+    growth = keras.ops.log(keras.ops.maximum(boxes[..., 2:], LEAST_SIDE))
+    growth = growth - keras.ops.log(sides)
+    return keras.ops.concatenate([way, growth], axis=-1)
+
+
+def move_boxes(references, moves):
+    """Moves boxes by `relative_moves`; sides grow `MOST_GROWTH` at most."""
+    sides = keras.ops.maximum(references[..., 2:], LEAST_SIDE)
+    centers = references[..., :2] + moves[..., :2] * sides
+    most = math.log(MOST_GROWTH)
+    sides = sides * keras.ops.exp(keras.ops.clip(moves[..., 2:], -most, most))
+    return keras.ops.concatenate([centers, sides], axis=-1)
 
 
 def _areas(boxes1, boxes2):

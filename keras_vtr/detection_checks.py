@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.targets import check_keys
 from keras_vtr.targets import check_labels
 from keras_vtr.targets import refuse
@@ -77,26 +78,30 @@ def check_detections(detections, num_images=None, num_classes=None):
 
 
 def check_outputs(outputs, key, letters):
-    """Refuses outputs other than (B, Q, K + 1) logits and `key`, (B, Q, ...).
+    """Refuses outputs other than logits and `key`, (B, Q, ...).
 
     Args:
         outputs: Dict of a detector's outputs.
         key: Which output is needed besides the logits.
         letters: Of the axes of that one, after B and Q; a number is a size.
     """
-    check_keys("outputs", outputs, ("logits", key))
-    logits, other = (tuple(outputs[x].shape) for x in ("logits", key))
+    check_keys("outputs", outputs, (key,))
+    classifier = classifier_of(outputs)
+    least = classifier.num_logits(1)
+    logits = tuple(outputs[classifier.key].shape)
+    other = tuple(outputs[key].shape)
     fits = len(logits) == 3 and len(other) == 2 + len(letters)
     if fits:
         wanted = (*logits[:2], *letters)
         pairs = zip(wanted, other, strict=True)
         fits = all(a == b for a, b in pairs if _is_size(a) and _is_size(b))
-        fits &= not _is_size(logits[2]) or logits[2] > 1
+        fits &= not _is_size(logits[2]) or logits[2] >= least
     if not fits:
         raise ValueError(
-            f"`outputs` must hold 'logits' (B, Q, K + 1) and {key!r} "
-            f"(B, Q, {', '.join(map(str, letters))}). Received: logits.shape="
-            f"{logits}, {key}.shape={other}"
+            f"`outputs` must hold {classifier.key!r} (B, Q, "
+            f"{'K + 1' if classifier.has_no_object else 'K'}) and {key!r} "
+            f"(B, Q, {', '.join(map(str, letters))}). Received: "
+            f"{classifier.key}.shape={logits}, {key}.shape={other}"
         )
 
 
@@ -110,15 +115,16 @@ def check_detector(model):
     if (
         not (has_mask or isinstance(inputs, keras.KerasTensor))
         or not isinstance(outputs, dict)
-        or not {"logits", "boxes"} <= set(outputs)
+        or "boxes" not in outputs
     ):
         raise ValueError(
             "`model` must be a functional detector: the images as its one "
             "input, or a dict of `images` and `padding_mask`, and a dict of "
-            "outputs with 'logits' and 'boxes', such as build_detr returns. "
+            "outputs with logits and 'boxes', such as build_detr returns. "
             f"Received: model={model!r}"
         )
-    return outputs["logits"].shape[-1] - 1
+    classifier = classifier_of(outputs)
+    return classifier.num_classes(outputs[classifier.key])
 
 
 def sides_of(image_shape, num_images=None, name="image_shape"):

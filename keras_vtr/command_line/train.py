@@ -110,7 +110,7 @@ def run(folder, output, **options):
     _check_queries(train, detr)
     compile_detr(detr, steps, **{name: options[name] for name in RECIPE})
     write_config(output, config)  # after all options were checked
-    num_queries = detr.output["logits"].shape[1]
+    num_queries = detr.output["boxes"].shape[1]
     detr.fit(
         check_dataset(
             batches, num_classes=detr.num_classes, num_queries=num_queries
@@ -134,7 +134,7 @@ def _read(folder, invalid):
 
 
 def _check_queries(train, detr):
-    crowded = too_many_boxes(train.records, detr.output["logits"].shape[1])
+    crowded = too_many_boxes(train.records, detr.output["boxes"].shape[1])
     if crowded:
         raise ValueError(
             f"{crowded[0]}. Give --num-queries, or leave such images out; "

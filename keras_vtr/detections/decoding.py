@@ -1,5 +1,6 @@
 import keras
 
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_outputs
 from keras_vtr.detection_checks import sides_of
 
@@ -17,8 +18,9 @@ def decode_detections(
     not to answer twice.
 
     Args:
-        outputs: Dict with `"logits"` (B, Q, K + 1), last one "no object", and
-            `"boxes"` (B, Q, 4), `rel_center_xywh`.
+        outputs: Dict with `"logits"` (B, Q, K + 1), last one "no object", or
+            `"sigmoid_logits"` (B, Q, K); and `"boxes"` (B, Q, 4),
+            `rel_center_xywh`.
         image_shape: `(height, width)` or `(height, width, channels)` in
             pixels, the unit of the returned boxes; or (B, 2), a tensor, an
             array or a list of each image's own height and width, which boxes
@@ -62,27 +64,15 @@ def decode_detections(
             "`score_threshold` must be within [0, 1]. Received: "
             f"score_threshold={score_threshold}"
         )
-    logits = keras.ops.cast(outputs["logits"], "float32")
-    probabilities = keras.ops.softmax(logits, axis=-1)[..., :-1]  # (B, Q, K)
+    classifier = classifier_of(outputs)
+    logits = keras.ops.cast(outputs[classifier.key], "float32")
+    probabilities = classifier.probabilities(logits)  # (B, Q, K)
     # Not `argmax`, whose bit tricks on TensorFlow few other runtimes know.
     scores, labels = keras.ops.top_k(probabilities, 1)  # (B, Q, 1)
     scores, labels = scores[..., 0], keras.ops.cast(labels[..., 0], "int32")
     boxes = _absolute_corners(outputs["boxes"], image_shape)
-    is_box = keras.ops.all(
-        keras.ops.concatenate(
-            [keras.ops.abs(boxes) <= LARGEST, boxes[..., 2:] >= boxes[..., :2]],
-            axis=-1,
-        ),
-        axis=-1,
-    )  # (B, Q); NaN fails every comparison
-    # The softmax of a row with NaN has other numbers in it on some processors
-    # (TensorFlow 2.21 with AVX-512), so the logits are asked.
-    is_score = keras.ops.logical_and(
-        keras.ops.all(logits <= LARGEST, axis=-1),
-        keras.ops.any(logits >= -LARGEST, axis=-1),
-    )
     is_found = keras.ops.logical_and(
-        scores >= score_threshold, keras.ops.logical_and(is_score, is_box)
+        scores >= score_threshold, _is_valid(logits, boxes)
     )
     scores = keras.ops.where(is_found, scores, -1.0)
     num_queries = logits.shape[1]
@@ -97,6 +87,24 @@ def decode_detections(
         "scores": keras.ops.where(is_found, scores, 0.0),
         "labels": keras.ops.where(is_found, labels, -1),
     }
+
+
+def _is_valid(logits, boxes):
+    """(B, Q): whether the numbers are finite and `xyxy` boxes are boxes."""
+    is_box = keras.ops.all(
+        keras.ops.concatenate(
+            [keras.ops.abs(boxes) <= LARGEST, boxes[..., 2:] >= boxes[..., :2]],
+            axis=-1,
+        ),
+        axis=-1,
+    )  # NaN fails every comparison
+    # The softmax of a row with NaN has other numbers in it on some processors
+    # (TensorFlow 2.21 with AVX-512), so the logits are asked.
+    is_score = keras.ops.logical_and(
+        keras.ops.all(logits <= LARGEST, axis=-1),
+        keras.ops.any(logits >= -LARGEST, axis=-1),
+    )
+    return keras.ops.logical_and(is_score, is_box)
 
 
 def _absolute_corners(boxes, image_shape):

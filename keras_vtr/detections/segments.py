@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_outputs
 from keras_vtr.detection_checks import height_and_width
 
@@ -28,9 +29,9 @@ def decode_segments(
     whose logits or mask are not finite is left out, too.
 
     Args:
-        outputs: Dict with `"logits"` (B, Q, K + 1) and `"masks"`
-            (B, Q, height', width') of a model that was built with `masks`, for
-            images without padding.
+        outputs: Dict with `"logits"` (B, Q, K + 1) or `"sigmoid_logits"`
+            (B, Q, K), and `"masks"` (B, Q, height', width') of a model that was
+            built with `masks`, for images without padding.
         image_shape: `(height, width)` or `(height, width, channels)` of all
             the images in pixels.
         things: Classes of which each object is a segment of its own.
@@ -60,8 +61,10 @@ def decode_segments(
     [[0, 0, 0, 0], [0, 0, 0, 0]] [1]
     """
     check_outputs(outputs, "masks", ("height'", "width'"))
-    logits = keras.ops.cast(outputs["logits"], "float32")
-    probabilities = keras.ops.softmax(logits, axis=-1)
+    classifier = classifier_of(outputs)
+    logits = outputs[classifier.key]
+    is_object = keras.ops.convert_to_numpy(classifier.is_object(logits))
+    probabilities = classifier.probabilities(logits)
     probabilities = keras.ops.convert_to_numpy(probabilities)
     masks = keras.ops.convert_to_numpy(
         keras.ops.cast(outputs["masks"], "float32")
@@ -72,13 +75,15 @@ def decode_segments(
     target_shape = height_and_width(target_shape, "target_shape")
     return [
         _segments(*image, shape, target_shape, set(things), score_threshold)
-        for image in zip(probabilities, masks, strict=True)
+        for image in zip(is_object, probabilities, masks, strict=True)
     ]
 
 
-def _segments(probabilities, masks, shape, target_shape, things, threshold):
+def _segments(
+    is_object, probabilities, masks, shape, target_shape, things, threshold
+):
     scores, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    chosen = (labels != probabilities.shape[1] - 1) & (scores > threshold)
+    chosen = is_object & (scores > threshold)
     chosen &= np.isfinite(masks).all(axis=(1, 2))
     scores, labels = scores[chosen], labels[chosen]
     masks = _resize(masks[chosen], shape)

@@ -6,22 +6,30 @@ from keras_vtr.losses.detr_terms import CardinalityError
 from keras_vtr.losses.detr_terms import ClassError
 from keras_vtr.losses.detr_terms import GIoUTerm
 from keras_vtr.losses.detr_terms import LabelTerm
+from keras_vtr.losses.detr_terms import RelativeBoxTerm
 from keras_vtr.losses.detr_terms import detr_terms
 from keras_vtr.losses.hungarian_loss import HungarianLoss
 from keras_vtr.losses.pairs import Pairs
 from keras_vtr.losses.sequence_crossentropy import SequenceCrossentropy
+from keras_vtr.losses.sigmoid_terms import FocalTerm
+from keras_vtr.losses.sigmoid_terms import IoUAwareTerm
+from keras_vtr.losses.sigmoid_terms import sigmoid_terms
 from keras_vtr.losses.terms import Term
 
 __all__ = [
     "BoxTerm",
     "CardinalityError",
     "ClassError",
+    "FocalTerm",
     "GIoUTerm",
     "HungarianLoss",
+    "IoUAwareTerm",
     "LabelTerm",
     "Pairs",
+    "RelativeBoxTerm",
     "SequenceCrossentropy",
     "Term",
     "detr_terms",
     "matching",
+    "sigmoid_terms",
 ]

@@ -25,7 +25,7 @@ def denoise(terms, y_true, y_pred, num_images, num_targets):
     """
     if "denoising_boxes" not in y_pred:
         return None
-    layers = Lazy(lambda key: output(y_pred, f"denoising_{key}"))
+    layers = Lazy(lambda key: output(y_pred, f"denoising_{key}"), y_pred)
     shape = ops.shape(layers["boxes"])[:-1]  # (B, L, G * M)
     most_targets = y_true["labels"].shape[1]
     num_groups = layers["boxes"].shape[2] // most_targets

@@ -4,13 +4,17 @@ import keras
 from keras import ops
 
 from keras_vtr.box_ops import generalized_iou
+from keras_vtr.box_ops import relative_moves
+from keras_vtr.box_ops import to_corners
+from keras_vtr.classifiers import SOFTMAX
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.losses.terms import Term
 from keras_vtr.losses.terms import broadcast_pairs
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class LabelTerm(Term):
-    """Cross-entropy of the classes, over all queries.
+    """Cross-entropy of the classes and "no object", over all queries.
 
     Carion et al. 2020 (DETR), section 3.1, equations 1 and 2: the cost is the
     negative probability of the target's class; the loss is a weighted mean.
@@ -25,6 +29,8 @@ class LabelTerm(Term):
     Raises:
         ValueError: If a weight is out of its range.
     """
+
+    classifier = SOFTMAX
 
     def __init__(
         self,
@@ -92,6 +98,35 @@ class BoxTerm(Term):
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
+class RelativeBoxTerm(Term):
+    """L1 distance of boxes, in units of the box that the layer started from.
+
+    Lin et al. 2023 ("DETR Does Not Need Multi-Scale or Locality Design"),
+    section 4.3, "box reparameterization": a pixel counts more on a small box
+    than on a large one. It reads `"reference_boxes"` of the model's outputs,
+    from `AnchorDecoder`, and suits its `RelativeRefinement`.
+
+    Args:
+        weight: Its weight in the loss.
+        cost_weight: Its weight in the matching cost. Default: `weight`.
+        name: Its name in the progress bar.
+
+    Raises:
+        ValueError: If a weight is below 0; on call, if there are no
+            `"reference_boxes"`.
+    """
+
+    def __init__(self, weight=1.0, cost_weight=None, name="box_loss"):
+        super().__init__(name, weight, cost_weight)
+
+    def distance(self, y_true, y_pred):
+        references = y_pred["reference_boxes"]
+        predicted = relative_moves(references, y_pred["boxes"])
+        true = relative_moves(references, y_true["boxes"])
+        return ops.sum(ops.abs(predicted - true), axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
 class GIoUTerm(Term):
     """1 - generalized IoU of the boxes; its negative is the cost.
 
@@ -121,7 +156,8 @@ class ClassError(Term):
         super().__init__(name, weight=0.0)
 
     def distance(self, y_true, y_pred):
-        predicted = ops.argmax(y_pred["logits"], axis=-1)
+        logits = y_pred[classifier_of(y_pred).key]
+        predicted = ops.argmax(logits, axis=-1)
         labels = ops.cast(y_true["labels"], predicted.dtype)
         return ops.cast(ops.not_equal(predicted, labels), "float32")
 
@@ -146,8 +182,8 @@ class CardinalityError(Term):
         super().__init__(name, weight=0.0)
 
     def sums(self, pairs):
-        logits = pairs.y_pred["logits"]
-        is_object = ops.argmax(logits, axis=-1) != logits.shape[-1] - 1
+        classifier = classifier_of(pairs.y_pred)
+        is_object = classifier.is_object(pairs.y_pred[classifier.key])
         num_objects = ops.sum(ops.cast(is_object, "float32"), axis=2)
         error = ops.abs(num_objects - pairs.num_targets[:, None])
         return ops.sum(error, axis=0)
@@ -195,11 +231,5 @@ def detr_terms(
 
 def _generalized_iou(y_true, y_pred):
     return generalized_iou(
-        _to_corners(y_pred["boxes"]), _to_corners(y_true["boxes"])
-    )
-
-
-def _to_corners(boxes):
-    return keras.utils.bounding_boxes.convert_format(
-        boxes, source="center_xywh", target="xyxy"
+        to_corners(y_pred["boxes"]), to_corners(y_true["boxes"])
     )

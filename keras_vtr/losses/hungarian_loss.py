@@ -3,12 +3,18 @@
 import keras
 from keras import ops
 
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.losses.denoising import denoise
 from keras_vtr.losses.detr_terms import detr_terms
 from keras_vtr.losses.matching import match
+from keras_vtr.losses.matching import match_groups
 from keras_vtr.losses.pairs import standardize_targets
 from keras_vtr.losses.terms import Term
 from keras_vtr.replicas import sum_over_replicas
+from keras_vtr.targets import check_keys
+
+# Each adds nothing if the model has no outputs for it.
+BUILT_IN = {"": match, "denoising": denoise, "group": match_groups}
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -45,12 +51,12 @@ class HungarianLoss(keras.losses.Loss):
         y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh` in [0, 1], and
             `"labels"` (B, M) int, 0..K-1, -1 for padding. M <= Q. Further keys
             that the terms read, (B, M, ...).
-        y_pred: Dict with `"logits"` (B, Q, K + 1) and `"boxes"` (B, Q, 4) of
-            the last decoder layer and, optionally, `"auxiliary_logits"`
-            (B, L-1, Q, K + 1) and `"auxiliary_boxes"` (B, L-1, Q, 4) of the
-            layers before it; from `keras_vtr.models.add_denoising` also
-            `"denoising_logits"` and `"denoising_boxes"`. Further keys that the
-            terms read, (B, Q, ...), with the same prefixes.
+        y_pred: Dict with `"logits"` (B, Q, K + 1), or with `sigmoid_terms`
+            `"sigmoid_logits"` (B, Q, K), and `"boxes"` (B, Q, 4) of the last
+            decoder layer and, optionally, both with the prefix `auxiliary_`,
+            (B, L-1, Q, ...), of the layers before it; with `denoising_` from
+            `keras_vtr.models.add_denoising`, with `group_` from `add_groups`.
+            Further keys that the terms read, with the same prefixes.
 
     Returns:
         The loss, a float32 scalar: weighted terms, summed over the layers.
@@ -87,7 +93,7 @@ class HungarianLoss(keras.losses.Loss):
         super().__init__(name=name, reduction="sum", dtype=dtype)
         self.terms = detr_terms() if terms is None else _check_terms(terms)
         self.pairings = _check_pairings(pairings, self.term_names)
-        self._pairings = {"": match, "denoising": denoise, **self.pairings}
+        self._pairings = {**BUILT_IN, **self.pairings}
 
     @property
     def term_names(self):
@@ -115,6 +121,7 @@ class HungarianLoss(keras.losses.Loss):
             `"denoising_label_loss"`.
         """
         y_true = standardize_targets(y_true)
+        _check_classifier(self.terms, y_pred)
         counts = _count(y_true["labels"])
         values = {}
         for name, pairing in self._pairings.items():
@@ -172,6 +179,19 @@ def _check_terms(terms):
     return terms
 
 
+def _check_classifier(terms, y_pred):
+    check_keys("y_pred", y_pred, ("boxes",))
+    classifier = classifier_of(y_pred)
+    for term in terms:
+        if term.classifier not in (None, classifier):
+            raise ValueError(
+                f"The term {term.name!r} must get {term.classifier.key!r}, but "
+                f"the model has {classifier.key!r}. Use `detr_terms` with "
+                'build_detr(classifier="softmax"), `sigmoid_terms` with '
+                f'classifier="sigmoid". Received: {type(term).__name__}'
+            )
+
+
 def _check_pairings(pairings, term_names):
     pairings = {} if pairings is None else pairings
     if not isinstance(pairings, dict) or not all(
@@ -182,12 +202,15 @@ def _check_pairings(pairings, term_names):
             "`pairings` must be a dict of functions by name. Received: "
             f"pairings={pairings!r:.200}"
         )
-    values = [f"{name}_{x}" for name in pairings for x in term_names]
-    values += [*term_names, *(f"denoising_{x}" for x in term_names)]
-    if "denoising" in pairings or len(set(values)) < len(values):
+    names = [*BUILT_IN, *pairings]
+    values = [
+        f"{name}_{x}" if name else x for name in names for x in term_names
+    ]
+    if set(BUILT_IN) & set(pairings) or len(set(values)) < len(values):
         raise ValueError(
             "Names of `pairings`, joined with those of terms, must differ from "
-            "each other and from 'denoising', which is built in. Received: "
+            "each other and from those that are built in, "
+            f"{sorted(filter(None, BUILT_IN))}. Received: "
             f"pairings={sorted(pairings)}, terms={term_names}"
         )
     return pairings

@@ -5,8 +5,10 @@ Carion et al. 2020 (DETR), section 3.1, equation 1.
 
 from keras import ops
 
+from keras_vtr.losses.pairs import Lazy
 from keras_vtr.losses.pairs import Pairs
 from keras_vtr.losses.pairs import gather_targets
+from keras_vtr.losses.pairs import output
 from keras_vtr.losses.pairs import stack_layers
 from keras_vtr.losses.shortest_augmenting_path import solve
 from keras_vtr.losses.terms import check_shape
@@ -21,14 +23,14 @@ def pairwise_cost(terms, y_true, y_pred):
         terms: The terms of `HungarianLoss`. `cost_weight` 0 leaves one out.
         y_true: Dict with `"labels"` (B, M) and `"boxes"` (B, M, 4),
             `rel_center_xywh`.
-        y_pred: Dict with `"logits"` (B, L, Q, K + 1) and `"boxes"`
-            (B, L, Q, 4), of L decoder layers.
+        y_pred: Dict with `"logits"` (B, L, Q, K + 1), or `"sigmoid_logits"`
+            (B, L, Q, K), and `"boxes"` (B, L, Q, 4), of L decoder layers.
 
     Returns:
         (B, L, M, Q) float32. Rows of padding targets are undefined.
     """
     num_images, num_targets = y_true["labels"].shape
-    _, num_layers, num_queries, _ = y_pred["logits"].shape
+    _, num_layers, num_queries, _ = y_pred["boxes"].shape
     shape = (num_images, num_layers, num_targets, num_queries)
     total = 0.0
     for term in terms:
@@ -83,7 +85,36 @@ def match(terms, y_true, y_pred, num_images, num_targets):
         num_images: Images of the batch, over all replicas.
         num_targets: Targets of the batch, over all replicas.
     """
-    y_pred = stack_layers(y_pred)
+    layers = stack_layers(y_pred)
+    return _match_layers(terms, y_true, layers, num_images, num_targets)
+
+
+def match_groups(terms, y_true, y_pred, num_images, num_targets):
+    """The `Pairs` of groups of queries, each matched by itself, or None.
+
+    Chen et al. 2022 (Group DETR), section 3.2: in training, each target has one
+    query in each of G groups. The arguments as for `match`, with the outputs
+    `"group_boxes"` (B, L, G * Q, 4), ... of `keras_vtr.models.add_groups`. The
+    terms are means over the groups.
+    """
+    if "group_boxes" not in y_pred:
+        return None
+    num_queries = y_pred["boxes"].shape[1]
+
+    def fold(key):
+        values = output(y_pred, f"group_{key}")
+        size, rest = ops.shape(values)[0], values.shape[3:]
+        return ops.reshape(values, (size, -1, num_queries, *rest))
+
+    layers = Lazy(fold, y_pred)  # (B, L * G, Q, ...)
+    num_groups = y_pred["group_boxes"].shape[2] // num_queries
+    return _match_layers(
+        terms, y_true, layers, num_images, num_targets, num_groups
+    )
+
+
+def _match_layers(terms, y_true, y_pred, num_images, num_targets, num_groups=1):
+    """Matches (B, L, Q, ...) outputs, `num_groups` for each decoder layer."""
     is_target = y_true["labels"] >= 0  # (B, M)
     cost = pairwise_cost(terms, y_true, y_pred)  # (B, L, M, Q)
     batch_size, num_layers, most_targets, num_queries = ops.shape(cost)
@@ -108,8 +139,8 @@ def match(terms, y_true, y_pred, num_images, num_targets):
         idle=ops.logical_not(matched),
         num_targets=ops.sum(ops.cast(is_target, "float32"), axis=1),
         num_images=num_images,
-        num_pairs=num_targets,
-        num_idle=num_all - num_targets,
+        num_pairs=num_groups * num_targets,
+        num_idle=num_groups * (num_all - num_targets),
     )
 
 

@@ -38,12 +38,16 @@ class Lazy(dict):
     """A dict that computes a value when it is first read.
 
     Keys of the model or the data set that no term reads cost nothing and may
-    have any shape.
+    have any shape. The values are made of those of `source`.
     """
 
-    def __init__(self, make):
+    def __init__(self, make, source):
         super().__init__()
         self._make = make
+        self._source = source
+
+    def __contains__(self, key):
+        return key in self._source
 
     def __missing__(self, key):
         self[key] = self._make(key)
@@ -58,14 +62,14 @@ def standardize_targets(y_true):
     check_target_shapes(boxes.shape, labels.shape)
     # `Loss.__call__` casts labels to floats (Keras 3.15).
     labels = ops.cast(ops.round(ops.cast(labels, "float32")), "int32")
-    targets = Lazy(lambda key: _tensor("y_true", y_true, key))
+    targets = Lazy(lambda key: _tensor("y_true", y_true, key), y_true)
     targets.update(labels=labels, boxes=boxes)
     return targets
 
 
 def stack_layers(y_pred):
     """Checks `y_pred`; returns its outputs of all layers, (B, L, Q, ...)."""
-    check_keys("y_pred", y_pred, ("boxes", "logits"))
+    check_keys("y_pred", y_pred, ("boxes",))
 
     def stack(key):
         last = output(y_pred, key)[:, None]
@@ -74,7 +78,7 @@ def stack_layers(y_pred):
         earlier = output(y_pred, f"auxiliary_{key}")
         return ops.concatenate([earlier, last], axis=1)
 
-    return Lazy(stack)
+    return Lazy(stack, y_pred)
 
 
 def output(y_pred, key):
@@ -104,7 +108,7 @@ def gather_targets(y_true, target, matched):
         values = ops.take_along_axis(values, target[(..., *rest)], axis=2)
         return ops.where(matched[(..., *rest)], values, ops.zeros_like(values))
 
-    return Lazy(gather)
+    return Lazy(gather, y_true)
 
 
 def _tensor(name, value, key):

@@ -40,6 +40,8 @@ class Term:
         ValueError: If the name is no string or "loss", or a weight is below 0.
     """
 
+    classifier = None  # the kind of classifier whose logits it reads, if any
+
     def __init__(self, name, weight=1.0, cost_weight=None):
         if not isinstance(name, str) or name in ("", "loss"):
             raise ValueError(
@@ -106,8 +108,10 @@ class Term:
 
 def broadcast_pairs(y_true, y_pred):
     """Targets (B, 1, M, 1, ...) and predictions (B, L, 1, Q, ...)."""
-    targets = Lazy(lambda key: y_true[key][:, None, :, None])
-    return targets, Lazy(lambda key: y_pred[key][:, :, None])
+    return (
+        Lazy(lambda key: y_true[key][:, None, :, None], y_true),
+        Lazy(lambda key: y_pred[key][:, :, None], y_pred),
+    )
 
 
 def check_shape(term, method, values, shape):

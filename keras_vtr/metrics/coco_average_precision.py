@@ -6,6 +6,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_detections
 from keras_vtr.detection_checks import height_and_width
 from keras_vtr.detection_checks import sides_of
@@ -163,7 +164,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             outputs = model.predict_on_batch(images)
             shapes = self._sides(y_true, len(y_true["labels"]))
             self.update_state(y_true, decode_detections(outputs, shapes))
-            broken = np.isnan(outputs["logits"]).any()
+            logits = outputs[classifier_of(outputs).key]
+            broken = np.isnan(logits).any()
             broken |= not np.isfinite(outputs["boxes"]).all()
             self._has_diverged |= bool(broken)
         return self.result()

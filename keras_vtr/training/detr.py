@@ -3,7 +3,10 @@ import re
 
 import keras
 
+from keras_vtr.classifiers import SIGMOID
 from keras_vtr.losses import HungarianLoss
+from keras_vtr.losses import detr_terms
+from keras_vtr.losses import sigmoid_terms
 from keras_vtr.optimizers import MultiOptimizer
 
 # DETR's authors freeze these at their ImageNet weights.
@@ -50,7 +53,8 @@ def compile_detr(
             (momentum 0.99), for `keras_vtr.optimizers.averaged_weights`.
         gradient_accumulation_steps: Optional number of steps whose gradients
             are averaged for one update. `steps_per_epoch` counts each step.
-        loss: Default: `keras_vtr.losses.HungarianLoss()`.
+        loss: Default: `keras_vtr.losses.HungarianLoss()`, with `sigmoid_terms`
+            for a model with `classifier="sigmoid"`.
         **options: Of `keras.Model.compile`: `jit_compile`,
             `steps_per_execution`, ...
 
@@ -101,7 +105,10 @@ def compile_detr(
         use_ema=use_ema,
         gradient_accumulation_steps=gradient_accumulation_steps,
     )
-    model.compile(optimizer, loss or HungarianLoss(), **options)
+    if loss is None:
+        is_sigmoid = SIGMOID.key in model.output
+        loss = HungarianLoss(sigmoid_terms() if is_sigmoid else detr_terms())
+    model.compile(optimizer, loss, **options)
     return model, schedule
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_vtr.class_names import check_class_names
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.visualization.attention import draw_attention
 from keras_vtr.visualization.attention_scores import DECODERS
 from keras_vtr.visualization.attention_scores import ENCODERS
@@ -112,9 +113,10 @@ def draw_query_attention(
         real = np.ones((1, *image.shape[:2]), bool)
         inputs = {"images": inputs, "padding_mask": real}
     outputs = model(inputs, training=False)
-    logits = keras.ops.cast(outputs["logits"][0], "float32")
-    probabilities = keras.ops.softmax(logits, axis=-1)[:, :-1]
-    probabilities = keras.ops.convert_to_numpy(probabilities)
+    classifier = classifier_of(outputs)
+    probabilities = keras.ops.convert_to_numpy(
+        classifier.probabilities(outputs[classifier.key][0])
+    )
     centers = keras.ops.convert_to_numpy(outputs["boxes"][0])
     boxes = np.concatenate(
         [

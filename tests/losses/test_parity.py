@@ -1,4 +1,4 @@
-"""The loss, its gradients and the post-processing equal transformers'."""
+"""Losses, their gradients and the post-processing equal transformers'."""
 
 import types
 
@@ -8,6 +8,7 @@ import pytest
 
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.losses import detr_terms
+from keras_vtr.losses import sigmoid_terms
 from keras_vtr.losses.matching import assign
 from keras_vtr.losses.matching import pairwise_cost
 from keras_vtr.models import decode_detections
@@ -26,6 +27,8 @@ torch.set_num_threads(1)
 NUM_LAYERS, NUM_QUERIES, NUM_CLASSES = 6, 100, 91
 # Targets are padded to one of these, so that few shapes are compiled.
 LENGTHS = (0, 25, 100)
+# The terms of DETR's loss, and of RF-DETR's with its K logits.
+LOSSES = {"logits": detr_terms, "sigmoid_logits": sigmoid_terms}
 TERMS = {
     "label_loss": "loss_ce",
     "box_loss": "loss_bbox",
@@ -64,20 +67,20 @@ def random_boxes(rng, shape):
     return np.concatenate([centers, sides], axis=-1)
 
 
-def ours(y_true, logits, boxes):
+def ours(key, y_true, logits, boxes):
     """Terms of each layer, loss, and its gradients."""
     import tensorflow as tf
 
-    loss = HungarianLoss()
+    loss = HungarianLoss(LOSSES[key]())
     logits, boxes = tf.constant(logits), tf.constant(boxes)
     with tf.GradientTape() as tape:
         tape.watch([logits, boxes])
         terms = loss.term_values(
             y_true,
             {
-                "logits": logits[:, -1],
+                key: logits[:, -1],
                 "boxes": boxes[:, -1],
-                "auxiliary_logits": logits[:, :-1],
+                f"auxiliary_{key}": logits[:, :-1],
                 "auxiliary_boxes": boxes[:, :-1],
             },
         )
@@ -87,11 +90,11 @@ def ours(y_true, logits, boxes):
     return terms, total.numpy(), [x.numpy() for x in gradients]
 
 
-def our_assignment(y_true, logits, boxes):
+def our_assignment(key, y_true, logits, boxes):
     """(B, L, M), by cost and matcher."""
-    y_pred = {"logits": logits, "boxes": boxes}
+    y_pred = {key: logits, "boxes": boxes}
     cost = keras.ops.convert_to_numpy(
-        pairwise_cost(detr_terms(), y_true, y_pred)
+        pairwise_cost(LOSSES[key](), y_true, y_pred)
     )
     is_target = np.repeat(y_true["labels"] >= 0, NUM_LAYERS, axis=0)
     problems = cost.reshape(len(is_target), *cost.shape[2:])
@@ -99,20 +102,35 @@ def our_assignment(y_true, logits, boxes):
     return keras.ops.convert_to_numpy(found).reshape(cost.shape[:3]), cost
 
 
-def theirs(y_true, logits, boxes):
-    """Everything in float64."""
-    from transformers.loss import loss_for_object_detection as module
+def their_criterion(key, found):
+    """Their loss, which adds to `found` what it matches.
 
-    matcher = module.HungarianMatcher(1, 5, 2)
-    found = []
+    RF-DETR's is LW-DETR's; `loss_rf_detr` adds masks to it.
+    """
+    from transformers.loss import loss_for_object_detection as detr
+    from transformers.loss import loss_lw_detr as lw_detr
 
-    def remember(outputs, targets):
-        found.append(matcher(outputs, targets))
+    names = ["labels", "boxes", "cardinality"]
+    if key == "logits":
+        matcher = detr.HungarianMatcher(1, 5, 2)
+    else:
+        matcher = lw_detr.LwDetrHungarianMatcher(2, 5, 2)
+
+    def remember(*arguments, **options):
+        found.append(matcher(*arguments, **options))
         return found[-1]
 
-    criterion = module.ImageLoss(
-        remember, NUM_CLASSES, 0.1, ["labels", "boxes", "cardinality"]
+    if key == "logits":
+        return detr.ImageLoss(remember, NUM_CLASSES, 0.1, names).double()
+    return lw_detr.LwDetrImageLoss(
+        remember, NUM_CLASSES, 0.25, names, group_detr=1
     ).double()
+
+
+def theirs(key, y_true, logits, boxes):
+    """Everything in float64."""
+    found = []
+    criterion = their_criterion(key, found)
     logits = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
     boxes = torch.tensor(boxes, dtype=torch.float64, requires_grad=True)
     targets = [
@@ -153,18 +171,20 @@ def cost_of(cost, assignment, is_target):
     return np.where(is_target[:, None], chosen, 0.0).sum(axis=-1)
 
 
+@pytest.mark.parametrize("key", LOSSES)
 @pytest.mark.parametrize(
     "seed",
     [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 8))],
 )
-def test_125_random_batches_have_their_loss_and_gradients(seed):
+def test_125_random_batches_have_their_loss_and_gradients(seed, key):
     rng = np.random.default_rng(seed)
     num_empty = 0
     for _ in range(125):
         y_true, logits, boxes = random_batch(rng)
+        logits = logits if key == "logits" else logits[..., :-1]
         num_empty += not (y_true["labels"] >= 0).any()
-        expected, total, gradients, pairs = theirs(y_true, logits, boxes)
-        terms, loss, our_gradients = ours(y_true, logits, boxes)
+        expected, total, gradients, pairs = theirs(key, y_true, logits, boxes)
+        terms, loss, our_gradients = ours(key, y_true, logits, boxes)
         for name, value in expected.items():
             np.testing.assert_allclose(
                 terms[name], value, rtol=1e-5, atol=1e-7, err_msg=name
@@ -180,7 +200,7 @@ def test_125_random_batches_have_their_loss_and_gradients(seed):
             np.testing.assert_allclose(
                 found * where, gradient * where, atol=tolerance
             )
-        assert_same_assignments(y_true, logits, boxes, pairs)
+        assert_same_assignments(key, y_true, logits, boxes, pairs)
     assert num_empty > 2
 
 
@@ -201,8 +221,8 @@ def at_kinks(y_true, boxes):
     return (distance < 1e-6).any(axis=(-1, -2))
 
 
-def assert_same_assignments(y_true, logits, boxes, pairs):
-    found, cost = our_assignment(y_true, logits, boxes)
+def assert_same_assignments(key, y_true, logits, boxes, pairs):
+    found, cost = our_assignment(key, y_true, logits, boxes)
     expected = np.full(found.shape, -1)
     for layer, of_images in enumerate(pairs):
         for image, (queries, targets) in enumerate(of_images):

@@ -119,6 +119,7 @@ def test_weights_are_loaded_into_an_existing_model(rng, tmp_path):
     [
         ({"num_heads": 4}, "trained with num_heads=8, not 4"),
         ({"normalize_first": True}, "trained with normalize_first=False"),
+        ({"classifier": "sigmoid"}, "trained with classifier='softmax'"),
         ({"num_classes": 6}, "`new_head=True` makes a new head"),
         ({"num_queries": 9}, "has \\(1, 9, 16\\). Nothing was loaded"),
         ({"mlp_dim": 32}, "Nothing was loaded"),

@@ -1,6 +1,7 @@
 import keras
 
 from keras_vtr.class_names import check_class_names
+from keras_vtr.classifiers import CLASSIFIERS
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -69,15 +70,16 @@ def find_class_head(model):
 
     Args:
         model: Functional or `keras.Sequential`, with one output or a dict with
-            "logits". The head may be inside another model, and activations may
-            follow it.
+            "logits" or "sigmoid_logits". The head may be inside another model,
+            and activations may follow it.
     """
     if isinstance(model, keras.Sequential):
         # Private, because Keras 3.15.1 has no public access to its graph.
         model = model._functional
     output = getattr(model, "output", None)
     if isinstance(output, dict):
-        output = output.get("logits")
+        keys = [x.key for x in CLASSIFIERS.values() if x.key in output]
+        output = output[keys[0]] if keys else None
     return _find_head(output) if isinstance(output, keras.KerasTensor) else None
 
 

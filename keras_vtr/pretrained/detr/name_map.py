@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_vtr.backbones import build_resnet
+from keras_vtr.classifiers import SIGMOID
 from keras_vtr.models import build_detr
 from keras_vtr.pretrained.name_map import NameMap
 from keras_vtr.pretrained.tensor_file import PretrainedError
@@ -88,6 +89,8 @@ class DetrNameMap(NameMap):
 
     def wrong_settings(self, model):
         wrong = super().wrong_settings(model)
+        if isinstance(model.output, dict) and SIGMOID.key in model.output:
+            wrong.append("classifier='softmax'")
         names = [layer.name for layer in model.layers]
         if DETR.ENCODER in names:
             expected = self.arguments["normalize_first"]
