@@ -34,6 +34,7 @@ class DETR:
     REAL_TOKENS = "real_tokens"  # the padding mask of the tokens
     ENCODER = "encoder"
     CENTERS = "centers"
+    QUERY_SELECTION = "query_selection"
     OBJECT_QUERIES = "object_queries"
     DECODER = "decoder"
     BOX_HEAD_0 = "box_head_0"

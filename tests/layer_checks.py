@@ -69,16 +69,19 @@ def made(config):
 
 def make_inputs(shapes, seed=3):
     rng = np.random.default_rng(seed)
-    inputs = {}
-    for name, shape in shapes.items():
+
+    def draw(name, shape):
         if name.endswith("_mask"):
-            inputs[name] = rng.random(shape) < 0.7
-            inputs[name][:, 0] = True
-        elif isinstance(shape, list):
-            inputs[name] = [rng.normal(size=x).astype("float32") for x in shape]
-        else:
-            inputs[name] = rng.normal(size=shape).astype("float32")
-    return inputs
+            mask = rng.random(shape) < 0.7
+            mask[:, 0] = True
+            return mask
+        if isinstance(shape, list):
+            return [draw(name, x) for x in shape]
+        if name in ("anchors", "boxes", "centers"):  # within the image
+            return rng.uniform(0.1, 0.9, size=shape).astype("float32")
+        return rng.normal(size=shape).astype("float32")
+
+    return {name: draw(name, shape) for name, shape in shapes.items()}
 
 
 def to_numpy(x):

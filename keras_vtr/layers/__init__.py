@@ -5,16 +5,25 @@ from keras_vtr.layers.attention.local import LocalAttention2D
 from keras_vtr.layers.attention.multi_head import MultiHeadAttention
 from keras_vtr.layers.convolution.frozen_norm import FrozenNormConv2D
 from keras_vtr.layers.convolution.standardized import StandardizedConv2D
-from keras_vtr.layers.detection.anchor_decoder import AnchorAttentionBias
 from keras_vtr.layers.detection.anchor_decoder import AnchorDecoder
 from keras_vtr.layers.detection.anchor_queries import AnchorQueries
 from keras_vtr.layers.detection.anchor_queries import BoxEncoding
+from keras_vtr.layers.detection.box_attention_bias import AnchorAttentionBias
+from keras_vtr.layers.detection.box_attention_bias import BoxBias as BoxBias
+from keras_vtr.layers.detection.box_attention_bias import BoxPositionBias
+from keras_vtr.layers.detection.box_refinement import (
+    BoxRefinement as BoxRefinement,
+)
+from keras_vtr.layers.detection.box_refinement import LogitRefinement
+from keras_vtr.layers.detection.box_refinement import RelativeRefinement
 from keras_vtr.layers.detection.denoising_queries import DenoisingQueries
 from keras_vtr.layers.detection.mask_head import MaskHead
 from keras_vtr.layers.detection.object_queries import ObjectQueries
+from keras_vtr.layers.detection.query_selection import QuerySelection
+from keras_vtr.layers.positions.centers import AxisCenters
+from keras_vtr.layers.positions.centers import PixelCenters
 from keras_vtr.layers.positions.embedding import PositionEmbedding
 from keras_vtr.layers.positions.embedding_2d import PositionEmbedding2D
-from keras_vtr.layers.positions.encoding import PixelCenters
 from keras_vtr.layers.positions.encoding import SinePositionEncoding1D
 from keras_vtr.layers.positions.encoding import SinePositionEncoding2D
 from keras_vtr.layers.positions.relative_bias import RelativePositionBias
@@ -64,7 +73,12 @@ __all__ = [
     "AnchorQueries",
     "BoxEncoding",
     "PixelCenters",
+    "AxisCenters",
+    "QuerySelection",
     "AnchorAttentionBias",
+    "BoxPositionBias",
+    "LogitRefinement",
+    "RelativeRefinement",
     "AnchorDecoder",
     "DenoisingQueries",
     "TokenPooling",

@@ -5,6 +5,7 @@ from keras_vtr.detections import decode_segments
 from keras_vtr.models.detr.denoising import add_denoising
 from keras_vtr.models.detr.detection_model import DetectionModel
 from keras_vtr.models.detr.detr import build_detr
+from keras_vtr.models.detr.groups import add_groups
 from keras_vtr.models.named_model import NamedModel
 from keras_vtr.models.transformer.generation import build_generator
 from keras_vtr.models.transformer.sequence_model import SequenceModel
@@ -18,6 +19,7 @@ __all__ = [
     "build_transformer",
     "build_generator",
     "add_denoising",
+    "add_groups",
     "DetectionModel",
     "NamedModel",
     "SequenceModel",

@@ -15,7 +15,8 @@ class NamedModel(StrictModel):
 
     Args:
         inputs: The model's inputs, as for `keras.Model`.
-        outputs: The logits, or a dict that has "logits".
+        outputs: The logits, or a dict that has "logits" or
+            "sigmoid_logits".
 
     Example:
 

@@ -224,12 +224,24 @@ case(
     (2, 5, 12),
 )
 case(layers.PixelCenters, {}, MASKED_MAP, (2, 35, 2))
-case(
-    layers.AnchorAttentionBias,
-    {"num_heads": 3},
-    {"boxes": (2, 5, 4), "centers": (2, 7, 2)},
-    (2, 3, 5, 7),
-)
+case(layers.AxisCenters, {}, MASKED_MAP, [(2, 5), (2, 7)])
+BOXES = {"boxes": (2, 5, 4), "centers": [(2, 7), (2, 3)]}
+case(layers.AnchorAttentionBias, {"num_heads": 3}, BOXES, (2, 3, 5, 21))
+for prior in (None, lambda: layers.AnchorAttentionBias(3)):
+    case(
+        layers.BoxPositionBias,
+        {"num_heads": 3, "mlp_dim": 11, "prior": prior},
+        BOXES,
+        (2, 3, 5, 21),
+    )
+for refinement in (layers.LogitRefinement, layers.RelativeRefinement):
+    case(
+        refinement,
+        {},
+        {"boxes": (2, 5, 4), "moves": (2, 5, 4)},
+        (2, 5, 4),
+        output_dtype="float32",
+    )
 case(
     layers.AnchorDecoder,
     {
@@ -243,26 +255,38 @@ case(
     {
         "queries": (3, 5, 8),
         "anchors": (3, 5, 4),
-        "memory": (3, 7, 8),
-        "centers": (3, 7, 2),
+        "memory": (3, 14, 8),
+        "centers": [(3, 7), (3, 2)],
     },
-    [(3, 2, 5, 8), (3, 2, 5, 4)],
-    output_dtype=[None, "float32"],
+    [(3, 2, 5, 8), (3, 2, 5, 4), (3, 2, 5, 4)],
+    output_dtype=[None, "float32", "float32"],
     **ATTENTION,
 )
+for classifier, num_logits in (("softmax", 4), ("sigmoid", 3)):
+    case(
+        layers.QuerySelection,
+        {
+            "num_queries": 5,
+            "num_classes": 3,
+            "classifier": classifier,
+            "side": 0.1,
+        },
+        {"memory": (2, 6, 8), "centers": [(2, 3), (2, 2)]},
+        [(2, 5, 4), (2, 5, num_logits), (2, 5, 4), (2, 5, 4)],
+        output_dtype=["float32"] * 4,
+    )
 case(
     layers.DenoisingQueries,
     {
         "num_groups": 3,
         "num_classes": 7,
-        "num_queries": 5,
         "hidden_dim": 8,
         "box_noise": 0.0,
         "label_noise": 0.0,
         "seed": 3,
     },
     {"boxes": (2, 4, 4), "labels": (2, 4)},
-    [(2, 12, 8), (2, 12, 4), (2, 17, 17)],
+    [(2, 12, 8), (2, 12, 4), (2, 12, 12)],
     output_dtype=[None, "float32", "bool"],
     **FIXED,
 )

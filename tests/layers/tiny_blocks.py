@@ -31,7 +31,8 @@ def decoder(num_layers=2, norm=None, return_every_layer=False, **change):
     )
 
 
-def anchor_decoder(num_layers=3, norm=None, **change):
-    change = {"num_heads": 2, "mlp_dim": 12, **change}
-    block = layers.TransformerDecoderBlock(**parts(**change))
-    return layers.AnchorDecoder(block, num_layers, norm=norm)
+def anchor_decoder(num_layers=3, num_heads=2, **options):
+    block = layers.TransformerDecoderBlock(
+        **parts(num_heads=num_heads, mlp_dim=12)
+    )
+    return layers.AnchorDecoder(block, num_layers, **options)

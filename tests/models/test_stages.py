@@ -25,18 +25,25 @@ CASES = {
         stages.DETR,
         lambda: color_detr(
             padding="published",
-            queries="anchors",
+            queries="selected",
             masks=True,
             hidden_dim=16,
             num_heads=8,
         ),
-        # A decoder of anchors has the heads of boxes within.
+        # A decoder of boxes has the heads of boxes within.
         {f"box_head_{i}" for i in range(3)},
     ),
     "detr with learned queries": (
         stages.DETR,
         color_detr,
-        {"padding_mask", "real_tokens", "centers", "mask_head", "masks"},
+        {
+            "padding_mask",
+            "real_tokens",
+            "centers",
+            "query_selection",
+            "mask_head",
+            "masks",
+        },
     ),
     "transformer": (
         stages.Transformer,

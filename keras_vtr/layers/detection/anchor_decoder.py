@@ -1,80 +1,16 @@
-import math
-
 import keras
-import numpy as np
 from keras import ops
 from keras.layers import Dense
 
-from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.detection.anchor_queries import BoxEncoding
+from keras_vtr.layers.detection.box_attention_bias import AnchorAttentionBias
+from keras_vtr.layers.detection.box_attention_bias import BoxBias
+from keras_vtr.layers.detection.box_refinement import BoxRefinement
+from keras_vtr.layers.detection.box_refinement import LogitRefinement
 from keras_vtr.layers.parts import build_sublayer
+from keras_vtr.layers.parts import set_part
 from keras_vtr.layers.transformer.blocks import Stack
 from keras_vtr.layers.transformer.blocks import given
-
-SMALLEST = 0.05  # added to the sides of boxes and to the width of the Gaussian
-CLOSEST = 1e-3  # coordinates are clipped to [CLOSEST, 1 - CLOSEST]
-
-
-@keras.saving.register_keras_serializable(package="keras_vtr")
-class AnchorAttentionBias(keras.layers.Layer):
-    """Computes a bias that directs each attention head to a part of a box.
-
-    Gao et al. 2021 (SMCA), section 3.2, equations 4 and 5: the logarithm of a
-    Gaussian is added to the logits of cross attention. Each head has a learned
-    center and width of the Gaussian, in units of the box's width and height,
-    as in the modulation of Liu et al. 2022 (DAB-DETR), section 4.4. There they
-    are predicted from the content; here they are weights. The initial centers
-    are on a ring around the center of the box.
-
-    Args:
-        num_heads: H.
-
-    Call arguments:
-        boxes: (B, Q, 4), `rel_center_xywh`.
-        centers: (B, N, 2), of the pixels, from `PixelCenters`.
-
-    Returns:
-        (B, H, Q, N), 0 at the center of a head's Gaussian, else negative.
-
-    Raises:
-        ValueError: If `num_heads` is not a positive integer.
-
-    Example:
-
-    >>> layer = keras_vtr.layers.AnchorAttentionBias(num_heads=4)
-    >>> boxes, centers = keras.ops.ones((2, 5, 4)), keras.ops.ones((2, 7, 2))
-    >>> print(tuple(layer(boxes, centers).shape))
-    (2, 4, 5, 7)
-    """
-
-    def __init__(self, num_heads, **kwargs):
-        super().__init__(**kwargs)
-        check_positive_int("num_heads", num_heads)
-        self.num_heads = num_heads
-
-    def build(self, boxes_shape, centers_shape):
-        self.offset = self.add_weight(
-            shape=(self.num_heads, 2), initializer=_ring, name="offset"
-        )
-        self.width = self.add_weight(
-            shape=(self.num_heads, 2),
-            initializer=keras.initializers.Constant(0.5),
-            name="width",
-        )
-
-    def call(self, boxes, centers):
-        boxes = ops.cast(boxes, "float32")[:, :, None]  # (B, Q, 1, 4)
-        sides = boxes[..., 2:] + SMALLEST
-        center = boxes[..., :2] + ops.cast(self.offset, "float32") * sides
-        width = (ops.abs(ops.cast(self.width, "float32")) + SMALLEST) * sides
-        centers = ops.cast(centers, "float32")[:, None, None]  # (B, 1, 1, N, 2)
-        distance = (centers - center[..., None, :]) / width[..., None, :]
-        bias = -0.5 * ops.sum(ops.square(distance), axis=-1)  # (B, Q, H, N)
-        bias = ops.transpose(bias, (0, 2, 1, 3))
-        return ops.cast(bias, self.compute_dtype)
-
-    def get_config(self):
-        return {**super().get_config(), "num_heads": self.num_heads}
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -83,9 +19,9 @@ class AnchorDecoder(Stack):
 
     Liu et al. 2022 (DAB-DETR), section 4.3, with the blocks of
     `TransformerDecoder`. Before each block, the box gives the query's position
-    (`BoxEncoding`) and the bias of cross attention (`AnchorAttentionBias`).
-    After it, a head predicts from the answer how the box moves, in logits of
-    its coordinates. Gradients don't flow from a layer's box to the next layer.
+    (`BoxEncoding`) and the bias of cross attention. After it, a head predicts
+    from the answer how the box moves. Gradients don't flow from a layer's box
+    to the next layer.
 
     Args:
         block: A `TransformerDecoderBlock`, or your own layer with the same
@@ -94,12 +30,20 @@ class AnchorDecoder(Stack):
         num_layers: L, the number of copies.
         norm: The norm of each returned answer. Default: the block's norm if
             the block has `normalize_first`; no norm for other blocks.
+        attention_bias: The bias of cross attention; each layer has a copy.
+            Default: `AnchorAttentionBias`; another one is `BoxPositionBias`.
+        box_refinement: How a box moves. Default: `LogitRefinement()`; another
+            one is `RelativeRefinement()`.
+        look_forward_twice: Whether the loss of a layer's box also trains the
+            layer before it, which the box started from (Zhang et al. 2022,
+            "DINO", section 3.5).
 
     Call arguments:
         queries: (B, Q, D), the content of the queries, such as zeros.
-        anchors: (B, Q, 4), `rel_center_xywh`, from `AnchorQueries`.
-        memory: (B, N, ...), the encoder's output.
-        centers: (B, N, 2), of the memory's pixels, from `PixelCenters`.
+        anchors: (B, Q, 4), `rel_center_xywh`, such as from `AnchorQueries`.
+        memory: (B, height * width, ...), the encoder's output.
+        centers: Of the memory's columns (B, width) and rows (B, height), from
+            `AxisCenters`.
         memory_positions: Optional, as `memory`, for the keys of cross
             attention, in each layer.
         padding_mask: Optional (B, N) bool, True = real, for `memory`.
@@ -109,9 +53,10 @@ class AnchorDecoder(Stack):
             attention.
 
     Returns:
-        Answers (B, L, Q, D), and boxes (B, L, Q, 4), `rel_center_xywh`,
-        float32, of every layer, last layer last; and with
-        `return_attention_scores` the weights (B, L, H, Q, N).
+        Answers (B, L, Q, D); boxes (B, L, Q, 4), `rel_center_xywh`, float32;
+        and the boxes that each layer started from, likewise, without gradient;
+        of every layer, last layer last; and with `return_attention_scores` the
+        weights (B, L, H, Q, N).
 
     Raises:
         ValueError: If a part is not a layer or has weights, a number is out of
@@ -119,25 +64,53 @@ class AnchorDecoder(Stack):
 
     Example:
 
-    >>> queries, memory = keras.ops.zeros((2, 5, 8)), keras.ops.ones((2, 7, 8))
-    >>> anchors, centers = keras.ops.ones((2, 5, 4)), keras.ops.ones((2, 7, 2))
+    >>> queries, memory = keras.ops.zeros((2, 5, 8)), keras.ops.ones((2, 6, 8))
+    >>> anchors = keras.ops.ones((2, 5, 4))
+    >>> centers = keras.ops.ones((2, 3)), keras.ops.ones((2, 2))
     >>> block = keras_vtr.layers.TransformerDecoderBlock(
     ...     keras_vtr.layers.MultiHeadAttention(num_heads=2),
     ...     keras_vtr.layers.FeedForward(mlp_dim=32),
     ... )
     >>> decoder = keras_vtr.layers.AnchorDecoder(block, num_layers=3)
-    >>> answers, boxes = decoder(queries, anchors, memory, centers)
+    >>> answers, boxes, _ = decoder(queries, anchors, memory, centers)
     >>> print(tuple(answers.shape), tuple(boxes.shape))
     (2, 3, 5, 8) (2, 3, 5, 4)
     """
 
-    def __init__(self, block, num_layers, *, norm=None, **kwargs):
-        super().__init__(block, num_layers, norm=norm, **kwargs)
+    PARTS = ("block", "norm", "attention_bias", "box_refinement")
+
+    def __init__(
+        self,
+        block,
+        num_layers,
+        *,
+        norm=None,
+        attention_bias=None,
+        box_refinement=None,
+        look_forward_twice=False,
+        **kwargs,
+    ):
+        # Boxes and centers stay float32: float16 is too coarse for them.
+        super().__init__(block, num_layers, norm=norm, autocast=False, **kwargs)
         if not hasattr(block, "num_heads"):
             raise ValueError(
-                "`block` must have `num_heads`, the number of heads of an "
-                f"`AnchorAttentionBias`. Received: block={block!r}"
+                "`block` must have `num_heads`, the number of heads of "
+                f"`attention_bias`. Received: block={block!r}"
             )
+        if attention_bias is None:
+            attention_bias = AnchorAttentionBias(block.num_heads)
+        set_part(self, "attention_bias", attention_bias, BoxBias)
+        if attention_bias.num_heads != block.num_heads:
+            raise ValueError(
+                "`attention_bias` must have as many heads as `block`. "
+                f"Received: attention_bias.num_heads="
+                f"{attention_bias.num_heads}, block.num_heads="
+                f"{block.num_heads}"
+            )
+        if box_refinement is None:
+            box_refinement = LogitRefinement()
+        set_part(self, "box_refinement", box_refinement, BoxRefinement)
+        self.look_forward_twice = look_forward_twice
 
     def build(self, queries_shape, anchors_shape, memory_shape, centers_shape):
         self._build_stack(queries_shape, memory_shape)
@@ -153,23 +126,20 @@ class AnchorDecoder(Stack):
             build_sublayer(
                 self,
                 f"attention_bias_{i}",
-                AnchorAttentionBias,
+                self.attention_bias,
                 anchors_shape,
                 centers_shape,
-                num_heads=self.block.num_heads,
             )
             for i in range(self.num_layers)
         ]
-        inner = {"units": hidden_dim, "activation": "relu"}
-        # Small, so that boxes hardly move at first.
-        small = keras.initializers.RandomNormal(stddev=0.01)
-        last = {"units": 4, "kernel_initializer": small, "dtype": "float32"}
-        self.box_head = [
-            build_sublayer(
-                self, f"box_head_{i}", Dense, queries_shape, **config
-            )
-            for i, config in enumerate([inner, inner, last])
-        ]
+        self.box_head = build_move_head(self, queries_shape)
+        self.refinement = build_sublayer(
+            self,
+            "box_refinement",
+            self.box_refinement,
+            anchors_shape,
+            anchors_shape,
+        )
 
     def call(
         self,
@@ -183,8 +153,8 @@ class AnchorDecoder(Stack):
         return_attention_scores=False,
         training=None,
     ):
-        answers, boxes, every_score = [], [], []
-        anchors = ops.cast(anchors, "float32")
+        answers, boxes, references, every_score = [], [], [], []
+        reference = before = ops.cast(anchors, "float32")
         options = given(
             memory_positions=memory_positions,
             padding_mask=padding_mask,
@@ -196,20 +166,24 @@ class AnchorDecoder(Stack):
                 block,
                 queries,
                 memory,
-                query_positions=self.encoding(anchors),
-                attention_bias=bias(anchors, centers),
+                query_positions=self.encoding(reference),
+                attention_bias=bias(reference, centers),
                 **options,
             )
             answer = self._normalize(queries)
-            moved = answer
+            moves = answer
             for layer in self.box_head:
-                moved = layer(moved)
-            moved = ops.sigmoid(ops.cast(moved, "float32") + _logit(anchors))
+                moves = layer(moves)
+            moved = self.refinement(reference, moves)
+            if self.look_forward_twice:  # the same box, by another way
+                boxes.append(self.refinement(before, moves))
+            else:
+                boxes.append(moved)
             answers.append(answer)
-            boxes.append(moved)
+            references.append(ops.stop_gradient(reference))
             every_score.append(scores)
-            anchors = ops.stop_gradient(moved)
-        lists = [answers, boxes]
+            reference, before = ops.stop_gradient(moved), moved
+        lists = [answers, boxes, references]
         if return_attention_scores:
             lists.append(every_score)
         return tuple(ops.stack(x, axis=1) for x in lists)
@@ -219,15 +193,16 @@ class AnchorDecoder(Stack):
     ):
         batch_size, num_queries, hidden_dim = queries_shape
         lead = (batch_size, self.num_layers, num_queries)
-        return (*lead, hidden_dim), (*lead, 4)
+        return (*lead, hidden_dim), (*lead, 4), (*lead, 4)
 
     def compute_output_spec(self, queries, anchors, memory, centers, **kwargs):
-        answers, boxes = self.compute_output_shape(
-            queries.shape, anchors.shape, memory.shape, centers.shape
+        answers, boxes, references = self.compute_output_shape(
+            queries.shape, anchors.shape, memory.shape, None
         )
         outputs = [
             keras.KerasTensor(answers, self.compute_dtype),
             keras.KerasTensor(boxes, "float32"),
+            keras.KerasTensor(references, "float32"),
         ]
         if kwargs.get("return_attention_scores"):
             lead, pixels = answers[:2], memory.shape[1]
@@ -235,14 +210,18 @@ class AnchorDecoder(Stack):
             outputs.append(keras.KerasTensor(shape, self.compute_dtype))
         return tuple(outputs)
 
-
-def _ring(shape, dtype=None):
-    """Half a box away from its center, each head in another direction."""
-    angles = np.arange(shape[0]) * (2 * math.pi / shape[0])
-    ring = 0.5 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    return ops.convert_to_tensor(ring, dtype=dtype)
+    def get_config(self):
+        config = {"look_forward_twice": self.look_forward_twice}
+        return {**super().get_config(), **config}
 
 
-def _logit(x):
-    x = ops.clip(x, CLOSEST, 1 - CLOSEST)
-    return ops.log(x) - ops.log(1.0 - x)
+def build_move_head(owner, shape):
+    """The sublayers that predict from answers (B, Q, D) how boxes move."""
+    inner = {"units": shape[-1], "activation": "relu"}
+    # Small, so that boxes hardly move at first.
+    small = keras.initializers.RandomNormal(stddev=0.01)
+    last = {"units": 4, "kernel_initializer": small, "dtype": "float32"}
+    return [
+        build_sublayer(owner, f"box_head_{i}", Dense, shape, **config)
+        for i, config in enumerate([inner, inner, last])
+    ]

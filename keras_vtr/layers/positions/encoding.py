@@ -6,6 +6,9 @@ from keras_vtr.layers.arguments import check_feature_map
 from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.positions.centers import count_real
+from keras_vtr.layers.positions.centers import flat_shape
+from keras_vtr.layers.positions.centers import flatten_map
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -120,64 +123,19 @@ class SinePositionEncoding2D(keras.layers.Layer):
     def call(self, feature_map, padding_mask=None):
         num_channels = feature_map.shape[-1] // 2
         encodings = []
-        for count, total in _count_real(feature_map, padding_mask, (1, 2)):
+        for count, total in count_real(feature_map, padding_mask, (1, 2)):
             angles = count / (total + 1e-6) * (2 * math.pi)
             waves = sine_waves(angles, num_channels, self.temperature)
             encodings.append(waves)
         encodings = keras.ops.concatenate(encodings, axis=-1)
         encodings = keras.ops.cast(encodings, self.compute_dtype)
-        return _flatten(encodings, feature_map)
+        return flatten_map(encodings, feature_map)
 
     def compute_output_shape(self, feature_map_shape, padding_mask_shape=None):
-        return _flat_shape(feature_map_shape, feature_map_shape[-1])
+        return flat_shape(feature_map_shape, feature_map_shape[-1])
 
     def get_config(self):
         return {**super().get_config(), "temperature": self.temperature}
-
-
-@keras.saving.register_keras_serializable(package="keras_vtr")
-class PixelCenters(keras.layers.Layer):
-    """Computes the coordinates of the center of each pixel of a feature map.
-
-    They have the unit of boxes, so that both can be compared (Gao et al. 2021
-    (SMCA), section 3.2): 0 is the upper left corner of the real image and 1
-    the lower right one, with any padding.
-
-    Args:
-        **kwargs: Those of `keras.layers.Layer`.
-
-    Call arguments:
-        feature_map: (B, height, width, D). Only its shape is read.
-        padding_mask: Optional (B, height, width) bool, True = real.
-
-    Returns:
-        (B, height * width, 2), x and y in raster order.
-
-    Raises:
-        ValueError: If a shape doesn't fit.
-
-    Example:
-
-    >>> feature_map = keras.ops.ones((1, 1, 2, 8))
-    >>> print(np.array(keras_vtr.layers.PixelCenters()(feature_map)))
-    [[[0.25 0.5 ]
-      [0.75 0.5 ]]]
-    """
-
-    def build(self, feature_map_shape, padding_mask_shape=None):
-        check_feature_map(feature_map_shape, padding_mask_shape)
-
-    def call(self, feature_map, padding_mask=None):
-        centers = [
-            (count - 0.5) / keras.ops.maximum(total, 1.0)
-            for count, total in _count_real(feature_map, padding_mask, (2, 1))
-        ]
-        centers = keras.ops.stack(centers, axis=-1)
-        centers = keras.ops.cast(centers, self.compute_dtype)
-        return _flatten(centers, feature_map)
-
-    def compute_output_shape(self, feature_map_shape, padding_mask_shape=None):
-        return _flat_shape(feature_map_shape, 2)
 
 
 def sine_waves(positions, num_channels, temperature):
@@ -189,27 +147,3 @@ def sine_waves(positions, num_channels, temperature):
         [keras.ops.sin(angle), keras.ops.cos(angle)], axis=-1
     )  # (..., channels / 2, 2)
     return keras.ops.reshape(waves, (*keras.ops.shape(positions), num_channels))
-
-
-def _count_real(feature_map, padding_mask, axes):
-    """For each axis: the number of real pixels up to each pixel, and in all."""
-    if padding_mask is None:  # one image is enough for all of the batch
-        padding_mask = keras.ops.ones((1, *keras.ops.shape(feature_map)[1:3]))
-    real = keras.ops.cast(padding_mask, "float32")
-    for axis in axes:
-        count = keras.ops.cumsum(real, axis=axis)
-        yield count, keras.ops.max(count, axis=axis, keepdims=True)
-
-
-def _flatten(x, feature_map):
-    """(B or 1, height, width, X) -> (B, height * width, X)."""
-    batch_size, height, width, _ = keras.ops.shape(feature_map)
-    x = keras.ops.broadcast_to(x, (batch_size, height, width, x.shape[-1]))
-    length = -1 if None in feature_map.shape[1:3] else height * width
-    return keras.ops.reshape(x, (batch_size, length, x.shape[-1]))
-
-
-def _flat_shape(feature_map_shape, width):
-    batch_size, rows, columns, _ = feature_map_shape
-    length = None if None in (rows, columns) else rows * columns
-    return (batch_size, length, width)

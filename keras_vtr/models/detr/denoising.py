@@ -1,10 +1,10 @@
+"""Training a DETR with noised true objects as further queries."""
+
 import keras
 
-from keras_vtr.layers import AnchorDecoder
 from keras_vtr.layers import DenoisingQueries
-from keras_vtr.models.detr.detection_model import DetectionModel
-from keras_vtr.models.detr.heads import name_outputs
-from keras_vtr.stages import DETR
+from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.models.detr.training_queries import add_queries
 
 
 def add_denoising(
@@ -29,7 +29,8 @@ def add_denoising(
     `dataset.map(lambda images, y: ({"images": images, **y}, y))`.
 
     Args:
-        detr: From `build_detr` with `queries="anchors"`.
+        detr: From `build_detr` with `queries="anchors"` or "selected", or from
+            `add_groups`.
         num_targets: M, the number that each batch's targets are padded to.
         num_groups: How many noised copies each true object has.
         box_noise: As in `keras_vtr.layers.DenoisingQueries`.
@@ -38,69 +39,26 @@ def add_denoising(
     Returns:
         A `DetectionModel` of a dict of `detr`'s inputs and of y_true's
         `"boxes"` (B, M, 4) and `"labels"` (B, M), to `detr`'s outputs and
-        `"denoising_logits"` (B, L, P, K + 1) and `"denoising_boxes"`
-        (B, L, P, 4) of P = `num_groups` * M noised objects of L layers, for
-        `keras_vtr.losses.HungarianLoss`.
+        those of P = `num_groups` * M noised objects, with the prefix
+        `denoising_`, (B, L, P, ...), for `keras_vtr.losses.HungarianLoss`.
 
     Raises:
-        ValueError: If `detr` has no anchors.
+        ValueError: If `detr` has no anchors, or a number is out of its range.
     """
-    decoder = next(
-        (x for x in detr.layers if isinstance(x, AnchorDecoder)), None
-    )
-    if decoder is None:
-        raise ValueError(
-            '`detr` must be built with queries="anchors", since noised boxes '
-            f"become queries. Received: {detr.name!r}"
-        )
+    check_positive_int("num_targets", num_targets)
     boxes = keras.Input((num_targets, 4), name="boxes")
     labels = keras.Input((num_targets,), dtype="int32", name="labels")
-    class_head = detr.get_layer(DETR.CLASS_HEAD)
-    anchors = detr.get_layer(DETR.OBJECT_QUERIES).output  # (B, Q, 4)
-    memory = _memory(detr)
-    queries, noised, query_mask = DenoisingQueries(
-        num_groups,
-        class_head.units - 1,
-        anchors.shape[1],
-        memory["memory"].shape[-1],
-        box_noise,
-        label_noise,
-        name="denoising_queries",
-    )(boxes, labels)
-    num_noised = queries.shape[1]
-    nothing = keras.ops.repeat(
-        keras.ops.zeros_like(anchors[..., :1]), queries.shape[-1], axis=-1
-    )
-    answers, moved = decoder(
-        keras.ops.concatenate([queries, nothing], axis=1),
-        keras.ops.concatenate([noised, anchors], axis=1),
-        **memory,
-        query_mask=query_mask,
-    )  # (B, L, P + Q, D) and (B, L, P + Q, 4)
-    logits = class_head(answers)
-    outputs = name_outputs(
-        logits[:, :, num_noised:],
-        moved[:, :, num_noised:],
-        auxiliary_outputs="auxiliary_boxes" in detr.output,
-    )
-    outputs["denoising_logits"] = logits[:, :, :num_noised]
-    outputs["denoising_boxes"] = moved[:, :, :num_noised]
-    inputs = {x.name: x for x in detr.inputs}
-    inputs |= {"boxes": boxes, "labels": labels}
-    return DetectionModel(inputs, outputs, name=f"{detr.name}_denoising")
 
+    def denoise(queries, **memory):
+        noised = DenoisingQueries(
+            num_groups,
+            detr.num_classes,
+            queries.shape[-1],
+            box_noise,
+            label_noise,
+            name="denoising_queries",
+        )(boxes, labels)
+        return (*noised, None)
 
-def _memory(detr):
-    """The inputs of `detr`'s decoder by its arguments' names."""
-    layers = {
-        "memory": DETR.ENCODER,
-        "memory_positions": DETR.POSITIONS,
-        "centers": DETR.CENTERS,
-        "padding_mask": DETR.REAL_TOKENS,
-    }
-    names = [layer.name for layer in detr.layers]
-    return {
-        argument: detr.get_layer(name).output
-        for argument, name in layers.items()
-        if name in names
-    }
+    inputs = {"boxes": boxes, "labels": labels}
+    return add_queries(detr, "denoising", denoise, inputs, sees_queries=True)

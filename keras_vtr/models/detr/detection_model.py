@@ -2,6 +2,7 @@ import contextlib
 
 import keras
 
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.host_errors import own_errors
 from keras_vtr.models.named_model import NamedModel
 
@@ -128,7 +129,8 @@ class DetectionModel(NamedModel):
     @property
     def num_classes(self):
         """K, real classes only."""
-        return self.output["logits"].shape[-1] - 1
+        classifier = classifier_of(self.output)
+        return classifier.num_classes(self.output[classifier.key])
 
     @property
     def metrics(self):

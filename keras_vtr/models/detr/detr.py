@@ -1,50 +1,23 @@
 import keras
 
+from keras_vtr.classifiers import CLASSIFIERS
 from keras_vtr.models.block_arguments import block_arguments
+from keras_vtr.models.detr.anchors import add_centers
+from keras_vtr.models.detr.anchors import decode_anchors
+from keras_vtr.models.detr.anchors import learn_anchors
+from keras_vtr.models.detr.anchors import select_anchors
 from keras_vtr.models.detr.detection_model import DetectionModel
-from keras_vtr.models.detr.features import PADDINGS
 from keras_vtr.models.detr.features import read_images
+from keras_vtr.models.detr.heads import classify
 from keras_vtr.models.detr.heads import draw_masks
-from keras_vtr.models.detr.heads import predict
-from keras_vtr.models.detr.transformer import DECODERS
+from keras_vtr.models.detr.heads import name_outputs
+from keras_vtr.models.detr.settings import check_choices
+from keras_vtr.models.detr.settings import check_numbers
+from keras_vtr.models.detr.settings import with_size
+from keras_vtr.models.detr.transformer import decode
 from keras_vtr.models.detr.transformer import encode
 from keras_vtr.models.named_model import with_names
 from keras_vtr.stages import DETR
-
-# Base: Carion et al. 2020, table 1. With 91 slots of classes, as the authors
-# count COCO's; they train all but the ResNet's stem, first stage and norms.
-#   backbone          parameters, without norms   trained by the authors
-#   "resnet50"        41,524,768                  41,302,368
-#   "resnet101"       60,464,672                  60,242,272
-#   "resnet50_dc5"    41,524,768                  41,302,368
-#   "resnet101_dc5"   60,464,672                  60,242,272
-# Small: ours, for small images and for learning; 488,655 parameters with 10
-# classes and images of 3 channels, 515,607 with anchors.
-SIZES = {
-    "base": {
-        "backbone": "resnet50",
-        "num_queries": 100,
-        "hidden_dim": 256,
-        "num_encoder_layers": 6,
-        "num_decoder_layers": 6,
-        "num_heads": 8,
-        "mlp_dim": 2048,
-        "dropout": 0.1,
-        "normalize_first": False,
-    },
-    "small": {
-        "backbone": "convolution_stem",
-        "num_queries": 10,
-        "hidden_dim": 96,
-        "num_encoder_layers": 1,
-        "num_decoder_layers": 2,
-        "num_heads": 4,
-        "mlp_dim": 192,
-        "dropout": 0.0,
-        "normalize_first": True,
-    },
-}
-EPSILON = 1e-5  # of the layer norms, torch's default
 
 
 def build_detr(
@@ -59,6 +32,10 @@ def build_detr(
     hidden_dim=None,
     num_encoder_layers=None,
     num_decoder_layers=None,
+    classifier="softmax",
+    attention_bias=None,
+    box_refinement=None,
+    look_forward_twice=False,
     auxiliary_outputs=True,
     masks=False,
     class_names=None,
@@ -98,13 +75,20 @@ def build_detr(
             depend on it. "published": padding enters the backbone as zeros, as
             in the authors' code, and changes detections near the lower and
             right edge a little; with a ViT, which attends to it, all of them.
-        queries: "learned", the paper's `ObjectQueries`; or "anchors",
+        queries: "learned", the paper's `ObjectQueries`; "anchors",
             `AnchorQueries` and `AnchorDecoder` of its successors, which with
-            `add_denoising` learn in half the steps (benchmarks/README.md).
+            `add_denoising` learn in half the steps (benchmarks/README.md); or
+            "selected", the same with anchors from `QuerySelection`, so that
+            the image says where to look.
         num_queries: Q, more than the most objects in an image.
         hidden_dim: Width D of the tokens, a multiple of 4 and of `num_heads`.
         num_encoder_layers: How many blocks the encoder has.
         num_decoder_layers: L, how many blocks the decoder has.
+        classifier: "softmax", the paper's, K + 1 logits with "no object"; or
+            "sigmoid", K logits, for `keras_vtr.losses.sigmoid_terms`.
+        attention_bias: Of anchors: as in `AnchorDecoder`.
+        box_refinement: Of anchors: likewise, and in `QuerySelection`.
+        look_forward_twice: Of anchors: as in `AnchorDecoder`.
         auxiliary_outputs: Whether the model also returns the answers of the
             decoder layers before the last one, for the loss (section 3.2,
             "auxiliary decoding losses").
@@ -128,10 +112,13 @@ def build_detr(
         (B, height, width, channels), or with `padding` from a dict of them,
         `"images"`, and `"padding_mask"` (B, height, width) bool, True = real,
         to a dict of float32: `"logits"` (B, Q, K + 1), the last one "no
-        object", and `"boxes"` (B, Q, 4), `rel_center_xywh`; with `masks` also
-        `"masks"` (B, Q, height', width') logits, as fine as the finest feature
-        map; with `auxiliary_outputs` and L > 1 also `"auxiliary_logits"`
-        (B, L - 1, Q, K + 1) and `"auxiliary_boxes"` (B, L - 1, Q, 4).
+        object", or of a sigmoid `"sigmoid_logits"` (B, Q, K); `"boxes"`
+        (B, Q, 4), `rel_center_xywh`; for anchors `"reference_boxes"` (B, Q, 4),
+        which the last layer started from; with `masks` also `"masks"`
+        (B, Q, height', width') logits, as fine as the finest feature map; and
+        with `auxiliary_outputs` the same of the L - 1 layers before, and first
+        of them of the selection, with the prefix `auxiliary_`, (B, L - 1, Q,
+        ...) or (B, L, Q, ...).
 
     Raises:
         ValueError: If an argument is out of its range, or the backbone
@@ -153,12 +140,18 @@ def build_detr(
         "num_encoder_layers": num_encoder_layers,
         "num_decoder_layers": num_decoder_layers,
     }
-    options = _settings(size, given, block_options)
+    options = with_size(size, given, block_options)
     backbone, num_queries, hidden_dim, *depths = (
         options.pop(key) for key in given
     )
     num_heads = options["num_heads"]
-    _check_arguments(num_classes, hidden_dim, num_heads, padding, queries)
+    box_options = {
+        "attention_bias": attention_bias,
+        "box_refinement": box_refinement,
+        "look_forward_twice": look_forward_twice,
+    }
+    check_numbers(num_classes, hidden_dim, num_heads)
+    check_choices(padding, classifier, queries, box_options)
     inputs, feature_maps, padding_mask = read_images(
         image_shape, backbone, padding, pixel_mean, pixel_std
     )
@@ -168,51 +161,26 @@ def build_detr(
     feature_map = projection(feature_maps[-1])  # (B, height', width', D)
     options = block_arguments(**options)
     memory = encode(feature_map, padding_mask, depths[0], options)
-    answers = DECODERS[queries](
-        memory, feature_map, padding_mask, num_queries, depths[1], options
-    )
-    outputs = predict(*answers, num_classes, auxiliary_outputs)
+    kind = CLASSIFIERS[classifier]
+    proposals = None
+    if queries == "learned":
+        answers, layers = decode(memory, num_queries, depths[1], options)
+    else:
+        memory = add_centers(memory, feature_map, padding_mask)
+        if queries == "anchors":
+            contents, anchors = learn_anchors(memory, num_queries)
+        else:
+            contents, anchors, proposals = select_anchors(
+                memory, num_queries, num_classes, classifier, box_refinement
+            )
+        answers, layers = decode_anchors(
+            memory, contents, anchors, depths[1], options, box_options
+        )
+    layers = {kind.key: classify(answers, num_classes, kind), **layers}
+    outputs = name_outputs(layers, proposals, auxiliary_outputs)
     if masks:
         maps = [*feature_maps[:-1], feature_map]
         outputs["masks"] = draw_masks(
-            num_heads, answers[0], memory["memory"], maps, padding_mask
+            num_heads, answers, memory["memory"], maps, padding_mask
         )
     return with_names(DetectionModel(inputs, outputs, name=name), class_names)
-
-
-def _settings(size, given, block_options):
-    """What is given, and else what the size has."""
-    if size not in SIZES:
-        raise ValueError(
-            f"`size` must be one of {sorted(SIZES)}. Received: size={size!r}"
-        )
-    given = {**given, **block_options}
-    given = {key: value for key, value in given.items() if value is not None}
-    options = {**SIZES[size], "activation": "relu", **given}
-    if options.get("norm") is None:
-        options.setdefault("layer_norm_epsilon", EPSILON)
-    return {"attention_dropout": options["dropout"], **options}
-
-
-def _check_arguments(num_classes, hidden_dim, num_heads, padding, queries):
-    if queries not in DECODERS:
-        raise ValueError(
-            f"`queries` must be one of {sorted(DECODERS)}. Received: "
-            f"queries={queries!r}"
-        )
-    if padding not in PADDINGS:
-        raise ValueError(
-            f"`padding` must be one of {PADDINGS}. Received: "
-            f"padding={padding!r}"
-        )
-    if num_classes < 1:
-        raise ValueError(
-            "`num_classes` must be 1 or more, without 'no object'. Received: "
-            f"num_classes={num_classes}"
-        )
-    if hidden_dim % 4 or hidden_dim % num_heads:
-        raise ValueError(
-            "`hidden_dim` must be a multiple of 4, for the position encoding, "
-            f"and of `num_heads`. Received: hidden_dim={hidden_dim}, "
-            f"num_heads={num_heads}"
-        )

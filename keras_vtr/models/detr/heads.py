@@ -22,20 +22,41 @@ def read_boxes(answers):
     )(boxes)
 
 
-def predict(answers, boxes, num_classes, auxiliary_outputs):
-    """The dict of outputs: the last decoder layer's come first."""
-    logits = ClassHead(num_classes + 1, dtype="float32", name=DETR.CLASS_HEAD)(
-        answers
-    )  # (B, L, Q, K + 1)
-    return name_outputs(logits, boxes, auxiliary_outputs)
+def classify(answers, num_classes, classifier):
+    """(B, L, Q, D) -> (B, L, Q, K), or K + 1 logits of a softmax."""
+    return ClassHead(
+        classifier.num_logits(num_classes),
+        bias_initializer=classifier.bias_initializer(),
+        dtype="float32",
+        name=DETR.CLASS_HEAD,
+    )(answers)
 
 
-def name_outputs(logits, boxes, auxiliary_outputs):
-    outputs = {"logits": logits[:, -1], "boxes": boxes[:, -1]}
-    if auxiliary_outputs and logits.shape[1] > 1:
-        outputs["auxiliary_logits"] = logits[:, :-1]
-        outputs["auxiliary_boxes"] = boxes[:, :-1]
+def name_outputs(layers, proposals, auxiliary_outputs):
+    """The dict of outputs: the last layer's come first.
+
+    Args:
+        layers: Dict of (B, L, Q, ...), the outputs of every layer.
+        proposals: The outputs (B, Q, ...) of a layer before them, in the same
+            order, or None.
+        auxiliary_outputs: Whether those before the last one are outputs, too.
+    """
+    outputs = {key: x[:, -1] for key, x in layers.items()}
+    layers = stack_proposals(proposals, layers)
+    if auxiliary_outputs and layers["boxes"].shape[1] > 1:
+        for key, x in layers.items():
+            outputs[f"auxiliary_{key}"] = x[:, :-1]
     return outputs
+
+
+def stack_proposals(proposals, layers):
+    """Adds the outputs before the decoder, if there are any, as a layer."""
+    if proposals is None:
+        return layers
+    return {
+        key: keras.ops.concatenate([first[:, None], x], axis=1)
+        for first, (key, x) in zip(proposals, layers.items(), strict=True)
+    }
 
 
 def draw_masks(num_heads, answers, memory, feature_maps, padding_mask):

@@ -2,10 +2,7 @@
 
 import keras
 
-from keras_vtr.layers import AnchorDecoder
-from keras_vtr.layers import AnchorQueries
 from keras_vtr.layers import ObjectQueries
-from keras_vtr.layers import PixelCenters
 from keras_vtr.layers import SinePositionEncoding2D
 from keras_vtr.layers import TransformerDecoder
 from keras_vtr.layers import TransformerDecoderBlock
@@ -30,9 +27,12 @@ def encode(feature_map, padding_mask, num_layers, options):
     if padding_mask is not None:
         flatten = keras.layers.Reshape((-1,), name=DETR.REAL_TOKENS)
         padding_mask = flatten(padding_mask)  # (B, N)
-    block = TransformerEncoderBlock(**options)
-    encoder = TransformerEncoder(block, num_layers, name=DETR.ENCODER)
-    memory = encoder(tokens, positions=positions, padding_mask=padding_mask)
+    if num_layers:
+        block = TransformerEncoderBlock(**options)
+        encoder = TransformerEncoder(block, num_layers, name=DETR.ENCODER)
+        memory = encoder(tokens, positions=positions, padding_mask=padding_mask)
+    else:  # the backbone is an encoder itself
+        memory = keras.layers.Identity(name=DETR.ENCODER)(tokens)
     return {
         "memory": memory,
         "memory_positions": positions,
@@ -40,10 +40,13 @@ def encode(feature_map, padding_mask, num_layers, options):
     }
 
 
-def _decode(
-    memory, feature_map, padding_mask, num_queries, num_layers, options
-):
-    """The answers of each decoder layer to each query, and their boxes."""
+def decode(memory, num_queries, num_layers, options):
+    """Decodes learned queries, which are positions.
+
+    Returns:
+        Each decoder layer's answers (B, L, Q, D), and a dict of its boxes
+        (B, L, Q, 4).
+    """
     queries = ObjectQueries(num_queries, name=DETR.OBJECT_QUERIES)
     queries = queries(memory["memory"])  # (B, Q, D)
     decoder = TransformerDecoder(
@@ -56,27 +59,4 @@ def _decode(
     # A query has no content yet, only a position.
     nothing = keras.ops.zeros_like(queries)
     answers = decoder(nothing, query_positions=queries, **memory)
-    return answers, read_boxes(answers)  # (B, L, Q, D), (B, L, Q, 4)
-
-
-def _decode_anchors(
-    memory, feature_map, padding_mask, num_queries, num_layers, options
-):
-    """The same; a query is an anchor box that each layer refines."""
-    anchors = AnchorQueries(num_queries, name=DETR.OBJECT_QUERIES)
-    anchors = anchors(memory["memory"])  # (B, Q, 4)
-    block = TransformerDecoderBlock(**options)
-    decoder = AnchorDecoder(
-        block, num_layers, norm=options["norm"], name=DETR.DECODER
-    )
-    centers = PixelCenters(name=DETR.CENTERS)(
-        feature_map, padding_mask=padding_mask
-    )
-    hidden_dim = feature_map.shape[-1]
-    nothing = keras.ops.repeat(
-        keras.ops.zeros_like(anchors[..., :1]), hidden_dim, axis=-1
-    )
-    return decoder(nothing, anchors, centers=centers, **memory)
-
-
-DECODERS = {"learned": _decode, "anchors": _decode_anchors}
+    return answers, {"boxes": read_boxes(answers)}

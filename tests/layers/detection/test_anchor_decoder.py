@@ -5,11 +5,14 @@ import pytest
 from keras_vtr.layers import AnchorAttentionBias
 from keras_vtr.layers import AnchorDecoder
 from keras_vtr.layers import AnchorQueries
+from keras_vtr.layers import AxisCenters
 from keras_vtr.layers import BoxEncoding
 from keras_vtr.layers import PixelCenters
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 from tests.layers.tiny_blocks import anchor_decoder
+
+COLUMNS_AND_ROWS = (0.3, 0.5, 0.7), (0.4, 0.5, 0.6)
 
 
 def boxes(rng, *shape):
@@ -34,23 +37,32 @@ def test_centers_are_counted_over_the_real_image(rng):
     np.testing.assert_allclose(found[:2, :5, 1], y, rtol=1e-6)
     alone = to_numpy(PixelCenters()(np.zeros((1, 2, 5, 1))))
     np.testing.assert_allclose(found[:2, :5].reshape(1, 10, 2), alone)
+    columns, rows = AxisCenters()(np.zeros((1, 4, 6, 1)), mask)
+    np.testing.assert_array_equal(
+        to_numpy(columns)[:, :5], found[None, 0, :5, 0]
+    )
+    np.testing.assert_array_equal(to_numpy(rows)[:, :2], found[None, :2, 0, 1])
 
 
 def test_each_head_attends_to_its_own_side_of_the_box():
     layer = AnchorAttentionBias(4)
     box = np.array([[[0.5, 0.5, 0.35, 0.15]]], "float32")
-    # Right of, below, left of and above the center; sides count 0.05 more.
-    centers = np.array([[[0.7, 0.5], [0.5, 0.6], [0.3, 0.5], [0.5, 0.4]]])
-    bias = to_numpy(layer(box, centers.astype("float32")))[0, :, 0]
-    np.testing.assert_allclose(np.diag(bias), 0.0, atol=1e-6)
-    assert (bias[~np.eye(4, dtype=bool)] < -0.5).all()
+    # Sides count 0.05 more.
+    columns, rows = (np.array([x], "float32") for x in COLUMNS_AND_ROWS)
+    bias = to_numpy(layer(box, (columns, rows))).reshape(4, 3, 3)
+    # Right of, below, left of and above the center.
+    places = [(1, 2), (2, 1), (1, 0), (0, 1)]
+    for head, place in enumerate(places):
+        np.testing.assert_allclose(bias[head][place], 0.0, atol=1e-6)
+        others = [bias[head][x] for x in places if x != place]
+        assert max(others) < -0.5
 
 
 SHAPES = {
     "queries": (2, 5, 8),
     "anchors": (2, 5, 4),
-    "memory": (2, 7, 8),
-    "centers": (2, 7, 2),
+    "memory": (2, 6, 8),
+    "centers": ((2, 3), (2, 2)),
 }
 
 
@@ -58,8 +70,10 @@ def inputs(rng):
     return {
         "queries": rng.normal(size=(2, 5, 8)).astype("float32"),
         "anchors": boxes(rng, 2, 5),
-        "memory": rng.normal(size=(2, 7, 8)).astype("float32"),
-        "centers": rng.uniform(size=(2, 7, 2)).astype("float32"),
+        "memory": rng.normal(size=(2, 6, 8)).astype("float32"),
+        "centers": tuple(
+            rng.uniform(size=(2, n)).astype("float32") for n in (3, 2)
+        ),
     }
 
 
@@ -85,22 +99,28 @@ def test_queries_permute_with_their_anchors(rng):
 def test_a_padded_pixel_changes_nothing(rng):
     layer, data = decoder(), inputs(rng)
     expected = layer(**data)
-    for key in ("memory", "centers"):
-        data[key] = np.pad(
-            data[key], ((0, 0), (0, 4), (0, 0)), constant_values=3.0
-        )
-    mask = np.arange(11)[None].repeat(2, 0) < 7
+    columns, rows = data["centers"]
+    edges = ((0, 0), (0, 2))
+    data["centers"] = columns, np.pad(rows, edges, constant_values=3.0)
+    data["memory"] = np.pad(
+        data["memory"], ((0, 0), (0, 6), (0, 0)), constant_values=3.0
+    )
+    mask = np.arange(12)[None].repeat(2, 0) < 6
     for a, b in zip(layer(**data, padding_mask=mask), expected, strict=True):
         np.testing.assert_allclose(to_numpy(a), to_numpy(b), atol=1e-5)
 
 
 def test_boxes_hardly_move_at_the_start(rng):
     layer, data = anchor_decoder(), inputs(rng)
-    _, moved = layer(**data)
+    _, moved, started = layer(**data)
     for i in range(3):
         np.testing.assert_allclose(
             to_numpy(moved)[:, i], data["anchors"], atol=0.05
         )
+    np.testing.assert_array_equal(to_numpy(started)[:, 0], data["anchors"])
+    np.testing.assert_array_equal(
+        to_numpy(started)[:, 1:], to_numpy(moved)[:, :-1]
+    )
 
 
 def test_wrong_arguments_are_refused(rng):

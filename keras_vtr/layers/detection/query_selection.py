@@ -1,0 +1,173 @@
+import keras
+from keras import ops
+from keras.layers import Dense
+from keras.layers import LayerNormalization
+
+from keras_vtr.classifiers import CLASSIFIERS
+from keras_vtr.layers.arguments import check_choice
+from keras_vtr.layers.arguments import check_positive
+from keras_vtr.layers.arguments import check_positive_int
+from keras_vtr.layers.arguments import check_rank
+from keras_vtr.layers.detection.anchor_decoder import build_move_head
+from keras_vtr.layers.detection.box_refinement import BoxRefinement
+from keras_vtr.layers.detection.box_refinement import RelativeRefinement
+from keras_vtr.layers.parts import LayerWithParts
+from keras_vtr.layers.parts import build_sublayer
+from keras_vtr.layers.parts import set_part
+from keras_vtr.layers.tokens.class_head import ClassHead
+
+LEAST = -1e30  # the score of a padded token
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class QuerySelection(LayerWithParts):
+    """Selects the tokens that look most like an object, and returns their box.
+
+    Zhu et al. 2020 (Deformable DETR), section 4.2, "two-stage": each token of
+    the encoder proposes a class and a box, which starts as a small one around
+    the token's pixel; the boxes of the best tokens become the decoder's
+    anchors, instead of the learned `AnchorQueries`. The contents of the queries
+    are learned, as in the "mixed query selection" of Zhang et al. 2022 (DINO),
+    section 3.4. The selected classes and boxes are trained like those of a
+    decoder layer.
+
+    Args:
+        num_queries: Q, the number of tokens selected.
+        num_classes: K.
+        classifier: "sigmoid" or "softmax", as in `build_detr`.
+        box_refinement: How a token moves its box. Default:
+            `RelativeRefinement()`.
+        side: Of the boxes that tokens start from, relative to the image.
+
+    Call arguments:
+        memory: (B, height * width, D), the encoder's output.
+        centers: Of its columns (B, width) and rows (B, height), from
+            `AxisCenters`.
+        padding_mask: Optional (B, height * width) bool, True = real. Padded
+            tokens are only selected where there are too few real ones.
+
+    Returns:
+        Anchors (B, Q, 4), `rel_center_xywh`, without gradient; and for the
+        loss the selected logits (B, Q, K), or (B, Q, K + 1) for "softmax",
+        boxes (B, Q, 4) and the boxes that they started from, likewise; float32.
+
+    Raises:
+        ValueError: If a number is out of its range, a part is not a layer of
+            its kind, or there are fewer tokens than Q.
+
+    Example:
+
+    >>> memory = keras.ops.ones((2, 6, 8))
+    >>> centers = keras.ops.ones((2, 3)), keras.ops.ones((2, 2))
+    >>> layer = keras_vtr.layers.QuerySelection(num_queries=5, num_classes=3)
+    >>> print([tuple(x.shape) for x in layer(memory, centers)])
+    [(2, 5, 4), (2, 5, 3), (2, 5, 4), (2, 5, 4)]
+    """
+
+    PARTS = ("box_refinement",)
+
+    def __init__(
+        self,
+        num_queries,
+        num_classes,
+        classifier="sigmoid",
+        *,
+        box_refinement=None,
+        side=0.05,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_positive_int("num_queries", num_queries)
+        check_positive_int("num_classes", num_classes)
+        check_positive("side", side)
+        check_choice("classifier", classifier, sorted(CLASSIFIERS))
+        if box_refinement is None:
+            box_refinement = RelativeRefinement()
+        set_part(self, "box_refinement", box_refinement, BoxRefinement)
+        self.num_queries = num_queries
+        self.num_classes = num_classes
+        self.classifier = classifier
+        self.side = side
+
+    def build(self, memory_shape, centers_shape):
+        check_rank("memory", memory_shape, ("B", "N", "D"))
+        num_tokens = memory_shape[1]
+        if num_tokens is not None and num_tokens < self.num_queries:
+            raise ValueError(
+                "`num_queries` must not be more than the tokens that queries "
+                f"are selected from. Received: num_queries={self.num_queries}, "
+                f"{num_tokens} tokens. Use fewer queries, or a backbone with a "
+                "finer feature map."
+            )
+        classifier = CLASSIFIERS[self.classifier]
+        self.projection = build_sublayer(
+            self, "projection", Dense, memory_shape, units=memory_shape[-1]
+        )
+        self.norm = build_sublayer(
+            self, "norm", LayerNormalization, memory_shape, epsilon=1e-5
+        )
+        self.class_head = build_sublayer(
+            self,
+            "class_head",
+            ClassHead,
+            memory_shape,
+            units=classifier.num_logits(self.num_classes),
+            bias_initializer=classifier.bias_initializer(),
+            dtype="float32",
+        )
+        self.box_head = build_move_head(self, memory_shape)
+        boxes_shape = (*memory_shape[:2], 4)
+        self.refinement = build_sublayer(
+            self,
+            "box_refinement",
+            self.box_refinement,
+            boxes_shape,
+            boxes_shape,
+        )
+
+    def call(self, memory, centers, padding_mask=None):
+        tokens = self.norm(self.projection(memory))
+        logits = self.class_head(tokens)  # (B, N, K)
+        moves = tokens
+        for layer in self.box_head:
+            moves = layer(moves)
+        references = self._references(*centers)  # (B, N, 4)
+        boxes = self.refinement(references, moves)
+        probabilities = CLASSIFIERS[self.classifier].probabilities(logits)
+        scores = ops.max(probabilities, axis=-1)
+        if padding_mask is not None:
+            scores = ops.where(padding_mask, scores, LEAST)
+        _, best = ops.top_k(scores, self.num_queries)  # (B, Q)
+        best = ops.cast(best, "int32")[..., None]
+        logits, boxes, references = (
+            ops.take_along_axis(x, best, axis=1)
+            for x in (logits, boxes, references)
+        )
+        return ops.stop_gradient(boxes), logits, boxes, references
+
+    def _references(self, x, y):
+        """The boxes that tokens start from, in the order of the tokens."""
+        x, y = (ops.cast(center, "float32") for center in (x, y))
+        x = ops.broadcast_to(x[:, None], (*ops.shape(y), ops.shape(x)[1]))
+        y = ops.broadcast_to(y[:, :, None], ops.shape(x))
+        sides = ops.full_like(x, self.side)
+        boxes = ops.stack([x, y, sides, sides], axis=-1)
+        return ops.reshape(boxes, (ops.shape(boxes)[0], -1, 4))
+
+    def compute_output_spec(self, memory, centers, padding_mask=None):
+        num_logits = CLASSIFIERS[self.classifier].num_logits(self.num_classes)
+        return tuple(
+            keras.KerasTensor(
+                (memory.shape[0], self.num_queries, width), "float32"
+            )
+            for width in (4, num_logits, 4, 4)
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_queries": self.num_queries,
+            "num_classes": self.num_classes,
+            "classifier": self.classifier,
+            "side": self.side,
+        }
