@@ -2,8 +2,9 @@
 
 from keras_vtr.data.augmentation import augment
 from keras_vtr.data.detection_dataset import detection_dataset
-from keras_vtr.data.digit_scenes import digit_scenes
-from keras_vtr.data.digit_scenes import load_digits
+from keras_vtr.data.digits.layout import SceneLayout
+from keras_vtr.data.digits.scenes import digit_scenes
+from keras_vtr.data.digits.sources import load_digits
 from keras_vtr.data.formats.coco import read_coco
 from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.formats.records import DetectionRecords
@@ -28,6 +29,7 @@ __all__ = [
     "inspect_records",
     "augment",
     "digit_scenes",
+    "SceneLayout",
     "load_digits",
     "check_targets",
     "check_inputs",

@@ -1,8 +1,11 @@
+import hashlib
+
 import numpy as np
 import pytest
 
+from keras_vtr.data import SceneLayout
 from keras_vtr.data import digit_scenes
-from keras_vtr.data.digit_scenes import load_digits
+from keras_vtr.data import load_digits
 
 
 def read(split="train", **options):
@@ -15,6 +18,32 @@ def read(split="train", **options):
         for key in ("boxes", "labels")
     }
     return images, targets
+
+
+@pytest.mark.parametrize(
+    ("split", "digest", "light"),
+    [
+        (
+            "train",
+            "f44687b01c312ef08ef16ef8feac2aa5",
+            [182385.971, 72195.445, 154470.341],
+        ),
+        (
+            "held_out",
+            "cb023a918cf6d778ac54b9b38318d43f",
+            [85111.981, 195866.466, 171894.207],
+        ),
+    ],
+)
+def test_easy_scenes_are_those_that_published_numbers_rest_on(
+    split, digest, light
+):
+    images, y_true = read(split, seed=3)
+    targets = y_true["boxes"].tobytes() + y_true["labels"].tobytes()
+    assert hashlib.sha256(targets).hexdigest().startswith(digest)
+    found = images.sum(axis=(1, 2, 3), dtype="float64")[[0, 20, 39]]
+    # Another processor may round a pixel's last bit differently.
+    np.testing.assert_allclose(found, light, rtol=1e-7)
 
 
 def test_scenes_have_the_documented_format():
@@ -43,13 +72,7 @@ def test_the_same_seed_gives_the_same_scenes_and_another_seed_others():
     assert not np.array_equal(images, other)
 
 
-def test_the_splits_differ_and_share_no_digit():
-    train, train_labels, _ = load_digits("train")
-    held_out, held_out_labels, _ = load_digits("held_out")
-    assert len(train) == 1347 and len(held_out) == 450
-    seen = {image.tobytes() for image in train}
-    assert not any(image.tobytes() in seen for image in held_out)
-    assert set(train_labels) == set(held_out_labels) == set(range(10))
+def test_the_splits_differ():
     assert not np.array_equal(read("train")[0], read("held_out")[0])
 
 
@@ -71,20 +94,85 @@ def test_a_box_fits_its_digit_tightly():
         assert y2 - margin[1] - 1 <= rows.max() + 1 <= y2 + 1
 
 
-def test_digits_overlap_little():
-    _, y_true = read(num_scenes=200)
+def corners(boxes, size):
+    """Absolute `xyxy` boxes."""
+    low, high = boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2]
+    return np.concatenate([low, high + boxes[..., 2:] / 2], axis=-1) * size
+
+
+@pytest.mark.parametrize(
+    ("layout", "most"), [("easy", 0.11), ("crowded", 0.41)]
+)
+def test_digits_overlap_little(layout, most):
+    _, y_true = read(layout=layout, num_scenes=100)
     for boxes, labels in zip(y_true["boxes"], y_true["labels"], strict=True):
-        boxes = boxes[labels >= 0]
-        low, high = (
-            boxes[:, :2] - boxes[:, 2:] / 2,
-            boxes[:, :2] + (boxes[:, 2:] / 2),
-        )
+        low, high = np.split(corners(boxes[labels >= 0], 1), 2, axis=-1)
         shared = np.maximum(
             np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0
         ).prod(axis=-1)
-        area = boxes[:, 2:].prod(axis=-1)
+        area = (high - low).prod(axis=-1)
         share = shared / np.minimum(area[:, None], area)
-        assert share[~np.eye(len(boxes), dtype=bool)].max(initial=0) < 0.11
+        assert share[~np.eye(len(low), dtype=bool)].max(initial=0) < most
+
+
+def test_crowded_scenes_have_many_digits_of_all_sizes():
+    images, y_true = read(layout="crowded", num_scenes=100)
+    assert images.shape == (100, 256, 256, 1)
+    assert images.min() >= 0 and images.max() <= 255
+    real = y_true["labels"] >= 0
+    counts = real.sum(axis=1)
+    assert real.shape == (100, 40)
+    assert counts.min() >= 1 and counts.min() < 5 and counts.max() > 32
+    assert 15 < counts.mean() < 21
+    assert set(y_true["labels"][real]) == set(range(10))
+    assert (y_true["boxes"][~real] == 0).all()
+    boxes = corners(y_true["boxes"][real], 256)
+    assert boxes.min() >= -1e-4 and boxes.max() <= 256 + 1e-4
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    assert 8 - 1e-4 <= height.min() < 9 and 39 < height.max() <= 40 + 1e-4
+    assert width.min() > 1 and width.max() <= 40 + 1e-4
+
+
+def test_half_of_each_target_is_free_of_other_boxes():
+    _, y_true = read(layout="crowded", num_scenes=60)
+    for boxes, labels in zip(y_true["boxes"], y_true["labels"], strict=True):
+        boxes = corners(boxes[labels >= 0], 256 * 4)  # four times as fine
+        boxes = np.round(boxes).astype(int)
+        covers = np.zeros((256 * 4, 256 * 4), int)
+        for x1, y1, x2, y2 in boxes:
+            covers[y1:y2, x1:x2] += 1
+        for x1, y1, x2, y2 in boxes:
+            assert (covers[y1:y2, x1:x2] == 1).mean() > 0.45
+
+
+def test_a_digit_stands_out_from_its_photograph():
+    images, y_true = read(layout="crowded", num_scenes=40)
+    for image, boxes, labels in zip(
+        images[..., 0], y_true["boxes"], y_true["labels"], strict=True
+    ):
+        for box in corners(boxes[labels >= 0], 256):
+            x1, y1, x2, y2 = np.round(box).astype(int)
+            # The brightest background and noise: 255 / 2 + 24.
+            assert image[y1:y2, x1:x2].max() > 190
+
+
+def test_fragments_are_drawn_and_are_no_targets():
+    options = {"max_digits": 1, "num_tries": 1}
+    without, _ = read(layout=SceneLayout(**options))
+    layout = SceneLayout(**options, max_fragments=3)
+    images, targets = read(layout=layout)
+    assert targets["labels"].shape == (40, 1)
+    assert (targets["labels"] >= 0).all()
+    drawn = (images > 60).sum(axis=(1, 2, 3))
+    alone = (without > 60).sum(axis=(1, 2, 3))
+    assert drawn.mean() > 1.15 * alone.mean()
+
+
+def test_the_same_seed_gives_the_same_crowded_scenes():
+    images, y_true = read(layout="crowded", num_scenes=5)
+    again, targets = read(layout="crowded", num_scenes=5)
+    np.testing.assert_array_equal(images, again)
+    np.testing.assert_array_equal(y_true["boxes"], targets["boxes"])
 
 
 def test_a_digit_is_drawn_upright_and_where_its_box_is():

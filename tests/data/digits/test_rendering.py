@@ -1,0 +1,45 @@
+import numpy as np
+import tensorflow as tf
+
+from keras_vtr.data.digits.rendering import random_backgrounds
+from keras_vtr.data.digits.rendering import render
+
+
+def draw(images, boxes, scene, background):
+    images = tf.constant(images, tf.float32)
+    ink = tf.constant([[0.0, 0, 8, 8]] * len(images))
+    boxes = tf.constant(boxes, tf.float32)
+    background = tf.constant(background, tf.float32)
+    args = images, ink, boxes, tf.constant(scene), background, 16
+    return render(*args).numpy()
+
+
+def test_a_digit_at_its_own_size_is_copied():
+    rng = np.random.default_rng(0)
+    image = rng.uniform(1, 255, (8, 8)).astype("float32")
+    scenes = draw([image], [[5, 3, 13, 11]], [1], np.zeros((2, 17, 17)))
+    expected = np.zeros((2, 17, 17), "float32")
+    expected[1, 3:11, 5:13] = image
+    np.testing.assert_allclose(scenes, expected, rtol=1e-6)
+
+
+def test_the_brightest_of_digits_and_background_is_kept():
+    images = [np.full((8, 8), value) for value in (100, 200)]
+    boxes = [[0, 0, 10, 10], [6, 6, 19, 19]]
+    (scene,) = draw(images, boxes, [0, 0], np.full((1, 19, 19), 30))
+    assert scene[5, 5] == 100 and scene[8, 8] == 200
+    assert scene[18, 18] == 200 and scene[0, 15] == 30
+
+
+def test_a_background_is_a_darkened_region_of_a_photograph():
+    # A pixel's value is its own place.
+    photograph = np.arange(300 * 260, dtype="float32").reshape(1, 300, 260)
+    seeds = tf.constant([[1, 2], [3, 4]])
+    backgrounds = random_backgrounds(photograph, (50, 67, 67), seeds).numpy()
+    step = np.diff(backgrounds[:, :, 0], axis=1).mean(axis=1)  # down a column
+    side = np.diff(backgrounds[:, 0], axis=1).mean(axis=1)
+    # Square regions of 128 to 256 pixels, of contrast 0.2 to 0.5.
+    np.testing.assert_allclose(step / side, 260, rtol=0.1)
+    assert (side > 0.2 * 127 / 67).all() and (side < 0.5 * 257 / 67).all()
+    assert backgrounds.min() >= 0 and backgrounds.max() < 300 * 260 / 2
+    assert len(np.unique(backgrounds[:, 0, 0])) > 45
