@@ -97,7 +97,7 @@ ARROWS = {
         "stages",
         "targets",
     },
-    "training": {"losses", "optimizers"},
+    "training": {"layers", "losses", "optimizers", "stages"},
     "command_line": {
         "backbones",
         "callbacks",

@@ -33,7 +33,8 @@ def build_vit_backbone(
     of the map are made of it. Class tokens and registers take part in attention
     and are cut off behind it. Images of any size are padded with zeros to
     multiples of the patch size, if patches are cut from images. The weights
-    are copies, and all of them are trainable.
+    are copies, and all of them are trainable. `build_detr` takes the backbone
+    with the `pixel_mean` and `pixel_std` that the ViT was trained with.
 
     RF-DETR (Robinson et al. 2025) reads 512 x 512 pixels in patches of 16, four
     windows and `feature_blocks=(2, 5, 8, 11), window_size=16,
