@@ -133,7 +133,9 @@ class RotaryPositions2D(PositionRule):
         self._check_positions(positions.shape, heads.shape[2])
         # From the shapes, for merged windows; JAX (0.10) has the same symbol
         # for all lengths that are unknown when a model is built.
-        num_leading = ops.shape(heads)[2] - ops.shape(positions)[1]
+        num_leading = 0
+        if self.num_leading_tokens:
+            num_leading = ops.shape(heads)[2] - ops.shape(positions)[1]
         leading = heads[:, :, :num_leading]
         patches = ops.cast(heads[:, :, num_leading:], "float32")
         cosine, sine = self._angles(positions, key_dim // 4)
