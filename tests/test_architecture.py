@@ -102,7 +102,13 @@ ARROWS = {
         "stages",
         "targets",
     },
-    "training": {"classifiers", "losses", "optimizers"},
+    "training": {
+        "classifiers",
+        "layers",
+        "losses",
+        "optimizers",
+        "stages",
+    },
     "command_line": {
         "backbones",
         "callbacks",

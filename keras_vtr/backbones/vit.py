@@ -3,26 +3,42 @@ import inspect
 import keras
 import numpy as np
 
+from keras_vtr.backbones.vit_copy import ViTCopy
+from keras_vtr.backbones.vit_copy import is_cut_from_images
 from keras_vtr.functional_models import as_functional
 from keras_vtr.functional_models import is_graph
-from keras_vtr.layers import MaskPadding
-from keras_vtr.layers import PadToMultiple
+from keras_vtr.layers import FeatureMapEncoder
+from keras_vtr.layers import FeaturePyramid
 from keras_vtr.layers import PatchGrid
-from keras_vtr.layers import ResizePaddingMask
+from keras_vtr.layers.convolution.feature_pyramid import check_scales
 from keras_vtr.stages import ViT
 from keras_vtr.strict_model import StrictModel
 
 
 def build_vit_backbone(
-    vit, image_shape=None, *, padding_mask=False, name="vit"
+    vit,
+    image_shape=None,
+    *,
+    padding_mask=False,
+    feature_blocks=None,
+    window_size=None,
+    global_blocks=None,
+    scales=(1,),
+    name="vit",
 ):
     """Builds a backbone from a ViT: everything from patches to encoder.
 
     Li et al. 2022 (ViTDet), section 3: the last feature map of a plain ViT is
-    all that a detector needs. Class tokens and registers take part in attention
+    all that a detector needs; large images are read in windows, and other sizes
+    of the map are made of it. Class tokens and registers take part in attention
     and are cut off behind it. Images of any size are padded with zeros to
     multiples of the patch size, if patches are cut from images. The weights
-    are copies, and all of them are trainable.
+    are copies, and all of them are trainable. `build_detr` takes the backbone
+    with the `pixel_mean` and `pixel_std` that the ViT was trained with.
+
+    RF-DETR (Robinson et al. 2025) reads 512 x 512 pixels in patches of 16, four
+    windows and `feature_blocks=(2, 5, 8, 11), window_size=16,
+    global_blocks=(3, 6, 9)`.
 
     Args:
         vit: From `keras_vtr.models.build_vit` or
@@ -34,20 +50,32 @@ def build_vit_backbone(
             (B, height, width) bool, True = real. Then attention sees real
             patches only, and positions are those of the image without padding,
             so that an image has the same features however much it is padded.
+        feature_blocks: Numbers of the encoder's blocks, from 0, whose features
+            are concatenated, each after the final norm. Default: the last.
+        window_size: Side of the windows in patches, or (height, width), to
+            which attention is limited in most blocks. Default: none is.
+        global_blocks: Numbers of the blocks that see the complete image all the
+            same. Default: the last block of each quarter of the blocks.
+        scales: Sizes of the maps in sizes of the ViT's, in descending order, as
+            in `FeaturePyramid`. With patches of 16, (2, 1) gives maps of 1/8
+            and 1/16 of the image's size, and (2,) that of 1/8 alone.
         name: Name of the model, and with "_" the beginning of its layers'.
 
     Returns:
         A functional model of images (B, height, width, channels), normalized
         as the ViT does it, to a feature map (B, height / patch size, width /
-        patch size, D), rounded up. With `padding_mask`, from a dict of
-        `images` and `padding_mask` to a dict of `feature_maps`, a list of one,
-        and `padding_mask`, that of the map.
+        patch size, D), rounded up; with several `scales`, to a list of maps.
+        With `padding_mask`, from a dict of `images` and `padding_mask` to a
+        dict of `feature_maps`, a list, and `padding_mask`, that of the last
+        map.
 
     Raises:
-        ValueError: If the model is no ViT, has another normalization of pixels
-            than a Rescaling named "normalize_pixels", is quantized or has other
-            channels than `image_shape`; or with `padding_mask` has a
-            convolutional backbone or relative positions, which see padding.
+        ValueError: If an argument is out of its range; if the model is no ViT,
+            has another normalization of pixels than a Rescaling named
+            "normalize_pixels", is quantized or has other channels than
+            `image_shape`; with `padding_mask`, if it has a convolutional
+            backbone or relative positions, which see padding; with windows, if
+            it has relative positions.
 
     Example:
 
@@ -63,6 +91,7 @@ def build_vit_backbone(
             f"build_vit returns. Received: vit={vit!r}"
         )
     vit = as_functional(vit)
+    check_scales(scales)
     _check_pixels(vit, image_shape)
     if padding_mask:
         _check_sees_no_padding(vit)
@@ -73,11 +102,21 @@ def build_vit_backbone(
         inputs["padding_mask"] = keras.Input(
             image_shape[:2], dtype="bool", name="padding_mask"
         )
-    copy = _Copy(vit, inputs.get("padding_mask"), name)
-    feature_map = copy.feature_map(inputs["images"])
+    encoder_options = {
+        "feature_blocks": feature_blocks,
+        "window_size": window_size,
+        "global_blocks": global_blocks,
+    }
+    copy = ViTCopy(vit, inputs.get("padding_mask"), encoder_options, name)
+    maps = [copy.feature_map(inputs["images"])]
+    if tuple(scales) != (1,):
+        pyramid = FeaturePyramid(scales, name=f"{name}_pyramid")
+        maps = pyramid(maps[0], padding_mask=copy.padding_mask)
     if not padding_mask:
-        return StrictModel(inputs["images"], feature_map, name=name)
-    outputs = {"feature_maps": [feature_map], "padding_mask": copy.padding_mask}
+        outputs = maps if len(maps) > 1 else maps[0]
+        return StrictModel(inputs["images"], outputs, name=name)
+    mask = _mask_of_map(copy.padding_mask, scales[-1])
+    outputs = {"feature_maps": maps, "padding_mask": mask}
     return StrictModel(inputs, outputs, name=name)
 
 
@@ -91,7 +130,8 @@ def is_vit(model):
 def is_vit_backbone(model):
     """Whether a model comes from `build_vit_backbone`."""
     return is_graph(model) and any(
-        isinstance(layer, PatchGrid) for layer in model.layers
+        isinstance(layer, (PatchGrid, FeatureMapEncoder))
+        for layer in model.layers
     )
 
 
@@ -105,106 +145,13 @@ def normalization_of(vit):
     return (-offset / scale).tolist(), (1 / scale).tolist()
 
 
-class _Copy:
-    """Copies a ViT's layers from images to encoder, and rewires them.
-
-    Their names begin with that of the backbone, or the paths of their weights
-    would be those of a detector's own encoder.
-    """
-
-    def __init__(self, vit, padding_mask, name):
-        self.vit = vit
-        self.padding_mask = padding_mask
-        self.name = name
-        self.num_leading_tokens = 0
-        self.patches = None
-
-    def feature_map(self, images):
-        tokens = self.vit.get_layer(ViT.ENCODER).output
-        inputs, given = [self.vit.inputs[0]], [images]
-        if (
-            self.padding_mask is not None
-        ):  # Keras refuses what no input leads to
-            inputs.append(self.padding_mask)
-            given.append(self.padding_mask)
-        tokens = keras.models.clone_model(
-            keras.Model(inputs, tokens),
-            input_tensors=given,
-            clone_function=self._copy,
-            call_function=self._call,
-        ).output
-        grid = PatchGrid(self.num_leading_tokens, name=f"{self.name}_grid")
-        return grid(tokens, self.patches)
-
-    def _copy(self, layer):
-        if not isinstance(layer, keras.layers.Layer):
-            return layer  # an operation
-        change = {"name": f"{self.name}_{layer.name}", "trainable": True}
-        copied = type(layer).from_config({**layer.get_config(), **change})
-        # Tables are made for the ViT's own images, not for these.
-        copied.build_from_config(layer.get_build_config() or {})
-        if len(copied.weights) != len(layer.weights):
-            raise ValueError(
-                "`vit` must become a backbone before it is quantized or gets "
-                f"LoRA. Received: {self.vit.name!r}, whose layer "
-                f"{layer.name!r} has {len(layer.weights)} weights instead of "
-                f"{len(copied.weights)}"
-            )
-        copied.set_weights(layer.get_weights())
-        return copied
-
-    def _call(self, layer, x, *args, **kwargs):
-        stage = layer.name.removeprefix(f"{self.name}_")
-        if stage == ViT.NORMALIZE_PIXELS:
-            return x
-        if stage == ViT.PATCHES:
-            self.patches = self._cut(layer, x)
-            return self.patches
-        if stage in (ViT.CLASS_TOKEN, ViT.REGISTER_TOKENS):
-            self.num_leading_tokens += layer.num_tokens
-        if self.padding_mask is not None and stage == ViT.POSITIONS:
-            kwargs["padding_mask"] = self.padding_mask
-        if self.padding_mask is not None and stage == ViT.ENCODER:
-            kwargs["padding_mask"] = self._mask_of_tokens()
-        return layer(x, *args, **kwargs)
-
-    def _cut(self, layer, images):
-        """Patches of images of any size; `padding_mask` is then theirs."""
-        if self.padding_mask is not None:
-            images = MaskPadding(name=f"{self.name}_mask")(
-                images, self.padding_mask
-            )
-        if _is_cut_from_images(self.vit) and hasattr(layer, "patch_size"):
-            pad = PadToMultiple(layer.patch_size, name=f"{self.name}_padding")
-            images = pad(images)
-            self.padding_mask = (
-                None if self.padding_mask is None else pad(self.padding_mask)
-            )
-        patches = layer(images)  # (B, rows, columns, D)
-        if self.padding_mask is not None:
-            resize = ResizePaddingMask(name=f"{self.name}_padding_mask")
-            self.padding_mask = resize(
-                self.padding_mask, patches
-            )  # (B, rows, columns)
-        return patches
-
-    def _mask_of_tokens(self):
-        """(B, num_leading_tokens + rows * columns)."""
-        mask = keras.layers.Reshape((-1,))(self.padding_mask)
-        if not self.num_leading_tokens:
-            return mask
-        leading = keras.ops.ones_like(mask[:, :1])
-        return keras.ops.concatenate(
-            [leading] * self.num_leading_tokens + [mask], axis=1
-        )
-
-
-def _is_cut_from_images(vit):
-    """Whether the patches are cut from images, not from a backbone's map."""
-    stages = {layer.name: layer for layer in vit.layers}
-    normalize = stages.get(ViT.NORMALIZE_PIXELS)
-    starts = [vit.inputs[0], normalize and normalize.output]
-    return any(stages[ViT.PATCHES].input is x for x in starts)
+def _mask_of_map(padding_mask, scale):
+    """(B, rows, columns) of the patches, at another size."""
+    if scale < 1:
+        return padding_mask[:, ::2, ::2]
+    for axis in (1, 2):
+        padding_mask = keras.ops.repeat(padding_mask, scale, axis=axis)
+    return padding_mask
 
 
 def _check_pixels(vit, image_shape):
@@ -231,7 +178,7 @@ def _check_pixels(vit, image_shape):
 def _check_sees_no_padding(vit):
     """Refuses layers before the encoder that mix padding into the image."""
     positions = next((x for x in vit.layers if x.name == ViT.POSITIONS), None)
-    if not _is_cut_from_images(vit):
+    if not is_cut_from_images(vit):
         found = "its patches are cut from the features of a backbone"
     elif (
         positions is not None

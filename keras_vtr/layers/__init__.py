@@ -3,6 +3,7 @@
 from keras_vtr.layers.attention.attention_map import MultiHeadAttentionMap
 from keras_vtr.layers.attention.local import LocalAttention2D
 from keras_vtr.layers.attention.multi_head import MultiHeadAttention
+from keras_vtr.layers.convolution.feature_pyramid import FeaturePyramid
 from keras_vtr.layers.convolution.frozen_norm import FrozenNormConv2D
 from keras_vtr.layers.convolution.standardized import StandardizedConv2D
 from keras_vtr.layers.detection.anchor_decoder import AnchorDecoder
@@ -44,6 +45,7 @@ from keras_vtr.layers.transformer.decoder import TransformerDecoder
 from keras_vtr.layers.transformer.decoder import TransformerDecoderBlock
 from keras_vtr.layers.transformer.encoder import TransformerEncoder
 from keras_vtr.layers.transformer.encoder import TransformerEncoderBlock
+from keras_vtr.layers.transformer.feature_map_encoder import FeatureMapEncoder
 from keras_vtr.layers.transformer.feed_forward import FeedForward
 from keras_vtr.layers.transformer.regularization import LayerScale
 from keras_vtr.layers.transformer.regularization import StochasticDepth
@@ -88,6 +90,8 @@ __all__ = [
     "StandardizedConv2D",
     "FrozenNormConv2D",
     "PatchGrid",
+    "FeatureMapEncoder",
+    "FeaturePyramid",
     "PadToMultiple",
     "MaskPadding",
     "ResizePaddingMask",

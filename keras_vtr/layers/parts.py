@@ -81,12 +81,20 @@ def build_sublayer(owner, name, layer, /, *shapes, **arguments):
         sublayer = layer(**{"dtype": owner.dtype_policy, **arguments})
     if sublayer.built:
         return sublayer
+    _build(sublayer, shapes)
+    if not owner.trainable:
+        # Keras (3.15.1) reloads the owner's flag alone, and a model that has
+        # frozen layers would train their sublayers.
+        sublayer.trainable = False
+    return sublayer
+
+
+def _build(sublayer, shapes):
     if type(sublayer).build is keras.layers.Layer.build:  # built by its call
         dtype = sublayer.compute_dtype
         sublayer(*[keras.KerasTensor(shape, dtype) for shape in shapes])
     else:
         sublayer.build(*shapes)
-    return sublayer
 
 
 def default_norm():

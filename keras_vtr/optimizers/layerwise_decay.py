@@ -63,12 +63,23 @@ def layerwise_decay(optimizer, num_layers, decay=0.75):
 
     full = config.get("weight_decay")
     no_decay = None if full is None else 0.0
-    blocks = [f"(^|/){ViT.ENCODER}/block_{i}/" for i in range(num_layers)]
-    pairs = []
-    for depth, pattern in enumerate(["", *blocks, LAST]):
-        factor = decay ** (num_layers + 1 - depth)
-        for end, weight_decay in ((f".*{UNDECAYED}", no_decay), ("", full)):
-            pairs += [(pattern + end, make_member(factor, weight_decay))]
-    # The patterns of the layers before the encoder fit all, so they come last.
-    pairs = pairs[2:] + pairs[:2]
+    pairs = [
+        (pattern + end, make_member(factor, weight_decay))
+        for pattern, factor in layerwise_factors(num_layers, decay)
+        for end, weight_decay in ((f".*{UNDECAYED}", no_decay), ("", full))
+    ]
     return MultiOptimizer(pairs, learning_rate=learning_rate, **outer)
+
+
+def layerwise_factors(num_layers, decay):
+    """Pairs of a pattern of paths and its factor; the first that fits counts.
+
+    The last pattern, that of the layers before the encoder, fits all paths.
+    """
+    blocks = [f"(^|/){ViT.ENCODER}/block_{i}/" for i in range(num_layers)]
+    patterns = [*blocks, LAST, ""]
+    depths = [*range(1, num_layers + 2), 0]
+    return [
+        (pattern, decay ** (num_layers + 1 - depth))
+        for pattern, depth in zip(patterns, depths, strict=True)
+    ]

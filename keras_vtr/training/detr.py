@@ -4,10 +4,13 @@ import re
 import keras
 
 from keras_vtr.classifiers import SIGMOID
+from keras_vtr.layers import FeaturePyramid
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.losses import detr_terms
 from keras_vtr.losses import sigmoid_terms
 from keras_vtr.optimizers import MultiOptimizer
+from keras_vtr.optimizers.layerwise_decay import layerwise_factors
+from keras_vtr.stages import ViT
 
 # DETR's authors freeze these at their ImageNet weights.
 FROZEN_LAYERS = ("stem_", "stage_0_")
@@ -21,6 +24,7 @@ def compile_detr(
     drop_epoch=None,
     learning_rate=1e-4,
     backbone_learning_rate=1e-5,
+    backbone_layer_decay=None,
     weight_decay=1e-4,
     clip_norm=0.1,
     use_ema=False,
@@ -45,8 +49,14 @@ def compile_detr(
         drop_epoch: Number of epochs until the learning rate falls to a tenth.
             Default: two thirds of `epochs`, as 200 of 300.
         learning_rate: Of everything but the backbone.
-        backbone_learning_rate: Of the backbone; 0 freezes it. Above 0 all of it
-            is trained, but for the first stages of a ResNet.
+        backbone_learning_rate: Of the backbone; 0 freezes it. Above 0 it is
+            trained, but for the first stages of a ResNet and what is frozen
+            within it, such as the kernels of layers with LoRA (Keras's
+            `enable_lora`, before this call). A `FeaturePyramid` in it is new
+            and is trained as the rest of the detector.
+        backbone_layer_decay: Optional factor from one block of a ViT to the one
+            before it, as in `keras_vtr.optimizers.layerwise_decay`: the final
+            norm has the `backbone_learning_rate`, the patches the lowest one.
         weight_decay: Of all weights; multiplied with the learning rate.
         clip_norm: Largest global norm of the gradients.
         use_ema: Whether to keep an exponential moving average of the weights
@@ -84,17 +94,13 @@ def compile_detr(
         learning_rate=learning_rate,
         clip_norm=clip_norm,
     )
-    if not backbone_learning_rate >= 0:
-        raise ValueError(
-            "`backbone_learning_rate` must be 0, which freezes it, or above. "
-            f"Received: backbone_learning_rate={backbone_learning_rate}"
-        )
-    paths = _freeze_backbone(model, backbone_learning_rate)
+    rates = _backbone_rates(model, backbone_learning_rate, backbone_layer_decay)
     adam = functools.partial(keras.optimizers.AdamW, weight_decay=weight_decay)
-    members = [("", adam(learning_rate))]
-    if paths:
-        pattern = f"^({'|'.join(map(re.escape, paths))})$"
-        members.insert(0, (pattern, adam(backbone_learning_rate)))
+    members = [
+        (f"^({'|'.join(map(re.escape, paths))})$", adam(rate))
+        for rate, paths in rates.items()
+    ]
+    members.append(("", adam(learning_rate)))
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
         [drop_epoch * steps_per_epoch], [1.0, 0.1]
     )
@@ -120,8 +126,18 @@ def _check_positive(**numbers):
             )
 
 
-def _freeze_backbone(model, learning_rate):
-    """Freezes its first stages; returns the paths of its trainable weights."""
+def _backbone_rates(model, learning_rate, layer_decay):
+    """The paths of the backbone's trained weights, by their learning rate."""
+    if not learning_rate >= 0:
+        raise ValueError(
+            "`backbone_learning_rate` must be 0, which freezes it, or above. "
+            f"Received: backbone_learning_rate={learning_rate}"
+        )
+    if layer_decay is not None and not 0 < layer_decay <= 1:
+        raise ValueError(
+            "`backbone_layer_decay` must be in (0, 1], or None. Received: "
+            f"backbone_layer_decay={layer_decay}"
+        )
     backbone = next(
         (x for x in model.layers if isinstance(x, keras.Model)), None
     )
@@ -130,11 +146,30 @@ def _freeze_backbone(model, learning_rate):
             "`model` must have a backbone that is a Keras model, as in "
             f"build_detr. Received: model={model.name!r}"
         )
-    backbone.trainable = learning_rate > 0
+    factor_of = _factor_of_paths(backbone, layer_decay)
+    rates = {}
+    for path in _freeze(backbone, model, learning_rate):
+        rates.setdefault(factor_of(path) * learning_rate, []).append(path)
+    return rates
+
+
+def _freeze(backbone, model, learning_rate):
+    """Freezes what isn't trained; returns the paths of the other weights."""
+    new = [x for x in backbone.layers if isinstance(x, FeaturePyramid)]
+    parts = [x for x in backbone.layers if x not in new] if new else [backbone]
+    for part in parts:
+        # Only a change: it would reach kernels that LoRA has frozen.
+        if part.trainable != (learning_rate > 0):
+            part.trainable = learning_rate > 0
     for layer in backbone.layers:
         if layer.name.startswith(FROZEN_LAYERS):
             layer.trainable = False
-    paths = {variable.path for variable in backbone.trainable_variables}
+    new = {id(variable) for layer in new for variable in layer.variables}
+    paths = {
+        variable.path
+        for variable in backbone.trainable_variables
+        if id(variable) not in new
+    }
     inside = {id(variable) for variable in backbone.variables}
     shared = sorted(
         variable.path
@@ -148,3 +183,25 @@ def _freeze_backbone(model, learning_rate):
             f"Received: {shared[:3]} inside and outside of it"
         )
     return sorted(paths)
+
+
+def _factor_of_paths(backbone, layer_decay):
+    """A function from the path of a backbone's weight to its factor."""
+    if layer_decay is None:
+        return lambda path: 1.0
+    prefix = f"{backbone.name}_"
+    pattern = rf"^{re.escape(prefix)}{ViT.ENCODER}/block_(\d+)/"
+    found = [re.match(pattern, x.path) for x in backbone.variables]
+    numbers = [int(match[1]) for match in found if match]
+    if not numbers:
+        raise ValueError(
+            "`backbone_layer_decay` needs a ViT as backbone, or one from "
+            f"build_vit_backbone. Received: {backbone.name!r}"
+        )
+    factors = layerwise_factors(max(numbers) + 1, layer_decay)
+
+    def factor_of(path):
+        own = path.removeprefix(prefix)
+        return next(x for pattern, x in factors if re.search(pattern, own))
+
+    return factor_of

@@ -215,6 +215,23 @@ for normalize_first in (True, False):
         **ATTENTION,
     )
 
+for window_size, mask in (((2, 3), {}), (None, {"padding_mask": (2, 3, 5)})):
+    case(
+        layers.FeatureMapEncoder,
+        {
+            "block": in_a_block(layers.TransformerEncoderBlock, parts()),
+            "num_layers": 3,
+            "norm": norm,
+            "feature_blocks": (0, 2),
+            "window_size": window_size,
+            "global_blocks": window_size and (1,),
+            "num_leading_tokens": 1,
+        },
+        {"tokens": (2, 16, 12), "feature_map": (2, 3, 5, 12), **mask},
+        (2, 3, 5, 24),
+        **ATTENTION,
+    )
+
 case(layers.ObjectQueries, {"num_queries": 3}, {"memory": (2, 5, 7)}, (2, 3, 7))
 case(layers.AnchorQueries, {"num_queries": 5}, {"memory": (2, 7, 8)}, (2, 5, 4))
 case(
@@ -361,6 +378,12 @@ for options, sides in (
         MAP,
         (2, *sides, 5),
     )
+case(
+    layers.FeaturePyramid,
+    {"scales": (4, 2, 1, 0.5)},
+    {"feature_map": (2, 7, 5, 8), "padding_mask": (2, 7, 5)},
+    [(2, 28, 20, 2), (2, 14, 10, 4), (2, 7, 5, 8), (2, 4, 3, 8)],
+)
 case(layers.MaskPadding, {}, MASKED_MAP, (2, 7, 5, 3))
 case(
     layers.PadToMultiple,

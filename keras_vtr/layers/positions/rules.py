@@ -75,13 +75,14 @@ class RotaryPositions2D(PositionRule):
         scale: Largest angle in radians for a distance of 1.
         origin: The coordinate, of both x and y, where the angle is 0.
         num_leading_tokens: Number of first tokens, class tokens and registers,
-            that have no position and are not rotated. On JAX the number of
-            tokens must then be known when a model is built.
+            that have no position and are not rotated.
 
     Call arguments:
         heads: (B, H, N, key_dim), key_dim a multiple of 4.
         positions: (B, N - num_leading_tokens, 2) or (1, ...), x and y, such as
-            the output of `PixelCenters`.
+            the output of `PixelCenters`. Where the tokens of several windows
+            are merged, each window has its own leading tokens, and all of
+            them come first.
 
     Returns:
         (B, H, N, key_dim).
@@ -130,8 +131,13 @@ class RotaryPositions2D(PositionRule):
                 f"each angle, of two axes. Received: key_dim={key_dim}"
             )
         self._check_positions(positions.shape, heads.shape[2])
-        leading = heads[:, :, : self.num_leading_tokens]
-        patches = ops.cast(heads[:, :, self.num_leading_tokens :], "float32")
+        # From the shapes, for merged windows; JAX (0.10) has the same symbol
+        # for all lengths that are unknown when a model is built.
+        num_leading = 0
+        if self.num_leading_tokens:
+            num_leading = ops.shape(heads)[2] - ops.shape(positions)[1]
+        leading = heads[:, :, :num_leading]
+        patches = ops.cast(heads[:, :, num_leading:], "float32")
         cosine, sine = self._angles(positions, key_dim // 4)
         rotated = patches * cosine + _rotate_by_90_degrees(patches) * sine
         rotated = ops.cast(rotated, heads.dtype)
@@ -141,17 +147,19 @@ class RotaryPositions2D(PositionRule):
 
     def _check_positions(self, shape, num_tokens):
         """Requires a position for each token; one would be broadcast to all."""
-        num_patches = None
-        if num_tokens is not None:
-            num_patches = num_tokens - self.num_leading_tokens
         fits = len(shape) == 3 and shape[2] == 2
-        if not fits or (
-            None not in (num_patches, shape[1]) and num_patches != shape[1]
-        ):
+        # An unknown length is None, or JAX's symbol.
+        if fits and all(isinstance(x, int) for x in (num_tokens, shape[1])):
+            num_leading = num_tokens - shape[1]
+            window = self.num_leading_tokens
+            fits = num_leading == window or (
+                window and num_leading > 0 and num_leading % window == 0
+            )
+        if not fits:
             raise ValueError(
                 "`positions` must be x and y of each token except the leading "
-                f"ones, (B, {num_patches}, 2). Received: positions.shape="
-                f"{tuple(shape)}, {num_tokens} tokens, "
+                "ones, (B, N - num_leading_tokens, 2). Received: "
+                f"positions.shape={tuple(shape)}, N={num_tokens} tokens, "
                 f"num_leading_tokens={self.num_leading_tokens}"
             )
 

@@ -58,9 +58,10 @@ class Stack(LayerWithParts):
     def get_config(self):
         return {**super().get_config(), "num_layers": self.num_layers}
 
-    def _build_stack(self, *shapes):
+    def _build_stack(self, *shapes, num_blocks=None):
+        """All blocks and the norm, or the first blocks and the norm."""
         self.blocks = []
-        for i in range(self.num_layers):
+        for i in range(num_blocks or self.num_layers):
             change = {}
             if hasattr(self.block, "stochastic_depth"):
                 rate = self.block.stochastic_depth * (i + 1) / self.num_layers

@@ -82,6 +82,16 @@ def test_leading_tokens_are_not_rotated(rng):
     np.testing.assert_array_equal(found[:, :, 2:], to_numpy(alone))
 
 
+def test_merged_windows_have_their_leading_tokens_first(rng):
+    rule = RotaryPositions2D(num_leading_tokens=1)
+    queries, _ = heads(rng, 7)
+    positions = rng.uniform(size=(1, 5, 2)).astype("float32")
+    found = to_numpy(rule.on_heads(queries, positions))
+    expected = RotaryPositions2D(num_leading_tokens=2)
+    expected = to_numpy(expected.on_heads(queries, positions))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_it_is_exact_at_another_grid(rng):
     """Patches of two grids at the same position are rotated alike."""
     rule = RotaryPositions2D(scale=12.0)

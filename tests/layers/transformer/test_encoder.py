@@ -9,6 +9,7 @@ from tests.layer_checks import to_numpy
 from tests.layers import numpy_reference
 from tests.layers.tiny_blocks import encoder
 from tests.layers.tiny_blocks import parts
+from tests.tiny_models import tiny_vit
 
 SHAPES = {
     "tokens": (2, 5, 12),
@@ -161,3 +162,14 @@ def test_a_block_may_leave_a_length_open():
     layer = layers.TransformerEncoder(LengthIsLost(), num_layers=2)
     assert layer(keras.Input((None, 12))).shape[-1] == 12
     assert layer(np.ones((2, 5, 12), "float32")).shape == (2, 5, 12)
+
+
+def test_a_frozen_encoder_is_frozen_when_it_is_reloaded(tmp_path):
+    vit = tiny_vit(num_heads=3)
+    vit.get_layer("encoder").trainable = False
+    vit.save(tmp_path / "vit.keras")
+    again = keras.models.load_model(tmp_path / "vit.keras")
+    trained = [weight.path for weight in again.trainable_weights]
+    assert trained == [weight.path for weight in vit.trainable_weights]
+    again.get_layer("encoder").trainable = True
+    assert len(again.trainable_weights) == len(again.weights)
