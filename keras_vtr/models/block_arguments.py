@@ -19,6 +19,7 @@ def block_arguments(
     layer_norm_epsilon=None,
     normalize_query_key=False,
     position_rule=None,
+    query_chunk_size=None,
     normalize_first=True,
     layer_scale=None,
     stochastic_depth=0.0,
@@ -37,6 +38,7 @@ def block_arguments(
         normalize_query_key: Whether each head's queries and keys are
             normalized (Dehghani et al. 2023, section 2).
         position_rule: As in `MultiHeadAttention`.
+        query_chunk_size: Likewise.
         normalize_first: True for pre-norm, False for post-norm.
         layer_scale: Optional start of a `LayerScale` on each branch.
         stochastic_depth: Probability that training drops a branch of the last
@@ -61,6 +63,7 @@ def block_arguments(
         attention_dropout=attention_dropout,
         query_key_norm=norm if normalize_query_key else None,
         position_rule=position_rule,
+        query_chunk_size=query_chunk_size,
     )
     return {
         "attention": attention,

@@ -103,6 +103,19 @@ case(
 )
 case(
     layers.MultiHeadAttention,
+    {"num_heads": 3, "attention_dropout": 0.1, "query_chunk_size": 4},
+    {
+        "query": (2, 11, 12),
+        "key": (2, 7, 13),
+        "value": (2, 7, 17),
+        "padding_mask": (2, 7),
+        "attention_mask": (2, 11, 7),
+    },
+    (2, 11, 12),
+    **ATTENTION,
+)
+case(
+    layers.MultiHeadAttention,
     {
         "num_heads": 3,
         "query_key_norm": norm,

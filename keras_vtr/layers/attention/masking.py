@@ -48,6 +48,24 @@ def combine_masks(
     )
 
 
+def attention_weights(query, keys, mask=None, bias=None):
+    """The softmax of the logits, float32.
+
+    Args:
+        query: (B, H, T, key_dim), scaled.
+        keys: (B, H, S, key_dim).
+        mask: Optional bool, broadcastable to (B, H, T, S).
+        bias: Optional, likewise; added to the logits.
+
+    Returns:
+        (B, H, T, S).
+    """
+    logits = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))
+    if bias is not None:
+        logits = ops.cast(logits, "float32") + ops.cast(bias, "float32")
+    return masked_softmax(logits, mask)
+
+
 def masked_softmax(logits, mask):
     """Softmax over the last axis, in float32; a fully masked row is zeros."""
     logits = ops.cast(logits, "float32")

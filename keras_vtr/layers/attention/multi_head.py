@@ -7,8 +7,13 @@ from keras_vtr.layers.arguments import check_fraction
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
 from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.attention.chunks import attend_in_chunks
+from keras_vtr.layers.attention.chunks import dropout_of_chunks
+from keras_vtr.layers.attention.chunks import has_chunks
+from keras_vtr.layers.attention.heads import join_heads
+from keras_vtr.layers.attention.heads import split_heads
+from keras_vtr.layers.attention.masking import attention_weights
 from keras_vtr.layers.attention.masking import combine_masks
-from keras_vtr.layers.attention.masking import masked_softmax
 from keras_vtr.layers.parts import LayerWithParts
 from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import set_part
@@ -44,6 +49,10 @@ class MultiHeadAttention(LayerWithParts):
         position_rule: The `PositionRule` that combines positions with queries
             and keys. Default: `AddedPositions()`; another one is
             `RotaryPositions2D()`.
+        query_chunk_size: The most queries that are worked through at once,
+            in training too. The weights of all, (B, H, T, S), then never exist
+            (masks and a bias do), except with `return_attention_scores` and in
+            an export from JAX for unknown lengths. Default: all at once.
 
     Call arguments:
         query: (B, T, D).
@@ -88,12 +97,16 @@ class MultiHeadAttention(LayerWithParts):
         attention_dropout=0.0,
         query_key_norm=None,
         position_rule=None,
+        query_chunk_size=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         check_positive_int("num_heads", num_heads)
         check_fraction("attention_dropout", attention_dropout)
+        if query_chunk_size is not None:
+            check_positive_int("query_chunk_size", query_chunk_size)
         self.num_heads = num_heads
+        self.query_chunk_size = query_chunk_size
         self.attention_dropout = attention_dropout
         set_part(self, "query_key_norm", query_key_norm, optional=True)
         rule = AddedPositions() if position_rule is None else position_rule
@@ -158,6 +171,7 @@ class MultiHeadAttention(LayerWithParts):
             mask,
             query_positions=query_positions,
             attention_bias=attention_bias,
+            return_attention_scores=return_attention_scores,
             training=training,
         )
         return (attended, scores) if return_attention_scores else attended
@@ -171,7 +185,7 @@ class MultiHeadAttention(LayerWithParts):
         keys = self._project_heads(
             key, key_positions, self.key_projection, self.key_norm
         )
-        return keys, self._split_heads(self.value_projection(value))
+        return keys, split_heads(self.value_projection(value), self.num_heads)
 
     def attend(
         self,
@@ -182,6 +196,7 @@ class MultiHeadAttention(LayerWithParts):
         *,
         query_positions=None,
         attention_bias=None,
+        return_attention_scores=False,
         training=None,
     ):
         """Attends to the outputs of `keys_and_values`.
@@ -190,28 +205,31 @@ class MultiHeadAttention(LayerWithParts):
             mask: Optional bool, broadcastable to (B, H, T, S).
 
         Returns:
-            (B, T, D), and the weights (B, H, T, S).
+            (B, T, D), and the weights (B, H, T, S), None with chunks.
         """
         query = self._project_heads(
             query, query_positions, self.query_projection, self.query_norm
         )
         # Scaled before the product, which could overflow float16 otherwise.
         query = query * self.key_dim**-0.5
-        logits = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))
-        if attention_bias is not None:
-            logits = ops.cast(logits, "float32")
-            logits = logits + ops.cast(attention_bias, "float32")
-        scores = masked_softmax(logits, mask)  # (B, H, T, S)
-        scores = ops.cast(scores, values.dtype)
-        scores = self.dropout(scores, training=training)
-        attended = self._join_heads(ops.matmul(scores, values))
-        return self.output_projection(attended), scores  # (B, T, D)
+        size = None if return_attention_scores else self.query_chunk_size
+        if has_chunks(query, size):
+            inputs = (query, keys, values, mask, attention_bias)
+            drop = dropout_of_chunks(self.dropout, training)
+            attended, scores = attend_in_chunks(*inputs, size, drop), None
+        else:
+            scores = attention_weights(query, keys, mask, attention_bias)
+            scores = ops.cast(scores, values.dtype)  # (B, H, T, S)
+            scores = self.dropout(scores, training=training)
+            attended = ops.matmul(scores, values)
+        return self.output_projection(join_heads(attended)), scores
 
     def get_config(self):
         return {
             **super().get_config(),
             "num_heads": self.num_heads,
             "attention_dropout": self.attention_dropout,
+            "query_chunk_size": self.query_chunk_size,
         }
 
     def _build_norm(self, name):
@@ -224,21 +242,9 @@ class MultiHeadAttention(LayerWithParts):
         """Queries or keys with their positions, (B, H, N, key_dim)."""
         if positions is not None:
             tokens = self.rule.on_tokens(tokens, positions)
-        heads = self._split_heads(projection(tokens))
+        heads = split_heads(projection(tokens), self.num_heads)
         if norm is not None:
             heads = norm(heads)
         if positions is not None:
             heads = self.rule.on_heads(heads, positions)
         return heads
-
-    def _split_heads(self, tokens):
-        """(B, N, D) -> (B, H, N, key_dim)."""
-        batch_size, length, _ = ops.shape(tokens)
-        shape = (batch_size, length, self.num_heads, self.key_dim)
-        return ops.transpose(ops.reshape(tokens, shape), (0, 2, 1, 3))
-
-    def _join_heads(self, heads):
-        """(B, H, N, key_dim) -> (B, N, D)."""
-        batch_size, _, length, _ = ops.shape(heads)
-        shape = (batch_size, length, self.num_heads * self.key_dim)
-        return ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), shape)

@@ -105,7 +105,8 @@ def build_detr(
             pre-norm, which learns sooner than the paper's post-norm);
             `attention_dropout` (default: `dropout`), `activation`, `norm` or
             `layer_norm_epsilon`, `normalize_query_key`, `layer_scale`,
-            `stochastic_depth`, as in `TransformerDecoderBlock` and its parts.
+            `stochastic_depth`, `query_chunk_size`, as in
+            `TransformerDecoderBlock` and its parts.
 
     Returns:
         A `keras_vtr.models.DetectionModel` from pixels in [0, 255],

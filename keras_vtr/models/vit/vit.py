@@ -112,8 +112,8 @@ def build_vit(
             `mlp_dim`, which else are the size's; `attention_dropout`,
             `activation`, `norm` or `layer_norm_epsilon`,
             `normalize_query_key`, `position_rule`, `layer_scale`,
-            `stochastic_depth`, `normalize_first`, as in
-            `TransformerEncoderBlock` and its parts.
+            `stochastic_depth`, `normalize_first`, `query_chunk_size` for
+            large images, as in `TransformerEncoderBlock` and its parts.
 
     Returns:
         A `keras_vtr.models.NamedModel` from pixels in [0, 255], (B, height,

@@ -1,0 +1,15 @@
+from keras import ops
+
+
+def split_heads(tokens, num_heads):
+    """(B, N, D) -> (B, H, N, key_dim)."""
+    batch_size, length, hidden_dim = ops.shape(tokens)
+    shape = (batch_size, length, num_heads, hidden_dim // num_heads)
+    return ops.transpose(ops.reshape(tokens, shape), (0, 2, 1, 3))
+
+
+def join_heads(heads):
+    """(B, H, N, key_dim) -> (B, N, D)."""
+    batch_size, num_heads, length, key_dim = ops.shape(heads)
+    shape = (batch_size, length, num_heads * key_dim)
+    return ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), shape)
