@@ -41,11 +41,15 @@ class Classifier:
         probabilities = self.activation(logits)
         return probabilities[..., :-1] if self.has_no_object else probabilities
 
-    def is_object(self, logits):
-        """(...) bool: whether a query has found an object at all."""
+    def is_object(self, logits, least_score=0.5):
+        """(...) bool: whether a query has found an object at all.
+
+        A softmax says so itself; a sigmoid needs the least score of an object.
+        """
         if self.has_no_object:
             return keras.ops.argmax(logits, axis=-1) != logits.shape[-1] - 1
-        return keras.ops.max(logits, axis=-1) > 0
+        scores = keras.ops.max(self.probabilities(logits), axis=-1)
+        return scores > least_score
 
     def bias_initializer(self):
         if self.prior is None:

@@ -123,6 +123,12 @@ def check_detector(model):
             "outputs with logits and 'boxes', such as build_detr returns. "
             f"Received: model={model!r}"
         )
+    if any(key.startswith(("group_", "denoising_")) for key in outputs):
+        raise ValueError(
+            "`model` must be the detector itself, not the one that trains it: "
+            "give what `add_groups` or `add_denoising` was given. Received: "
+            f"model={model!r} with the outputs {sorted(outputs)}"
+        )
     classifier = classifier_of(outputs)
     return classifier.num_classes(outputs[classifier.key])
 

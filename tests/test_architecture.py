@@ -81,6 +81,7 @@ ARROWS = {
         "atomic_folder",
         "backbones",
         "class_names",
+        "classifiers",
         "data",
         "detection_checks",
         "detections",

@@ -77,6 +77,9 @@ def test_segments_of_a_sigmoid():
     outputs = {"sigmoid_logits": logits, "masks": masks}
     (found,) = decode_segments(outputs, (2, 4))
     np.testing.assert_array_equal(np.sort(found["labels"]), [1])
+    outputs["sigmoid_logits"][0, 0, 1] = -0.4  # a probability of 0.40
+    (found,) = decode_segments(outputs, (2, 4), score_threshold=0.3)
+    assert 1 in found["labels"]
 
 
 @pytest.mark.any_backend

@@ -15,7 +15,8 @@ def decode_detections(
     Carion et al. 2020 (DETR), section 3.2 and the authors' `PostProcess`: each
     query gives one detection, of its most probable real class. There is no
     non-maximum suppression, because the queries have learned from the matching
-    not to answer twice.
+    not to answer twice. This is so for a sigmoid, too; Deformable DETR and
+    RF-DETR instead take the best of all pairs of a query and a class.
 
     Args:
         outputs: Dict with `"logits"` (B, Q, K + 1), last one "no object", or

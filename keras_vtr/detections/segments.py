@@ -63,7 +63,8 @@ def decode_segments(
     check_outputs(outputs, "masks", ("height'", "width'"))
     classifier = classifier_of(outputs)
     logits = outputs[classifier.key]
-    is_object = keras.ops.convert_to_numpy(classifier.is_object(logits))
+    is_object = classifier.is_object(logits, score_threshold)
+    is_object = keras.ops.convert_to_numpy(is_object)
     probabilities = classifier.probabilities(logits)
     probabilities = keras.ops.convert_to_numpy(probabilities)
     masks = keras.ops.convert_to_numpy(

@@ -116,9 +116,10 @@ class HungarianLoss(keras.losses.Loss):
         """The terms, not yet weighted, by name.
 
         Returns:
-            Dict of (L,) vectors, last layer last. Each pairing besides the
-            matching adds the terms that have a weight, under its name, such as
-            `"denoising_label_loss"`.
+            Dict of (L,) vectors, last layer last; L counts the selection of
+            queries as a layer, and each layer of each group. Each pairing
+            besides the matching adds the terms that have a weight, under its
+            name, such as `"denoising_label_loss"`.
         """
         y_true = standardize_targets(y_true)
         _check_classifier(self.terms, y_pred)

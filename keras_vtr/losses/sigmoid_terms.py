@@ -20,9 +20,10 @@ class SigmoidTerm(Term):
     """Weighted binary cross-entropy of each class, over all queries.
 
     The base of the two terms below, which differ in the weights. The sum is
-    divided by the number of true boxes. The cost is the focal loss of the
-    target's class, less what it would be without this target (Zhu et al. 2020,
-    "Deformable DETR", and its code).
+    divided by the number of true boxes, 1 at least: without objects every class
+    must still be absent. The cost is the focal loss of the target's class, less
+    what it would be without this target (Zhu et al. 2020, "Deformable DETR",
+    and its code).
     """
 
     classifier = SIGMOID
@@ -33,9 +34,11 @@ class SigmoidTerm(Term):
         *,
         alpha=0.25,
         gamma=2.0,
-        cost_weight=2.0,
+        cost_weight=None,
         name="label_loss",
     ):
+        if cost_weight is None:
+            cost_weight = 2 * weight
         super().__init__(name, weight, cost_weight)
         if not 0 <= alpha <= 1:
             raise ValueError(
@@ -48,11 +51,11 @@ class SigmoidTerm(Term):
         self.alpha = alpha
         self.gamma = gamma
 
-    def cross_entropy_weights(self, probability, pairs):
+    def cross_entropy_weights(self, logits, pairs):
         """Of a query's own class, and of every class that it doesn't have.
 
         Args:
-            probability: (B, L, Q, K).
+            logits: (B, L, Q, K).
             pairs: The `Pairs`.
 
         Returns:
@@ -77,7 +80,7 @@ class SigmoidTerm(Term):
         is_own = ops.logical_and(
             ops.equal(labels[..., None], classes), pairs.matched[..., None]
         )
-        yes, no, other = self.cross_entropy_weights(ops.sigmoid(logits), pairs)
+        yes, no, other = self.cross_entropy_weights(logits, pairs)
         log_p = ops.maximum(ops.log_sigmoid(logits), LEAST_LOGARITHM)
         log_rest = ops.maximum(ops.log_sigmoid(-logits), LEAST_LOGARITHM)
         own = yes * log_p + no * log_rest
@@ -85,9 +88,20 @@ class SigmoidTerm(Term):
         counts = ops.logical_or(pairs.matched, pairs.idle)
         return ops.sum(ops.where(counts, losses, 0.0), axis=(0, 2))
 
+    def normalizer(self, pairs):
+        # Of the further groups of queries each has a sum.
+        num_queries = pairs.num_images * pairs.matched.shape[-1]
+        num_groups = (pairs.num_pairs + pairs.num_idle) / num_queries
+        return ops.maximum(pairs.num_pairs, num_groups)
+
     def get_config(self):
         config = {"alpha": self.alpha, "gamma": self.gamma}
         return {**super().get_config(), **config}
+
+
+def _power(logits, exponent):
+    """The sigmoid of the logits to a power, with a finite gradient."""
+    return ops.exp(exponent * ops.log_sigmoid(logits))
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -102,16 +116,16 @@ class FocalTerm(SigmoidTerm):
         weight: Its weight in the loss.
         alpha: Weight of the classes that are there, in [0, 1].
         gamma: How little a class counts that is known, 0 or above.
-        cost_weight: Its weight in the matching cost.
+        cost_weight: Its weight in the matching cost. Default: twice `weight`.
         name: Its name in the progress bar.
 
     Raises:
         ValueError: If a number is out of its range.
     """
 
-    def cross_entropy_weights(self, probability, pairs):
-        yes = self.alpha * (1 - probability) ** self.gamma
-        return yes, 0.0, (1 - self.alpha) * probability**self.gamma
+    def cross_entropy_weights(self, logits, pairs):
+        yes = self.alpha * _power(-logits, self.gamma)
+        return yes, 0.0, (1 - self.alpha) * _power(logits, self.gamma)
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -129,25 +143,23 @@ class IoUAwareTerm(SigmoidTerm):
         alpha: Share of the probability in the target, in [0, 1]; it is also
             alpha of the focal cost.
         gamma: How little a class counts that is known to be absent.
-        cost_weight: Its weight in the matching cost.
+        cost_weight: Its weight in the matching cost. Default: twice `weight`.
         name: Its name in the progress bar.
 
     Raises:
         ValueError: If a number is out of its range.
     """
 
-    def cross_entropy_weights(self, probability, pairs):
+    def cross_entropy_weights(self, logits, pairs):
         overlap = iou(
             to_corners(pairs.y_pred["boxes"]), to_corners(pairs.y_true["boxes"])
         )[..., None]
-        target = probability**self.alpha * overlap ** (1 - self.alpha)
+        target = _power(logits, self.alpha) * overlap ** (1 - self.alpha)
         target = ops.stop_gradient(ops.maximum(target, 0.01))
-        return target, 1 - target, probability**self.gamma
+        return target, 1 - target, _power(logits, self.gamma)
 
 
-def sigmoid_terms(
-    label_weight=1.0, box_weight=5.0, giou_weight=2.0, label_term=None
-):
+def sigmoid_terms(label_weight=1.0, box_term=None, giou_weight=2.0):
     """The terms for a detector with `classifier="sigmoid"`.
 
     The weights of Robinson et al. 2025 (RF-DETR).
@@ -155,18 +167,25 @@ def sigmoid_terms(
     Args:
         label_weight: Weight of the class in the loss, and half of its weight
             in the matching.
-        box_weight: Weight of the L1 distance in both.
-        giou_weight: Weight of the generalized IoU in both.
-        label_term: Default: `IoUAwareTerm`.
+        box_term: Default: `BoxTerm()`; `RelativeBoxTerm()` for a detector with
+            `RelativeRefinement`.
+        giou_weight: Weight of the generalized IoU in loss and matching.
 
     Returns:
         A list for `HungarianLoss`.
+
+    Raises:
+        ValueError: If a weight is below 0.
+
+    Example:
+
+    >>> terms = keras_vtr.losses.sigmoid_terms(giou_weight=3.0)
+    >>> print(terms[0].name, terms[0].cost_weight, terms[2].weight)
+    label_loss 2.0 3.0
     """
-    if label_term is None:
-        label_term = IoUAwareTerm(label_weight, cost_weight=2 * label_weight)
     return [
-        label_term,
-        BoxTerm(box_weight),
+        IoUAwareTerm(label_weight),
+        BoxTerm() if box_term is None else box_term,
         GIoUTerm(giou_weight),
         ClassError(),
         CardinalityError(),

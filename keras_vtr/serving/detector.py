@@ -1,5 +1,6 @@
 import keras
 
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.pictures.decoding import MAX_BYTES
@@ -134,8 +135,9 @@ def export_detector(
 
 def _raw(outputs):
     """The outputs without those that only the loss needs."""
+    keys = (classifier_of(outputs).key, "boxes", "masks")
     return {
-        key: keras.ops.cast(x, "float32")
-        for key, x in outputs.items()
-        if not key.startswith("auxiliary_")
+        key: keras.ops.cast(outputs[key], "float32")
+        for key in keys
+        if key in outputs
     }

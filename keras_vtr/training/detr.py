@@ -4,8 +4,11 @@ import re
 import keras
 
 from keras_vtr.classifiers import SIGMOID
+from keras_vtr.layers import AnchorDecoder
 from keras_vtr.layers import FeaturePyramid
+from keras_vtr.layers import RelativeRefinement
 from keras_vtr.losses import HungarianLoss
+from keras_vtr.losses import RelativeBoxTerm
 from keras_vtr.losses import detr_terms
 from keras_vtr.losses import sigmoid_terms
 from keras_vtr.optimizers import MultiOptimizer
@@ -64,7 +67,8 @@ def compile_detr(
         gradient_accumulation_steps: Optional number of steps whose gradients
             are averaged for one update. `steps_per_epoch` counts each step.
         loss: Default: `keras_vtr.losses.HungarianLoss()`, with `sigmoid_terms`
-            for a model with `classifier="sigmoid"`.
+            for a model with `classifier="sigmoid"` and `RelativeBoxTerm` for
+            one with `RelativeRefinement`.
         **options: Of `keras.Model.compile`: `jit_compile`,
             `steps_per_execution`, ...
 
@@ -111,11 +115,20 @@ def compile_detr(
         use_ema=use_ema,
         gradient_accumulation_steps=gradient_accumulation_steps,
     )
-    if loss is None:
-        is_sigmoid = SIGMOID.key in model.output
-        loss = HungarianLoss(sigmoid_terms() if is_sigmoid else detr_terms())
+    loss = HungarianLoss(_terms_for(model)) if loss is None else loss
     model.compile(optimizer, loss, **options)
     return model, schedule
+
+
+def _terms_for(model):
+    """The terms that suit the model's classifier and its boxes."""
+    terms = sigmoid_terms() if SIGMOID.key in model.output else detr_terms()
+    for layer in model.layers:
+        if isinstance(layer, AnchorDecoder) and isinstance(
+            layer.box_refinement, RelativeRefinement
+        ):
+            terms[1] = RelativeBoxTerm()
+    return terms
 
 
 def _check_positive(**numbers):
@@ -157,9 +170,17 @@ def _freeze(backbone, model, learning_rate):
     """Freezes what isn't trained; returns the paths of the other weights."""
     new = [x for x in backbone.layers if isinstance(x, FeaturePyramid)]
     parts = [x for x in backbone.layers if x not in new] if new else [backbone]
-    for part in parts:
-        # Only a change: it would reach kernels that LoRA has frozen.
-        if part.trainable != (learning_rate > 0):
+    is_frozen = not any(part.trainable for part in parts)
+    if learning_rate and is_frozen and _has_lora(backbone):
+        raise ValueError(
+            "A backbone with LoRA that was frozen as a whole can't be trained "
+            "again, since that would train the kernels, too. Build it again "
+            "and call `enable_lora`. Received: backbone_learning_rate="
+            f"{learning_rate}"
+        )
+    # Only a change of the whole: what is frozen within it stays frozen.
+    if is_frozen == (learning_rate > 0):
+        for part in parts:
             part.trainable = learning_rate > 0
     for layer in backbone.layers:
         if layer.name.startswith(FROZEN_LAYERS):
@@ -183,6 +204,11 @@ def _freeze(backbone, model, learning_rate):
             f"Received: {shared[:3]} inside and outside of it"
         )
     return sorted(paths)
+
+
+def _has_lora(backbone):
+    layers = backbone._flatten_layers()  # Keras 3.15 has no public way
+    return any(getattr(layer, "lora_enabled", False) for layer in layers)
 
 
 def _factor_of_paths(backbone, layer_decay):

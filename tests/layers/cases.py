@@ -246,7 +246,13 @@ for window_size, mask in (((2, 3), {}), (None, {"padding_mask": (2, 3, 5)})):
     )
 
 case(layers.ObjectQueries, {"num_queries": 3}, {"memory": (2, 5, 7)}, (2, 3, 7))
-case(layers.AnchorQueries, {"num_queries": 5}, {"memory": (2, 7, 8)}, (2, 5, 4))
+case(
+    layers.AnchorQueries,
+    {"num_queries": 5},
+    {"memory": (2, 7, 8)},
+    (2, 5, 4),
+    output_dtype="float32",
+)
 case(
     layers.BoxEncoding,
     {"hidden_dim": 12, "temperature": 100},
@@ -254,7 +260,13 @@ case(
     (2, 5, 12),
 )
 case(layers.PixelCenters, {}, MASKED_MAP, (2, 35, 2))
-case(layers.AxisCenters, {}, MASKED_MAP, [(2, 5), (2, 7)])
+case(
+    layers.AxisCenters,
+    {},
+    MASKED_MAP,
+    [(2, 5), (2, 7)],
+    output_dtype=["float32"] * 2,
+)
 BOXES = {"boxes": (2, 5, 4), "centers": [(2, 7), (2, 3)]}
 case(layers.AnchorAttentionBias, {"num_heads": 3}, BOXES, (2, 3, 5, 21))
 for prior in (None, lambda: layers.AnchorAttentionBias(3)):

@@ -93,12 +93,29 @@ def test_a_better_box_is_worth_a_higher_score():
     assert pull(0.0) < 0 < pull(0.15)
 
 
+def test_images_without_objects_teach_that_there_are_none():
+    y_true = {**Y_TRUE, "labels": np.full((1, 3), -1)}
+    loss = HungarianLoss(sigmoid_terms())
+    p = 1 / (1 + np.exp(-Y_PRED["sigmoid_logits"].astype("float64")))
+    expected = -(p**2 * np.log(1 - p)).sum()
+    np.testing.assert_allclose(float(loss(y_true, Y_PRED)), expected, rtol=1e-5)
+    groups = {f"group_{key}": x[:, None] for key, x in Y_PRED.items()}
+    twice = {key: np.concatenate([x, x], axis=2) for key, x in groups.items()}
+    for further in (groups, twice):  # a mean over the groups
+        found = float(loss(y_true, {**Y_PRED, **further}))
+        np.testing.assert_allclose(found, 2 * expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("huge", [50.0, 3e4, 1e30])
-def test_value_and_gradient_are_finite_for_finite_logits(huge):
+@pytest.mark.parametrize("kind", [FocalTerm, IoUAwareTerm])
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_value_and_gradient_are_finite_for_finite_logits(huge, kind, gamma):
     logits = np.array([[[huge, -huge], [-huge, huge], [huge, huge]]], "float32")
 
+    terms = [kind(gamma=gamma), *detr_terms()[1:]]
+
     def loss(y_pred):
-        return HungarianLoss(sigmoid_terms())(Y_TRUE, y_pred)
+        return HungarianLoss(terms)(Y_TRUE, y_pred)
 
     value, slopes = gradient(loss, {**Y_PRED, "sigmoid_logits": logits})
     assert np.isfinite(value)

@@ -47,10 +47,10 @@ def test_a_runtime_answers_as_the_saved_model(
     [
         # Each model once, and the others.
         pytest.param("openvino", "vit", marks=pytest.mark.slow),
-        pytest.param("litert", "anchors", marks=pytest.mark.slow),
-        pytest.param("onnx", "anchors", marks=pytest.mark.long),
+        pytest.param("litert", "modern", marks=pytest.mark.slow),
+        pytest.param("onnx", "modern", marks=pytest.mark.slow),
         pytest.param("onnx", "vit", marks=pytest.mark.long),
-        pytest.param("openvino", "anchors", marks=pytest.mark.long),
+        pytest.param("openvino", "modern", marks=pytest.mark.slow),
         pytest.param("litert", "vit", marks=pytest.mark.long),
     ],
 )
@@ -61,7 +61,9 @@ def test_other_models_can_be_exported(format, model, tmp_path):
         )
     else:
         path = export_detector(
-            tiny_detr(queries="anchors"), tmp_path / model, format=format
+            randomize(tiny_detr(size="modern_small", num_queries=3)),
+            tmp_path / model,
+            format=format,
         )
     assert (path / runtimes.RUNTIMES[format][0]).exists()
 

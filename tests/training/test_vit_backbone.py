@@ -149,3 +149,37 @@ def test_a_backbone_without_blocks_has_no_layer_wise_decay():
     for decay in (0.0, 1.5):
         with pytest.raises(ValueError, match=r"must be in \(0, 1\], or None"):
             compile_detr(vit_detr(), 1, backbone_layer_decay=decay)
+
+
+def test_what_is_frozen_within_the_backbone_stays_frozen():
+    detr = vit_detr(scales=(2,))
+    backbone = next(x for x in detr.layers if isinstance(x, keras.Model))
+    patches = backbone.get_layer("vit_patches")
+    patches.trainable = False
+    compile_detr(detr, 1, backbone_learning_rate=1e-4)
+    assert not patches.trainable and backbone.trainable_variables
+    # Frozen as a whole, and trained again as a whole.
+    compile_detr(detr, 1, backbone_learning_rate=0.0)
+    compile_detr(detr, 1, backbone_learning_rate=1e-4)
+    assert patches.trainable
+
+
+def test_kernels_that_lora_has_frozen_are_not_trained_by_accident():
+    detr = vit_detr()
+    backbone = next(x for x in detr.layers if isinstance(x, keras.Model))
+    for layer in backbone._flatten_layers():
+        if isinstance(layer, keras.layers.Dense):
+            layer.enable_lora(2)
+    compile_detr(detr, 1, backbone_learning_rate=0.0)
+    with pytest.raises(ValueError, match="with LoRA that was frozen as a"):
+        compile_detr(detr, 1, backbone_learning_rate=1e-4)
+
+
+def test_the_default_loss_suits_the_classifier_and_the_boxes():
+    loss = compile_detr(tiny_detr(), 1)[0].loss
+    names = [type(term).__name__ for term in loss.terms]
+    assert names[:2] == ["LabelTerm", "BoxTerm"]
+    modern = tiny_detr(size="modern_small", num_queries=3)
+    loss = compile_detr(modern, 1)[0].loss
+    names = [type(term).__name__ for term in loss.terms]
+    assert names[:3] == ["IoUAwareTerm", "RelativeBoxTerm", "GIoUTerm"]

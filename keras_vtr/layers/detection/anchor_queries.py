@@ -28,7 +28,7 @@ class AnchorQueries(keras.layers.Layer):
         memory: (B, N, D), the encoder's output. Only its shape is read.
 
     Returns:
-        (B, Q, 4) boxes, `rel_center_xywh` in (0, 1).
+        (B, Q, 4) boxes, `rel_center_xywh` in (0, 1), float32.
 
     Raises:
         ValueError: If `num_queries` is not a positive integer.
@@ -41,7 +41,8 @@ class AnchorQueries(keras.layers.Layer):
     """
 
     def __init__(self, num_queries, **kwargs):
-        super().__init__(**kwargs)
+        # In float32: half precision is too coarse for boxes.
+        super().__init__(autocast=False, **kwargs)
         check_positive_int("num_queries", num_queries)
         self.num_queries = num_queries
 
@@ -55,11 +56,12 @@ class AnchorQueries(keras.layers.Layer):
 
     def call(self, memory):
         shape = (ops.shape(memory)[0], self.num_queries, 4)
-        anchors = ops.sigmoid(ops.cast(self.anchors, memory.dtype))
+        anchors = ops.sigmoid(ops.cast(self.anchors, "float32"))
         return ops.broadcast_to(anchors, shape)
 
-    def compute_output_shape(self, memory_shape):
-        return (memory_shape[0], self.num_queries, 4)
+    def compute_output_spec(self, memory):
+        shape = (memory.shape[0], self.num_queries, 4)
+        return keras.KerasTensor(shape, "float32")
 
     def get_config(self):
         return {**super().get_config(), "num_queries": self.num_queries}
@@ -94,7 +96,7 @@ class BoxEncoding(keras.layers.Layer):
     """
 
     def __init__(self, hidden_dim, temperature=10000, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         check_positive_int("hidden_dim", hidden_dim)
         check_positive("temperature", temperature)
         if hidden_dim % 4:

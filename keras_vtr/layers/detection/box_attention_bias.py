@@ -12,6 +12,7 @@ from keras_vtr.layers.parts import LayerWithParts
 from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import set_part
 
+LEAST = -3e4  # float16 ends at -65,504
 SMALLEST = 0.05  # added to the sides of boxes and to the width of the Gaussian
 
 
@@ -40,6 +41,7 @@ class BoxBias(LayerWithParts):
             biases.append(self.along(axis, middle, side, center))
         x, y = biases  # (B, H, Q, width), (B, H, Q, height)
         bias = y[..., :, None] + x[..., None, :]
+        bias = ops.maximum(bias, LEAST)
         return ops.reshape(
             ops.cast(bias, self.compute_dtype), (*ops.shape(bias)[:3], -1)
         )

@@ -12,11 +12,15 @@ class BoxRefinement(keras.layers.Layer):
     """Moves boxes by the numbers that a head predicts.
 
     Your own rule is a registered subclass with `call`, an argument of
-    `AnchorDecoder`. Numbers of 0 must leave a box where it is.
+    `AnchorDecoder`. Numbers of 0 must leave a box within the image where it is.
     """
 
-    def compute_output_shape(self, boxes_shape, moves_shape):
-        return boxes_shape
+    def __init__(self, **kwargs):
+        # In float32: half precision is too coarse for boxes.
+        super().__init__(autocast=False, **kwargs)
+
+    def compute_output_spec(self, boxes, moves):
+        return keras.KerasTensor(boxes.shape, "float32")
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -24,7 +28,8 @@ class LogitRefinement(BoxRefinement):
     """Adds the numbers to the logits of the box's coordinates.
 
     Liu et al. 2022 (DAB-DETR), section 4.3, after Zhu et al. 2020 (Deformable
-    DETR), appendix A.4. A box moves little near the edges of the image.
+    DETR), appendix A.4. A box moves little near the edges of the image, and
+    stays a thousandth away from them.
 
     Args:
         **kwargs: Those of `keras.layers.Layer`.
@@ -61,9 +66,9 @@ class RelativeRefinement(BoxRefinement):
     Lin et al. 2023 ("DETR Does Not Need Multi-Scale or Locality Design"),
     section 4.3, "box reparameterization", after Girshick et al. 2014 (R-CNN),
     appendix C: the center moves by the first two numbers times the sides, and
-    the sides grow by the exponentials of the last two. A small box moves as
-    easily as a large one. `keras_vtr.losses.RelativeBoxTerm` compares boxes in
-    the same units.
+    the sides grow by the exponentials of the last two, to 60 times or a
+    sixtieth at most. A small box moves as easily as a large one.
+    `keras_vtr.losses.RelativeBoxTerm` compares boxes in the same units.
 
     Args:
         **kwargs: Those of `keras.layers.Layer`.

@@ -29,7 +29,8 @@ class QuerySelection(LayerWithParts):
     anchors, instead of the learned `AnchorQueries`. The contents of the queries
     are learned, as in the "mixed query selection" of Zhang et al. 2022 (DINO),
     section 3.4. The selected classes and boxes are trained like those of a
-    decoder layer.
+    decoder layer. Differences from Robinson et al. 2025 (RF-DETR): no learned
+    move of the selected boxes, and tokens at the edges may be selected.
 
     Args:
         num_queries: Q, the number of tokens selected.
@@ -53,7 +54,9 @@ class QuerySelection(LayerWithParts):
 
     Raises:
         ValueError: If a number is out of its range, a part is not a layer of
-            its kind, or there are fewer tokens than Q.
+            its kind, or there are fewer tokens than Q. In a graph that doesn't
+            know their number, TensorFlow fails instead: "input must have at
+            least k columns".
 
     Example:
 
@@ -76,7 +79,8 @@ class QuerySelection(LayerWithParts):
         side=0.05,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # In float32: half precision is too coarse for boxes.
+        super().__init__(autocast=False, **kwargs)
         check_positive_int("num_queries", num_queries)
         check_positive_int("num_classes", num_classes)
         check_positive("side", side)
@@ -91,14 +95,7 @@ class QuerySelection(LayerWithParts):
 
     def build(self, memory_shape, centers_shape):
         check_rank("memory", memory_shape, ("B", "N", "D"))
-        num_tokens = memory_shape[1]
-        if num_tokens is not None and num_tokens < self.num_queries:
-            raise ValueError(
-                "`num_queries` must not be more than the tokens that queries "
-                f"are selected from. Received: num_queries={self.num_queries}, "
-                f"{num_tokens} tokens. Use fewer queries, or a backbone with a "
-                "finer feature map."
-            )
+        self._check_tokens(memory_shape[1])
         classifier = CLASSIFIERS[self.classifier]
         self.projection = build_sublayer(
             self, "projection", Dense, memory_shape, units=memory_shape[-1]
@@ -126,6 +123,7 @@ class QuerySelection(LayerWithParts):
         )
 
     def call(self, memory, centers, padding_mask=None):
+        self._check_tokens(memory.shape[1])  # unknown to `build`, perhaps
         tokens = self.norm(self.projection(memory))
         logits = self.class_head(tokens)  # (B, N, K)
         moves = tokens
@@ -144,6 +142,16 @@ class QuerySelection(LayerWithParts):
             for x in (logits, boxes, references)
         )
         return ops.stop_gradient(boxes), logits, boxes, references
+
+    def _check_tokens(self, num_tokens):
+        # An unknown number is None, or JAX's symbol.
+        if isinstance(num_tokens, int) and num_tokens < self.num_queries:
+            raise ValueError(
+                "`num_queries` must not be more than the tokens that queries "
+                f"are selected from. Received: num_queries={self.num_queries}, "
+                f"{num_tokens} tokens. Use fewer queries, or a backbone with a "
+                "finer feature map."
+            )
 
     def _references(self, x, y):
         """The boxes that tokens start from, in the order of the tokens."""

@@ -67,7 +67,7 @@ class AxisCenters(keras.layers.Layer):
             padding on the right and below.
 
     Returns:
-        (B, width), x of the columns, and (B, height), y of the rows.
+        (B, width), x of the columns, and (B, height), y of the rows; float32.
 
     Raises:
         ValueError: If a shape doesn't fit.
@@ -92,13 +92,15 @@ class AxisCenters(keras.layers.Layer):
                 real = keras.ops.cast(real, "float32")
             count = keras.ops.cumsum(real, axis=1)
             total = keras.ops.max(count, axis=1, keepdims=True)
-            center = (count - 0.5) / keras.ops.maximum(total, 1.0)
-            centers.append(keras.ops.cast(center, self.compute_dtype))
+            centers.append((count - 0.5) / keras.ops.maximum(total, 1.0))
         return tuple(centers)
 
-    def compute_output_shape(self, feature_map_shape, padding_mask_shape=None):
-        batch_size, height, width, _ = feature_map_shape
-        return (batch_size, width), (batch_size, height)
+    def compute_output_spec(self, feature_map, padding_mask=None):
+        batch_size, height, width, _ = feature_map.shape
+        return tuple(
+            keras.KerasTensor((batch_size, side), "float32")
+            for side in (width, height)
+        )
 
 
 def count_real(feature_map, padding_mask, axes):

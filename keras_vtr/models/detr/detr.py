@@ -27,15 +27,15 @@ def build_detr(
     image_shape=(None, None, 3),
     backbone=None,
     padding=None,
-    queries="learned",
+    queries=None,
     num_queries=None,
     hidden_dim=None,
     num_encoder_layers=None,
     num_decoder_layers=None,
-    classifier="softmax",
+    classifier=None,
     attention_bias=None,
     box_refinement=None,
-    look_forward_twice=False,
+    look_forward_twice=None,
     auxiliary_outputs=True,
     masks=False,
     class_names=None,
@@ -59,7 +59,10 @@ def build_detr(
     Args:
         num_classes: K, real classes only.
         size: "base", the paper's, or "small", for small images and for
-            learning; what is None below is the size's.
+            learning; or "modern" (for a ViT as `backbone`) or "modern_small",
+            of today's parts, which learn in far fewer steps: a sigmoid, queries
+            selected by the image, a `BoxPositionBias`, `RelativeRefinement` and
+            `look_forward_twice`. What is None below is the size's.
         image_shape: (height, width, channels); height and width may be None.
         backbone: "resnet50", "resnet101", "resnet50_dc5", "resnet101_dc5"
             (DC5: the last stage keeps 1/16 of the resolution) or
@@ -82,7 +85,8 @@ def build_detr(
             the image says where to look.
         num_queries: Q, more than the most objects in an image.
         hidden_dim: Width D of the tokens, a multiple of 4 and of `num_heads`.
-        num_encoder_layers: How many blocks the encoder has.
+        num_encoder_layers: How many blocks the encoder has; 0 for a backbone
+            that is an encoder itself.
         num_decoder_layers: L, how many blocks the decoder has.
         classifier: "softmax", the paper's, K + 1 logits with "no object"; or
             "sigmoid", K logits, for `keras_vtr.losses.sigmoid_terms`.
@@ -140,19 +144,22 @@ def build_detr(
         "hidden_dim": hidden_dim,
         "num_encoder_layers": num_encoder_layers,
         "num_decoder_layers": num_decoder_layers,
+        "queries": queries,
+        "classifier": classifier,
     }
-    options = with_size(size, given, block_options)
-    backbone, num_queries, hidden_dim, *depths = (
-        options.pop(key) for key in given
-    )
-    num_heads = options["num_heads"]
     box_options = {
         "attention_bias": attention_bias,
         "box_refinement": box_refinement,
         "look_forward_twice": look_forward_twice,
     }
+    options = with_size(size, {**given, **box_options}, block_options)
+    box_options = {key: options.pop(key) for key in box_options}
+    backbone, num_queries, hidden_dim, *depths, queries, classifier = (
+        options.pop(key) for key in given
+    )
+    num_heads = options["num_heads"]
     check_numbers(num_classes, hidden_dim, num_heads)
-    check_choices(padding, classifier, queries, box_options)
+    check_choices(padding, classifier, queries, auxiliary_outputs)
     inputs, feature_maps, padding_mask = read_images(
         image_shape, backbone, padding, pixel_mean, pixel_std
     )
@@ -171,8 +178,9 @@ def build_detr(
         if queries == "anchors":
             contents, anchors = learn_anchors(memory, num_queries)
         else:
+            refinement = box_options["box_refinement"]
             contents, anchors, proposals = select_anchors(
-                memory, num_queries, num_classes, classifier, box_refinement
+                memory, num_queries, num_classes, classifier, refinement
             )
         answers, layers = decode_anchors(
             memory, contents, anchors, depths[1], options, box_options

@@ -56,7 +56,7 @@ def read_images(image_shape, backbone, padding, mean, std):
             mean, std = normalization_of(backbone) or (None, None)
         exact = padding == "exact"
         backbone = build_vit_backbone(backbone, image_shape, padding_mask=exact)
-    elif isinstance(backbone, str):
+    elif backbone is None or isinstance(backbone, str):
         backbone = _named_backbone(backbone, image_shape, padding)
     num_channels = image_shape[-1]
     if mean is None and std is None and num_channels == 3:
@@ -106,7 +106,7 @@ def _named_backbone(name, image_shape, padding):
         return build_convolution_stem(image_shape)
     if name not in RESNETS:
         raise ValueError(
-            "`backbone` must be a Keras model or one of "
+            "`backbone` must be a Keras model, such as a ViT, or one of "
             f"{sorted([*RESNETS, STEM])}. Received: backbone={name!r}"
         )
     num_blocks, dilation = RESNETS[name]

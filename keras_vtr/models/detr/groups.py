@@ -16,7 +16,9 @@ def add_groups(detr, num_groups=4):
     section 3: a target gives a signal to one query only, which makes DETR learn
     slowly. So training has further groups of queries, each matched to all
     targets by itself; groups don't see each other. The model shares all layers
-    with `detr`. Evaluate, save and export `detr`, whose outputs don't change:
+    with `detr`. Difference from Group DETR: the loss of the object queries
+    counts as much as the mean over all further groups, as in H-DETR. Evaluate,
+    save and export `detr`, whose outputs don't change:
 
     >>> images = (64, 64, 3)
     >>> detr = keras_vtr.models.build_detr(

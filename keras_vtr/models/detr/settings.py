@@ -1,6 +1,9 @@
 """The sizes of `build_detr`, and checks of its arguments."""
 
 from keras_vtr.classifiers import CLASSIFIERS
+from keras_vtr.layers import AnchorAttentionBias
+from keras_vtr.layers import BoxPositionBias
+from keras_vtr.layers import RelativeRefinement
 from keras_vtr.layers.arguments import check_choice
 from keras_vtr.models.detr.features import PADDINGS
 
@@ -13,6 +16,20 @@ from keras_vtr.models.detr.features import PADDINGS
 #   "resnet101_dc5"   60,464,672                  60,242,272
 # Small: ours, for small images and for learning; 488,655 parameters with 10
 # classes and images of 3 channels, 515,607 with anchors.
+# Modern: Lin et al. 2023, "DETR Does Not Need Multi-Scale or Locality Design",
+# table 1, with the numbers of Robinson et al. 2025 (RF-DETR), for a ViT, which
+# is an encoder itself; and the same for small images.
+MODERN = {
+    "queries": "selected",
+    "classifier": "sigmoid",
+    "attention_bias": lambda options: BoxPositionBias(
+        options["num_heads"],
+        mlp_dim=2 * options["hidden_dim"],
+        prior=AnchorAttentionBias(options["num_heads"]),
+    ),
+    "box_refinement": lambda options: RelativeRefinement(),
+    "look_forward_twice": True,
+}
 SIZES = {
     "base": {
         "backbone": "resnet50",
@@ -36,6 +53,37 @@ SIZES = {
         "dropout": 0.0,
         "normalize_first": True,
     },
+    "modern": {
+        **MODERN,
+        "backbone": None,
+        "num_queries": 300,
+        "hidden_dim": 256,
+        "num_encoder_layers": 0,
+        "num_decoder_layers": 3,
+        "num_heads": 8,
+        "mlp_dim": 2048,
+        "dropout": 0.0,
+        "normalize_first": True,
+    },
+    "modern_small": {
+        **MODERN,
+        "backbone": "convolution_stem",
+        "num_queries": 10,
+        "hidden_dim": 96,
+        "num_encoder_layers": 1,
+        "num_decoder_layers": 2,
+        "num_heads": 4,
+        "mlp_dim": 192,
+        "dropout": 0.0,
+        "normalize_first": True,
+    },
+}
+BOX_OPTIONS = ("attention_bias", "box_refinement", "look_forward_twice")
+DEFAULTS = {
+    "queries": "learned",
+    "classifier": "softmax",
+    "activation": "relu",
+    **dict.fromkeys(BOX_OPTIONS),
 }
 QUERIES = ("learned", "anchors", "selected")
 EPSILON = 1e-5  # of the layer norms, torch's default
@@ -49,7 +97,23 @@ def with_size(size, given, block_options):
         )
     given = {**given, **block_options}
     given = {key: value for key, value in given.items() if value is not None}
-    options = {**SIZES[size], "activation": "relu", **given}
+    options = {**DEFAULTS, **SIZES[size], **given}
+    twice = options["look_forward_twice"]
+    if twice is not None and not isinstance(twice, bool):
+        raise ValueError(
+            "`look_forward_twice` must be True or False. Received: "
+            f"look_forward_twice={twice!r}"
+        )
+    for key in BOX_OPTIONS:
+        if key not in given and callable(options[key]):
+            options[key] = options[key](options)
+    of_boxes = {key: given[key] for key in BOX_OPTIONS if given.get(key)}
+    if options["queries"] == "learned" and of_boxes:
+        raise ValueError(
+            'What belongs to boxes has no effect on queries="learned", which '
+            'are no boxes. Use queries="anchors" or "selected". Received: '
+            f"{of_boxes}"
+        )
     if options.get("norm") is None:
         options.setdefault("layer_norm_epsilon", EPSILON)
     return {"attention_dropout": options["dropout"], **options}
@@ -69,7 +133,7 @@ def check_numbers(num_classes, hidden_dim, num_heads):
         )
 
 
-def check_choices(padding, classifier, queries, box_options):
+def check_choices(padding, classifier, queries, auxiliary_outputs):
     if padding not in PADDINGS:
         raise ValueError(
             f"`padding` must be one of {PADDINGS}. Received: "
@@ -77,10 +141,9 @@ def check_choices(padding, classifier, queries, box_options):
         )
     check_choice("classifier", classifier, list(CLASSIFIERS))
     check_choice("queries", queries, QUERIES)
-    found = {key: value for key, value in box_options.items() if value}
-    if queries == "learned" and found:
+    if queries == "selected" and not auxiliary_outputs:
         raise ValueError(
-            "What belongs to boxes has no effect on "
-            'queries="learned", which are no boxes. Use queries="anchors" or '
-            f'"selected". Received: {found}'
+            "`auxiliary_outputs` must be True with "
+            'queries="selected", because the loss of these outputs trains the '
+            "selection. Received: auxiliary_outputs=False"
         )

@@ -28,6 +28,11 @@ def add_queries(detr, prefix, make_queries, inputs=None, *, sees_queries=False):
         sees_queries: Whether the further queries see the object queries. None
             of the model's queries sees them.
     """
+    if f"{prefix}_boxes" in detr.output:
+        raise ValueError(
+            f"`detr` must not have {prefix} queries yet; pass a larger "
+            f"`num_groups` instead. Received: {detr.name!r}"
+        )
     insert = _Insertion(
         make_queries, detr.output["boxes"].shape[1] if sees_queries else 0
     )

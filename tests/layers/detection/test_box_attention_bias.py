@@ -96,7 +96,7 @@ def test_any_grid_will_do(rng, name):
 
 
 def test_nothing_is_computed_for_each_pixel_before_the_last_sum():
-    """No tensor of a traced call holds more numbers than the bias itself."""
+    """Every tensor but the bias itself has one number a row or a column."""
     if keras.backend.backend() != "tensorflow":
         pytest.skip("reads TensorFlow's graph")
     import tensorflow as tf
@@ -115,7 +115,8 @@ def test_nothing_is_computed_for_each_pixel_before_the_last_sum():
         for output in operation.outputs
         if output.shape.is_fully_defined()
     ]
-    assert max(sizes) == 50 * H * 32 * 32
+    pixels = 50 * H * 32 * 32
+    assert {size for size in sizes if size > 50 * 16 * 32} == {pixels}
 
 
 def test_wrong_arguments_are_refused():

@@ -27,6 +27,14 @@ def test_a_move_of_zero_leaves_the_box_where_it_is(rng, rule):
     np.testing.assert_allclose(found, start, atol=1e-6)
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_half_precision_does_not_round_boxes(rng, rule):
+    start = boxes(rng, 2, 5)
+    layer = rule(dtype="mixed_bfloat16")
+    found = to_numpy(layer(start, np.zeros_like(start)))
+    np.testing.assert_allclose(found, start, atol=1e-6)
+
+
 def test_relative_moves_are_in_units_of_the_sides():
     start = np.array([[[0.5, 0.4, 0.2, 0.1]]], "float32")
     moves = np.array([[[0.5, -1.0, np.log(2), 0.0]]], "float32")

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -63,6 +64,19 @@ def test_boxes_start_around_the_center_of_their_token(rng):
     np.testing.assert_allclose(to_numpy(logits).mean(), -np.log(99), atol=1.5)
 
 
+def test_half_precision_does_not_round_where_boxes_start(rng):
+    exact, coarse = (
+        QuerySelection(15, 3, dtype=dtype)(memory(rng), centers())[-1]
+        for dtype in ("float32", "mixed_bfloat16")
+    )
+    exact, coarse = (np.unique(to_numpy(x)) for x in (exact, coarse))
+    np.testing.assert_array_equal(coarse, exact)
+    x, _ = AxisCenters(dtype="mixed_bfloat16")(np.zeros((1, 1, 7, 1), "f4"))
+    np.testing.assert_allclose(
+        to_numpy(x)[0], (np.arange(7) + 0.5) / 7, rtol=1e-6
+    )
+
+
 def test_tokens_permute_with_their_pixels(rng):
     """A token brings its own place: the order of the grid's rows is nothing."""
     tokens = memory(rng)
@@ -109,6 +123,10 @@ def test_wrong_arguments_are_refused(rng):
         ValueError, match=r"num_queries=16, 15 tokens. Use fewer"
     ):
         QuerySelection(16, 3)(memory(rng), centers())
+    layer = QuerySelection(5, 3)
+    layer(keras.Input((None, 8)), [keras.Input((None,))] * 2)
+    with pytest.raises(ValueError, match=r"num_queries=5, 4 tokens. Use"):
+        layer(np.zeros((1, 4, 8)), (np.zeros((1, 2)), np.zeros((1, 2))))
     with pytest.raises(ValueError, match="Received: num_classes=0"):
         QuerySelection(4, 0)
     with pytest.raises(ValueError, match="Received: side=0"):

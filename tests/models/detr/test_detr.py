@@ -138,7 +138,8 @@ def test_the_paper_s_transformer_has_its_parameters():
             "`pixel_mean` must be one number or one for each of the 3",
         ),
         ({"num_queries": 0}, "Received: num_queries=0"),
-        ({"num_encoder_layers": 0}, "Received: num_layers=0"),
+        ({"num_encoder_layers": -1}, "Received: num_layers=-1"),
+        ({"num_decoder_layers": 0}, "Received: num_layers=0"),
         ({"dropout": 1.0}, "Received: dropout=1.0"),
     ],
 )
