@@ -3,7 +3,9 @@
     pip install -e . && python examples/finetune_detr.py SOURCE FOLDER
 
 SOURCE is DETR's authors' .pth, a folder of Hugging Face's or
-"hf://facebook/detr-resnet-50"; "scratch" starts a small detector at random.
+"hf://facebook/detr-resnet-50"; with --vit a ViT, such as a folder of DINOv2's,
+which becomes the backbone of a new detector of today's parts; "scratch" starts
+a small detector at random.
 FOLDER holds train.json and val.json, COCO's annotations, and the pictures in
 train/ and val/. Without FOLDER the program writes one of handwritten
 digits (pip install -e ".[examples]") and trains on it: with "scratch" that
@@ -34,8 +36,17 @@ SMALL = {  # instead of the paper's, all in pixels
 }
 
 
-def build(source, dataset):
+def build(source, dataset, is_vit, num_queries):
     names = dataset.class_names
+    if is_vit:
+        return keras_vtr.models.build_detr(
+            len(names),
+            size="modern",
+            backbone=keras_vtr.pretrained.from_pretrained(source),
+            class_names=names,
+            padding="exact",
+            num_queries=num_queries,
+        )
     if source != "scratch":
         return keras_vtr.pretrained.from_pretrained(
             source, num_classes=len(names), class_names=names, padding="exact"
@@ -53,6 +64,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("source")
     parser.add_argument("folder", nargs="?", type=pathlib.Path)
+    parser.add_argument("--vit", action="store_true")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--scenes", type=int, default=4000)
@@ -67,9 +79,13 @@ def main():
         for split in ("train", "val")
     )
     print(f"Train: {train}\nHeld out: {held_out}")
-    detr, rates = build(arguments.source, train), {}
+    num_queries = 10 if scales else 300
+    detr = build(arguments.source, train, arguments.vit, num_queries)
+    rates = {}
     if arguments.source == "scratch":
         rates = {"learning_rate": 1e-3, "backbone_learning_rate": 1e-3}
+    if arguments.vit:  # the patches are trained least, they are learned best
+        rates = {"backbone_learning_rate": 1e-4, "backbone_layer_decay": 0.8}
     size, epochs = arguments.batch_size, arguments.epochs
     steps = max(1, len(train) // size)
     keras_vtr.training.compile_detr(detr, steps, epochs=epochs, **rates)

@@ -82,6 +82,9 @@ def test_pretrained_weights_are_fine_tuned(tmp_path):
     golden_weights.write_tiny_vit(tmp_path)
     program = ("-m", "tests.eager", EXAMPLES / "finetune_vit.py")
     assert run(tmp_path, *program, tmp_path, "--epochs", 1)
+    program = ("-m", "tests.eager", EXAMPLES / "finetune_detr.py")
+    few = ("--scenes", 32, "--epochs", 1)
+    assert run(tmp_path, *program, tmp_path, "--vit", *few)
 
 
 def test_from_scenes_to_a_model_that_can_be_served(tmp_path):
