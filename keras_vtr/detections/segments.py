@@ -63,9 +63,9 @@ def decode_segments(
     check_outputs(outputs, "masks", ("height'", "width'"))
     classifier = classifier_of(outputs)
     logits = outputs[classifier.key]
-    is_object = classifier.is_object(logits, score_threshold)
-    is_object = keras.ops.convert_to_numpy(is_object)
+    is_object = classifier.is_object(logits, score_threshold)[..., None]
     probabilities = classifier.probabilities(logits)
+    probabilities = keras.ops.where(is_object, probabilities, -1.0)
     probabilities = keras.ops.convert_to_numpy(probabilities)
     masks = keras.ops.convert_to_numpy(
         keras.ops.cast(outputs["masks"], "float32")
@@ -76,15 +76,13 @@ def decode_segments(
     target_shape = height_and_width(target_shape, "target_shape")
     return [
         _segments(*image, shape, target_shape, set(things), score_threshold)
-        for image in zip(is_object, probabilities, masks, strict=True)
+        for image in zip(probabilities, masks, strict=True)
     ]
 
 
-def _segments(
-    is_object, probabilities, masks, shape, target_shape, things, threshold
-):
+def _segments(probabilities, masks, shape, target_shape, things, threshold):
     scores, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    chosen = is_object & (scores > threshold)
+    chosen = (scores >= 0) & (scores > threshold)
     chosen &= np.isfinite(masks).all(axis=(1, 2))
     scores, labels = scores[chosen], labels[chosen]
     masks = _resize(masks[chosen], shape)

@@ -120,6 +120,12 @@ class RelativeBoxTerm(Term):
         super().__init__(name, weight, cost_weight)
 
     def distance(self, y_true, y_pred):
+        if "reference_boxes" not in y_pred:
+            raise ValueError(
+                f"The term {self.name!r} must get 'reference_boxes', which "
+                'build_detr(queries="anchors") and "selected" return. Use '
+                "BoxTerm with other models. Received: no 'reference_boxes'"
+            )
         references = y_pred["reference_boxes"]
         predicted = relative_moves(references, y_pred["boxes"])
         true = relative_moves(references, y_true["boxes"])

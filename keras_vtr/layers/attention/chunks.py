@@ -20,7 +20,7 @@ def has_chunks(query, chunk_size):
     return isinstance(num_queries, int) and num_queries > chunk_size
 
 
-def attend_in_chunks(query, keys, values, mask, bias, chunk_size, drop):
+def attend_in_chunks(query, keys, values, mask, bias, *, chunk_size, drop):
     """The weighted means of the values, (B, H, T, key_dim).
 
     Args:
@@ -42,7 +42,7 @@ def attend_in_chunks(query, keys, values, mask, bias, chunk_size, drop):
         attended = _forward(rows, drop, *inputs)
 
         def gradient(upstream):
-            return _backward(rows, drop, upstream, attended, *inputs)
+            return _backward(rows, drop, upstream, attended, inputs)
 
         return attended, gradient
 
@@ -76,8 +76,9 @@ def _forward(rows, drop, query, keys, values, mask, bias=None):
     return rows.unpad(attended)
 
 
-def _backward(rows, drop, upstream, attended, query, keys, values, mask, *bias):
+def _backward(rows, drop, upstream, attended, inputs):
     """The gradients of query, keys, values and, where there is one, bias."""
+    query, keys, values, mask, *bias = inputs
     # The mean of the gradients of a row of weights, weighted by them.
     mean = _float32(upstream) * _float32(attended)
     mean = ops.sum(mean, axis=-1, keepdims=True)

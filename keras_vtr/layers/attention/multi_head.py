@@ -216,7 +216,10 @@ class MultiHeadAttention(LayerWithParts):
         if has_chunks(query, size):
             inputs = (query, keys, values, mask, attention_bias)
             drop = dropout_of_chunks(self.dropout, training)
-            attended, scores = attend_in_chunks(*inputs, size, drop), None
+            attended, scores = (
+                attend_in_chunks(*inputs, chunk_size=size, drop=drop),
+                None,
+            )
         else:
             scores = attention_weights(query, keys, mask, attention_bias)
             scores = ops.cast(scores, values.dtype)  # (B, H, T, S)

@@ -63,7 +63,8 @@ class DenoisingQueries(keras.layers.Layer):
         seed=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # In float32: half precision is too coarse for boxes.
+        super().__init__(autocast=False, **kwargs)
         check_positive_int("num_groups", num_groups)
         check_positive_int("num_classes", num_classes)
         check_positive_int("hidden_dim", hidden_dim)

@@ -30,6 +30,17 @@ MODERN = {
     "box_refinement": lambda options: RelativeRefinement(),
     "look_forward_twice": True,
 }
+SMALL = {
+    "backbone": "convolution_stem",
+    "num_queries": 10,
+    "hidden_dim": 96,
+    "num_encoder_layers": 1,
+    "num_decoder_layers": 2,
+    "num_heads": 4,
+    "mlp_dim": 192,
+    "dropout": 0.0,
+    "normalize_first": True,
+}
 SIZES = {
     "base": {
         "backbone": "resnet50",
@@ -42,17 +53,7 @@ SIZES = {
         "dropout": 0.1,
         "normalize_first": False,
     },
-    "small": {
-        "backbone": "convolution_stem",
-        "num_queries": 10,
-        "hidden_dim": 96,
-        "num_encoder_layers": 1,
-        "num_decoder_layers": 2,
-        "num_heads": 4,
-        "mlp_dim": 192,
-        "dropout": 0.0,
-        "normalize_first": True,
-    },
+    "small": SMALL,
     "modern": {
         **MODERN,
         "backbone": None,
@@ -65,18 +66,7 @@ SIZES = {
         "dropout": 0.0,
         "normalize_first": True,
     },
-    "modern_small": {
-        **MODERN,
-        "backbone": "convolution_stem",
-        "num_queries": 10,
-        "hidden_dim": 96,
-        "num_encoder_layers": 1,
-        "num_decoder_layers": 2,
-        "num_heads": 4,
-        "mlp_dim": 192,
-        "dropout": 0.0,
-        "normalize_first": True,
-    },
+    "modern_small": {**SMALL, **MODERN},
 }
 BOX_OPTIONS = ("attention_bias", "box_refinement", "look_forward_twice")
 DEFAULTS = {

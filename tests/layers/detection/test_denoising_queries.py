@@ -41,6 +41,13 @@ def test_noise_stays_within_its_bounds_and_differs_by_group(rng):
     assert (again != noised).mean() > 0.99
 
 
+def test_half_precision_does_not_round_boxes(rng):
+    boxes, labels = targets(rng)
+    layer = DenoisingQueries(**CONFIG, box_noise=0.0, dtype="mixed_bfloat16")
+    noised = to_numpy(layer(boxes, labels)[1]).reshape(2, 3, 4, 4)
+    np.testing.assert_allclose(noised[:, 1], boxes, atol=1e-6)
+
+
 def test_labels_are_replaced_at_the_given_rate(rng):
     layer = DenoisingQueries(**CONFIG, label_noise=0.35, seed=1)
     labels = rng.integers(0, 7, size=(500, 4)).astype("int32")
