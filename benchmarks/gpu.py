@@ -100,7 +100,10 @@ def ours(task, batch_size, side, tiny):
         cost = np.random.default_rng(0).random((*problems, num_queries))
         cost, is_target = jax.device_put((cost, np.ones(problems, bool)))
         assign = jax.jit(keras_vtr.losses.matching.assign)
-        matcher = lambda: jax.block_until_ready(assign(cost, is_target))  # noqa: E731
+
+        def matcher():
+            jax.block_until_ready(assign(cost, is_target))
+
     # Forward once, backward twice as much.
     return lambda: model.train_on_batch(images, y_true), 3 * operations, matcher
 

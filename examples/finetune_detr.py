@@ -84,7 +84,7 @@ def main():
     rates = {}
     if arguments.source == "scratch":
         rates = {"learning_rate": 1e-3, "backbone_learning_rate": 1e-3}
-    if arguments.vit:  # the patches are trained least, they are learned best
+    if arguments.vit:  # the first layers of a pretrained ViT change least
         rates = {"backbone_learning_rate": 1e-4, "backbone_layer_decay": 0.8}
     size, epochs = arguments.batch_size, arguments.epochs
     steps = max(1, len(train) // size)
