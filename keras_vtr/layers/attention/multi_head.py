@@ -214,12 +214,9 @@ class MultiHeadAttention(LayerWithParts):
         query = query * self.key_dim**-0.5
         size = None if return_attention_scores else self.query_chunk_size
         if has_chunks(query, size):
-            inputs = (query, keys, values, mask, attention_bias)
-            drop = dropout_of_chunks(self.dropout, training)
-            attended, scores = (
-                attend_in_chunks(*inputs, chunk_size=size, drop=drop),
-                None,
-            )
+            inputs = query, keys, values, mask, attention_bias
+            drop, scores = dropout_of_chunks(self.dropout, training), None
+            attended = attend_in_chunks(*inputs, chunk_size=size, drop=drop)
         else:
             scores = attention_weights(query, keys, mask, attention_bias)
             scores = ops.cast(scores, values.dtype)  # (B, H, T, S)
