@@ -95,7 +95,8 @@ def match_groups(terms, y_true, y_pred, num_images, num_targets):
     Chen et al. 2022 (Group DETR), section 3.2: in training, each target has one
     query in each of G groups. The arguments as for `match`, with the outputs
     `"group_boxes"` (B, L, G * Q, 4), ... of `keras_vtr.models.add_groups`. The
-    terms are means over the groups.
+    counts of pairs are those of all groups, so a term that is divided by them
+    is a mean over the groups.
     """
     if "group_boxes" not in y_pred:
         return None

@@ -142,7 +142,8 @@ class IoUAwareTerm(SigmoidTerm):
         weight: Its weight in the loss.
         alpha: Share of the probability in the target, in [0, 1]; it is also
             alpha of the focal cost.
-        gamma: How little a class counts that is known to be absent.
+        gamma: How little a class counts that is known to be absent; it is also
+            gamma of the focal cost.
         cost_weight: Its weight in the matching cost. Default: twice `weight`.
         name: Its name in the progress bar.
 

@@ -70,7 +70,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     1.0
     """
 
-    names = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+    names = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
 
     def __init__(self, image_shape=None, data=None, max_detections=100):
         super().__init__()
@@ -124,19 +124,22 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             self._num_images += 1
 
     def result(self):
-        """Dict of AP, AP50, AP75 and AP of small, medium and large objects.
+        """Dict of AP, AP50, AP75, AP of small, medium and large objects, AR.
 
-        In [0, 1]; NaN if there is no object of that size, crowds excepted; 0
-        if there is one and nothing was detected.
+        AR, average recall, is the share of objects that are found, averaged
+        over the overlaps and the classes. All are in [0, 1]; NaN if there is no
+        object of that size, crowds excepted; 0 if there is one and nothing was
+        detected.
         """
         if not self._annotations:
             return dict.fromkeys(self.names, float("nan"))
         with contextlib.redirect_stdout(io.StringIO()):  # it prints
-            precision = self._evaluate().eval["precision"]
+            evaluated = self._evaluate().eval
         # (overlaps from 0.50 on, recalls, classes, sizes); -1 for no object.
-        precision = precision[..., -1]
+        precision = evaluated["precision"][..., -1]
+        recall = evaluated["recall"][..., 0, -1]  # of all sizes
         every = [precision[..., i] for i in range(4)]  # all sizes, small, ...
-        parts = (every[0], every[0][0], every[0][5], *every[1:])
+        parts = (every[0], every[0][0], every[0][5], *every[1:], recall)
         return {
             name: float(part[part > -1].mean()) if (part > -1).any() else np.nan
             for name, part in zip(self.names, parts, strict=True)

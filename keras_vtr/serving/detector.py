@@ -40,7 +40,8 @@ def export_detector(
       decoded as by `keras_vtr.data.decode_image`.
     - `images`: `images` (B, height, width, C) uint8, of any size.
     - `raw`: from the model's inputs, `images` float32 in [0, 255] (and
-      `padding_mask`), to its outputs `logits`, `boxes` (and `masks`).
+      `padding_mask`), to its outputs `logits` or `sigmoid_logits`, `boxes` (and
+      `masks`).
 
     The outputs of the first two are `boxes` (B, n, 4) float32, absolute `xyxy`
     pixels of the original image, upright; `scores` (B, n) float32, in

@@ -194,7 +194,8 @@ class _Answer(keras.layers.Layer):
     """`answer` as a layer of a functional model."""
 
     def __init__(self, answer, image_size):
-        super().__init__()
+        # In float32: half precision is too coarse for boxes.
+        super().__init__(autocast=False)
         self.answer = answer
         self.image_size = image_size
 

@@ -53,7 +53,8 @@ def scores_of(model, images, kinds):
         raise ValueError(
             f"`model` must have a layer named {' or '.join(map(repr, MAPS))} "
             "(keras_vtr.stages) that makes the feature map (B, rows, columns, "
-            f"D) of its tokens. Received: {model.name!r}"
+            "D) of the tokens before the encoder; a detector on a ViT has no "
+            f"encoder of its own: pass the ViT. Received: {model.name!r}"
         )
     outputs = graph(images, training=False)
     grid = tuple(outputs["map"].shape[1:3])

@@ -41,7 +41,7 @@ def test_perfect_detections_score_one_at_every_size():
     boxes = (10, 10, 30, 30), (50, 50, 100, 100), (20, 20, 190, 190)
     rows = [(*box, 0.9, i) for i, box in enumerate(boxes)]
     result = judge((truth(*boxes, labels=[0, 1, 2]), found(*rows)))
-    assert list(result) == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
+    assert list(result) == [*("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")]
     np.testing.assert_allclose(list(result.values()), 1.0)
 
 
@@ -65,6 +65,7 @@ def test_a_second_box_on_the_same_object_is_a_mistake():
         )
     )
     assert once["AP"] < 1.0
+    assert result["AR"] == 1.0
     # Precision is 1 up to recall 1/2 and 2/3 beyond, at 101 recalls.
     np.testing.assert_allclose(result["AP"], (51 + 50 * 2 / 3) / 101, rtol=1e-6)
 

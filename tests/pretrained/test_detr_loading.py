@@ -50,6 +50,29 @@ def test_in_a_new_class_head_no_object_is_as_likely_as_all_classes(
     np.testing.assert_allclose(probabilities[..., :-1], 0.025, rtol=1e-5)
 
 
+def test_a_new_sigmoid_head_starts_with_its_prior(rng, tmp_path):
+    path = save(authors_tensors(rng), tmp_path)
+    for num_classes in (1, 20):
+        new = from_pretrained(
+            path, num_classes=num_classes, classifier="sigmoid"
+        )
+        bias = new.get_layer("class_head").weights[-1]
+        assert bias.shape == (num_classes,)
+        np.testing.assert_allclose(bias, -np.log(99), rtol=1e-6)
+
+
+def test_a_softmax_s_classes_are_no_sigmoid_s(rng, tmp_path):
+    path = save(authors_tensors(rng), tmp_path)
+    with pytest.raises(PretrainedError, match="`new_head=True` makes a new"):
+        from_pretrained(path, classifier="sigmoid")
+    modern = build_detr(5, size="modern_small", image_shape=(64, 64, 3))
+    with pytest.raises(PretrainedError, match="classifier='softmax'"):
+        load_weights(modern, path)
+    without_encoder = build_detr(5, size="small", num_encoder_layers=0)
+    with pytest.raises(PretrainedError):
+        load_weights(without_encoder, path)
+
+
 def test_fewer_queries_are_the_first_ones_and_reported(rng, tmp_path, capsys):
     path = save(authors_tensors(rng), tmp_path)
     all_of_them = from_pretrained(path)

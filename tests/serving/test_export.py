@@ -158,6 +158,20 @@ def test_a_padded_model_takes_pictures_of_several_sizes(tmp_path, rng):
 
 
 @pytest.mark.slow
+def test_a_model_of_any_size_may_have_fewer_tokens_than_queries(tmp_path):
+    model = tiny_detr(
+        size="modern_small", image_shape=(None, None, 3), num_queries=150
+    )
+    path = export_detector(model, tmp_path / "detr", image_size=(24, 40))
+    raw = tf.saved_model.load(path).signatures["raw"]
+    images = np.random.default_rng(0).uniform(0, 255, (2, 24, 40, 3))
+    images = images.astype("float32")
+    answer, expected = raw(images=tf.constant(images)), model(images)
+    assert answer["boxes"].shape == (2, 150, 4)
+    np.testing.assert_allclose(answer["boxes"], expected["boxes"], atol=1e-5)
+
+
+@pytest.mark.slow
 def test_a_padded_model_of_fixed_size_keeps_the_picture_s_form(tmp_path):
     model = tiny_detr(image_shape=(*SIZE, 3), padding="published")
     path = export_detector(model, tmp_path / "detr")

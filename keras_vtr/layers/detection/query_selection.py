@@ -45,7 +45,10 @@ class QuerySelection(LayerWithParts):
         centers: Of its columns (B, width) and rows (B, height), from
             `AxisCenters`.
         padding_mask: Optional (B, height * width) bool, True = real. Padded
-            tokens are only selected where there are too few real ones.
+            tokens are not selected.
+
+    Where an image has fewer real tokens than Q, the best one is selected again,
+    so that no query depends on padding.
 
     Returns:
         Anchors (B, Q, 4), `rel_center_xywh`, without gradient; and for the
@@ -54,9 +57,7 @@ class QuerySelection(LayerWithParts):
 
     Raises:
         ValueError: If a number is out of its range, a part is not a layer of
-            its kind, or there are fewer tokens than Q. In a graph that doesn't
-            know their number, TensorFlow fails instead: "input must have at
-            least k columns".
+            its kind, or it is built for fewer tokens than Q.
 
     Example:
 
@@ -123,7 +124,6 @@ class QuerySelection(LayerWithParts):
         )
 
     def call(self, memory, centers, padding_mask=None):
-        self._check_tokens(memory.shape[1])  # unknown to `build`, perhaps
         tokens = self.norm(self.projection(memory))
         logits = self.class_head(tokens)  # (B, N, K)
         moves = tokens
@@ -135,16 +135,24 @@ class QuerySelection(LayerWithParts):
         scores = ops.max(probabilities, axis=-1)
         if padding_mask is not None:
             scores = ops.where(padding_mask, scores, LEAST)
-        _, best = ops.top_k(scores, self.num_queries)  # (B, Q)
-        best = ops.cast(best, "int32")[..., None]
+        best = self._best(scores)[..., None]  # (B, Q, 1)
         logits, boxes, references = (
             ops.take_along_axis(x, best, axis=1)
             for x in (logits, boxes, references)
         )
         return ops.stop_gradient(boxes), logits, boxes, references
 
+    def _best(self, scores):
+        """The numbers of the tokens with the highest scores, (B, Q)."""
+        num_tokens = scores.shape[1]  # unknown, or not known to `build`
+        if not isinstance(num_tokens, int) or num_tokens < self.num_queries:
+            more = ((0, 0), (0, self.num_queries))
+            scores = ops.pad(scores, more, constant_values=LEAST)
+        scores, best = ops.top_k(scores, self.num_queries)
+        best = ops.cast(best, "int32")
+        return ops.where(scores > LEAST, best, best[:, :1])
+
     def _check_tokens(self, num_tokens):
-        # An unknown number is None, or JAX's symbol.
         if isinstance(num_tokens, int) and num_tokens < self.num_queries:
             raise ValueError(
                 "`num_queries` must not be more than the tokens that queries "

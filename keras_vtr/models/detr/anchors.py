@@ -5,6 +5,7 @@ import keras
 from keras_vtr.layers import AnchorDecoder
 from keras_vtr.layers import AnchorQueries
 from keras_vtr.layers import AxisCenters
+from keras_vtr.layers import LogitRefinement
 from keras_vtr.layers import ObjectQueries
 from keras_vtr.layers import QuerySelection
 from keras_vtr.layers import TransformerDecoderBlock
@@ -40,7 +41,7 @@ def select_anchors(memory, num_queries, num_classes, classifier, refinement):
         num_queries,
         num_classes,
         classifier,
-        box_refinement=refinement,
+        box_refinement=refinement or LogitRefinement(),  # as in the decoder
         name=DETR.QUERY_SELECTION,
     )(
         memory["memory"],

@@ -49,8 +49,14 @@ def add_queries(detr, prefix, make_queries, inputs=None, *, sees_queries=False):
             f"boxes become queries. Received: {detr.name!r}"
         )
     answers, boxes, references = insert.found
+    class_head = find_class_head(detr)
+    if class_head is None:
+        raise ValueError(
+            "The logits of `detr` must come from a keras_vtr.layers.ClassHead, "
+            f"which reads the further queries, too. Received: {detr.name!r}"
+        )
     layers = {
-        classifier_of(outputs).key: find_class_head(detr)(answers),
+        classifier_of(outputs).key: class_head(answers),
         "boxes": boxes,
         "reference_boxes": references,
     }

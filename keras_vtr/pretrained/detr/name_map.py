@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_vtr.backbones import build_resnet
 from keras_vtr.classifiers import SIGMOID
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.models import build_detr
 from keras_vtr.pretrained.name_map import NameMap
 from keras_vtr.pretrained.tensor_file import PretrainedError
@@ -81,7 +82,8 @@ class DetrNameMap(NameMap):
     def start(self, model, weight):
         """In a new class head, "no object" is as likely as all classes."""
         value = keras.ops.convert_to_numpy(weight)
-        if weight.path.startswith(self.heads):
+        has_no_object = classifier_of(model.output).has_no_object
+        if weight.path.startswith(self.heads) and has_no_object:
             value = np.zeros_like(value)
             if weight.path.endswith("bias"):
                 value[-1] = math.log(len(value) - 1)
@@ -94,7 +96,7 @@ class DetrNameMap(NameMap):
         names = [layer.name for layer in model.layers]
         if DETR.ENCODER in names:
             expected = self.arguments["normalize_first"]
-            block = model.get_layer(DETR.ENCODER).block
+            block = getattr(model.get_layer(DETR.ENCODER), "block", None)
             if getattr(block, "normalize_first", None) != expected:
                 wrong.append(f"normalize_first={expected}")
         dilation = self.resnet["dilation"]

@@ -103,6 +103,30 @@ def test_padding_is_not_selected(rng):
     assert set(found[..., 1].ravel()) <= set(y[:2])
 
 
+def test_the_best_token_is_selected_again_where_there_are_too_few(rng):
+    """However the image is padded, and in a graph of any number of tokens."""
+    tokens = memory(rng)
+    layer = selection(tokens, num_queries=15)
+    for rows, columns in ((2, 2), (3, 4)):
+        mask = np.zeros((2, ROWS, COLUMNS), bool)
+        mask[:, :rows, :columns] = True
+        padded = np.where(mask.reshape(2, -1, 1), tokens, 9.0)
+        x, y = AxisCenters()(
+            np.zeros((2, ROWS, COLUMNS, 1), "float32"), padding_mask=mask
+        )
+        found = layer(padded, (x, y), padding_mask=mask.reshape(2, -1))
+        free = QuerySelection.from_config(layer.get_config())
+        free(keras.Input((None, 8)), [keras.Input((None,))] * 2)
+        free.set_weights(layer.get_weights())
+        cut = tokens[mask.reshape(2, -1)].reshape(2, -1, 8)
+        centers_of = (to_numpy(x)[:, :columns], to_numpy(y)[:, :rows])
+        expected = free(cut, centers_of)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(to_numpy(a), to_numpy(b), atol=1e-5)
+        again = to_numpy(expected[0])[:, rows * columns :]
+        assert (again == to_numpy(expected[0])[:, :1]).all()
+
+
 def test_anchors_are_the_boxes_without_gradient(rng):
     layer = selection(memory(rng))
     tokens = memory(rng)
@@ -123,10 +147,6 @@ def test_wrong_arguments_are_refused(rng):
         ValueError, match=r"num_queries=16, 15 tokens. Use fewer"
     ):
         QuerySelection(16, 3)(memory(rng), centers())
-    layer = QuerySelection(5, 3)
-    layer(keras.Input((None, 8)), [keras.Input((None,))] * 2)
-    with pytest.raises(ValueError, match=r"num_queries=5, 4 tokens. Use"):
-        layer(np.zeros((1, 4, 8)), (np.zeros((1, 2)), np.zeros((1, 2))))
     with pytest.raises(ValueError, match="Received: num_classes=0"):
         QuerySelection(4, 0)
     with pytest.raises(ValueError, match="Received: side=0"):

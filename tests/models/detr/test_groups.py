@@ -201,6 +201,10 @@ def test_wrong_arguments_are_refused():
         ValueError, match='must be built with queries="anchors"'
     ):
         add_groups(tiny_detr())
+    logits = keras.layers.Dense(3)(detr.output["boxes"])
+    by_hand = keras.Model(detr.input, {**detr.output, "logits": logits})
+    with pytest.raises(ValueError, match="must come from a keras_vtr"):
+        add_groups(by_hand)
     with pytest.raises(ValueError, match="has no effect on queries="):
         tiny_detr(look_forward_twice=True)
     with pytest.raises(ValueError, match="look_forward_twice='no'"):
