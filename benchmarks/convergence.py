@@ -2,17 +2,17 @@
 
     python benchmarks/convergence.py
 
-trains the detector of examples/train_detr.py on digit scenes with three seeds,
-same budget and schedule for all rows, and prints after how many steps (looked
-at every 250) the average precision on 300 held-out scenes first reaches 0.70,
-what it is at the end, how many true objects of 100 are found, and found twice,
-at a score of 0.5, and the median time of a step, relative to the seed's first
-row.
-All of it are 30 runs of 5,000 steps; `--rows`, `--seeds` and `--steps` do less.
+trains small detectors on digit scenes with three seeds, same budget and
+schedule for all rows, and prints after how many steps (looked at every 250) the
+average precision on 300 held-out scenes first reaches 0.70, what it is at the
+end, and how many true objects of 100 are found, and found twice, at a score of
+0.5. What a step costs: convergence_step.py.
+All of it are 30 runs of 5,000 steps, about 200 minutes on two cores; `--rows`,
+`--seeds` and `--steps` do less. `--model digit_detr.keras` says what is found,
+and found twice, of the detector of examples/train_detr.py.
 """
 
 import argparse
-import time
 
 import keras
 import numpy as np
@@ -46,8 +46,8 @@ LADDER = {
     "+ IoU-aware sigmoid": {"classifier": "sigmoid"},
     "+ box position bias": {"attention_bias": box_bias},
     "+ relative boxes": {"box_refinement": layers.RelativeRefinement},
-    "+ look forward twice": {"look_forward_twice": True},
     "+ selected queries": {"queries": "selected"},
+    "+ look forward twice": {"look_forward_twice": True},
     "groups, no denoising": {"denoising": False, "num_groups": 3},
     "groups and denoising": {"denoising": True},
 }
@@ -63,23 +63,24 @@ def options_of(row):
     raise ValueError(f"`row` must be one of {list(LADDER)}. Received: {row!r}")
 
 
-def build(options):
+def build(options, num_targets=NUM_TARGETS, **scenes):
     """The detector, the model that trains it, and the loss."""
     options = {key: x() if callable(x) else x for key, x in options.items()}
     denoising = options.pop("denoising", False)
     num_groups = options.pop("num_groups", 0)
+    scenes = {"image_shape": IMAGE_SHAPE, **scenes}
     detr = model = models.build_detr(
         num_classes=10,
         size="small",
-        image_shape=IMAGE_SHAPE,
         pixel_mean=0.0,
         pixel_std=255.0,
+        **scenes,
         **options,
     )
     if num_groups:
         model = models.add_groups(model, num_groups)
     if denoising:
-        model = models.add_denoising(model, NUM_TARGETS)
+        model = models.add_denoising(model, num_targets)
     if options.get("classifier") == "sigmoid":
         terms = losses.sigmoid_terms()
     else:
@@ -87,6 +88,28 @@ def build(options):
     if "box_refinement" in options:
         terms[1] = losses.RelativeBoxTerm()
     return detr, model, losses.HungarianLoss(terms)
+
+
+def compile_model(model, loss, num_steps, **options):
+    """With the optimizer of examples/train_detr.py."""
+    warmup_steps = min(100, num_steps // 2)
+    learning_rate = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        num_steps - warmup_steps,
+        warmup_target=1.5e-3,
+        warmup_steps=warmup_steps,
+    )
+    optimizer = keras.optimizers.AdamW(
+        learning_rate, weight_decay=1e-4, beta_2=0.98, global_clipnorm=1.0
+    )
+    model.compile(optimizer, loss, **options)
+
+
+def inputs_of(model, scenes):
+    """What the model reads: with denoising, the targets are inputs, too."""
+    if isinstance(model.input, dict):
+        scenes = scenes.map(lambda images, y: ({"images": images, **y}, y))
+    return scenes
 
 
 class Watch(keras.callbacks.Callback):
@@ -99,13 +122,9 @@ class Watch(keras.callbacks.Callback):
             "held_out", batch_size=100, num_scenes=300
         )
         self.precision = keras_vtr.metrics.CocoAveragePrecision(IMAGE_SHAPE)
-        self.curve, self.seconds = [], []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.perf_counter()
+        self.curve = []
 
     def on_epoch_end(self, epoch, logs=None):
-        self.seconds.append(time.perf_counter() - self.start)
         result = self.precision.evaluate(self.detr, self.held_out)
         self.curve.append(result["AP"])
 
@@ -133,36 +152,27 @@ def train(row, seed, num_steps):
     """The average precision every 250 steps, and how often objects are twice.
 
     Returns:
-        The curve, objects of 100 found and found twice, and seconds of a step.
+        The curve, and objects of 100 found and found twice.
     """
     keras.utils.set_random_seed(seed)
     scenes = keras_vtr.data.digit_scenes("train", batch_size=16, seed=seed)
     detr, model, loss = build(options_of(row))
-    if isinstance(model.input, dict):
-        scenes = scenes.map(lambda images, y: ({"images": images, **y}, y))
-    warmup_steps = min(100, num_steps // 2)
-    learning_rate = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        num_steps - warmup_steps,
-        warmup_target=1.5e-3,
-        warmup_steps=warmup_steps,
-    )
-    optimizer = keras.optimizers.AdamW(
-        learning_rate, weight_decay=1e-4, beta_2=0.98, global_clipnorm=1.0
-    )
-    model.compile(optimizer, loss)
+    compile_model(model, loss, num_steps)
     watch = Watch(detr)
     model.fit(
-        scenes,
+        inputs_of(model, scenes),
         steps_per_epoch=min(EVERY, num_steps),
         epochs=max(1, num_steps // EVERY),
         callbacks=[watch],
         shuffle=False,
         verbose=0,
     )
-    seconds = np.median(watch.seconds[1:] or watch.seconds)
-    seconds /= min(EVERY, num_steps)
-    return watch.curve, found(detr, watch.held_out), seconds
+    return watch.curve, *found(detr, watch.held_out)
+
+
+def steps_to_goal(curve):
+    reached = [i for i, x in enumerate(curve) if x >= GOAL]
+    return EVERY * (reached[0] + 1) if reached else None
 
 
 def main():
@@ -171,21 +181,28 @@ def main():
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--model", help="a detector; only its objects found")
     arguments = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     tf.config.threading.set_inter_op_parallelism_threads(arguments.threads)
-    print(f"| | seed | steps to AP {GOAL:.2f} | AP | found | twice | step |")
-    print("|---|---|---|---|---|---|---|")
+    if arguments.model:
+        once, twice = found(
+            keras.models.load_model(arguments.model),
+            keras_vtr.data.digit_scenes(
+                "held_out", batch_size=100, num_scenes=500
+            ),
+        )
+        print(f"Of 100 objects found: {once:.1f}, found twice: {twice:.1f}")
+        return
+    print(f"| | seed | steps to AP {GOAL:.2f} | AP | found | twice |")
+    print("|---|---|---|---|---|---|")
     for seed in arguments.seeds:
-        first = None
         for row in arguments.rows:
-            curve, (once, twice), seconds = train(row, seed, arguments.steps)
-            first = first or seconds
-            reached = [i for i, x in enumerate(curve) if x >= GOAL]
-            steps = EVERY * (reached[0] + 1) if reached else "never"
+            curve, once, twice = train(row, seed, arguments.steps)
+            steps = steps_to_goal(curve) or "never"
             print(
                 f"| {row} | {seed} | {steps} | {curve[-1]:.3f} | {once:.1f} | "
-                f"{twice:.1f} | {seconds / first:.2f} |",
+                f"{twice:.1f} |",
                 flush=True,
             )
 

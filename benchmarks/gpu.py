@@ -19,6 +19,10 @@ import sys
 import time
 
 from side_by_side import Competitor
+from vit_detectors import NUM_CLASSES
+from vit_detectors import SMALL_VIT
+from vit_detectors import our_detector
+from vit_detectors import rf_detr
 
 import numpy as np  # isort: skip  the backend is set before Keras is imported
 
@@ -30,7 +34,7 @@ TASKS = {
 }
 TINY = {task: (2, 96) for task in TASKS}
 NAMES = ("transformers, torch.compile", "keras_vtr on JAX")
-NUM_CLASSES, NUM_TARGETS = 91, 20
+NUM_TARGETS = 20
 
 
 def data(batch_size, side):
@@ -54,31 +58,20 @@ def ours(task, batch_size, side, tiny):
     keras.config.set_dtype_policy("mixed_bfloat16")
     images, y_true = data(batch_size, side)
     shape = (side, side, 3)
-    small = {"num_layers": 2, "hidden_dim": 32, "mlp_dim": 64, "num_heads": 2}
-    change = small if tiny else {}
     if task.startswith("ViT"):
         model = keras_vtr.models.build_vit(
-            1000, size="base", image_shape=shape, **change
+            1000,
+            size="base",
+            image_shape=shape,
+            **(SMALL_VIT if tiny else {}),
         )
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         y_true = y_true["labels"][:, 0]
     else:
-        vit = keras_vtr.models.build_vit(
-            0, size="small", image_shape=shape, **change
-        )
-        backbone = keras_vtr.backbones.build_vit_backbone(
-            vit, shape, window_size=side // 32
-        )
-        model = keras_vtr.models.build_detr(
-            NUM_CLASSES,
-            size="modern",
-            image_shape=shape,
-            backbone=backbone,
-            num_queries=30 if tiny else 300,
-            pixel_mean=127.5,
-            pixel_std=127.5,
-        )
-        loss = keras_vtr.losses.HungarianLoss(keras_vtr.losses.sigmoid_terms())
+        model = our_detector(side, tiny)
+        box_term = keras_vtr.losses.RelativeBoxTerm()
+        terms = keras_vtr.losses.sigmoid_terms(box_term=box_term)
+        loss = keras_vtr.losses.HungarianLoss(terms)
     model.compile(keras.optimizers.AdamW(1e-4), loss, jit_compile=True)
     weights = (model.trainable_variables, model.non_trainable_variables)
     weights = [[v.value for v in variables] for variables in weights]
@@ -127,20 +120,7 @@ def theirs(task, batch_size, side, tiny):
         model = transformers.ViTForImageClassification(config)
         labels = torch.tensor(y_true["labels"][:, 0]).long().to(device)
     else:
-        config = transformers.RfDetrConfig(
-            num_labels=NUM_CLASSES,
-            num_queries=30 if tiny else 300,
-            decoder_layers=3,
-            backbone_config={  # RF-DETR's, with patches of 16
-                "model_type": "rf_detr_dinov2",
-                "image_size": side,
-                "patch_size": 16,
-                "num_windows": 2,
-                "out_features": ["stage3", "stage6", "stage9", "stage12"],
-                "window_block_indexes": [0, 1, 2, 4, 5, 7, 8, 10, 11],
-            },
-        )
-        model = transformers.RfDetrForObjectDetection(config)
+        model = rf_detr(side, tiny)
         labels = [
             {
                 "class_labels": torch.tensor(a).long().to(device),

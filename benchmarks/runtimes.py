@@ -51,11 +51,12 @@ def onnx_of_saved_model(folder):
     return onnx_session(path)
 
 
-def openvino_of_saved_model(folder):
+def openvino_session(path):
+    """Of an ONNX file, or a SavedModel's folder."""
     import openvino
 
     model = openvino.Core().compile_model(
-        openvino.convert_model(folder),
+        openvino.convert_model(path),
         "CPU",
         {"INFERENCE_NUM_THREADS": THREADS, "INFERENCE_PRECISION_HINT": "f32"},
     )

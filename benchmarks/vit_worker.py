@@ -6,7 +6,7 @@ import tempfile
 from runtimes import THREADS
 from runtimes import onnx_of_saved_model
 from runtimes import onnx_session
-from runtimes import openvino_of_saved_model
+from runtimes import openvino_session
 from runtimes import run_torch
 from runtimes import tensorflow
 from side_by_side import answer
@@ -167,7 +167,7 @@ def onnx_of_ours(task):
 
 
 def openvino_of_ours(task):
-    run, pixels = openvino_of_saved_model(our_saved_model()), images(task)
+    run, pixels = openvino_session(our_saved_model()), images(task)
     return lambda: run(pixels)
 
 

@@ -79,7 +79,7 @@ def silence(feed_forward):
 
 
 def train(model, loss, seed, steps):
-    """The recipe of examples/train_detr.py, in fewer steps."""
+    """The schedule of benchmarks/convergence.py, in fewer steps."""
     warmup_steps = min(100, steps // 2)
     learning_rate = keras.optimizers.schedules.CosineDecay(
         0.0,

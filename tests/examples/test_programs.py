@@ -27,6 +27,7 @@ PROGRAMS = {
     "train_vit": ("--epochs", 1),
     "translate_numbers": ("--epochs", 1),
     "read_digits": ("--epochs", 1),
+    "claims/fast_detr": ("--short",),
 }
 # A few steps each, which are not worth compiling them.
 OF_FEW_STEPS = {
