@@ -126,19 +126,18 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     def result(self):
         """Dict of AP, AP50, AP75, AP of small, medium and large objects, AR.
 
-        AR, average recall, is the share of objects that are found, averaged
-        over the overlaps and the classes. All are in [0, 1]; NaN if there is no
-        object of that size, crowds excepted; 0 if there is one and nothing was
-        detected.
+        AR, average recall, is the share found, a mean over overlaps and
+        classes. In [0, 1]; NaN if there is no object of that size, crowds
+        excepted; 0 if there is one and nothing was detected.
         """
         if not self._annotations:
             return dict.fromkeys(self.names, float("nan"))
         with contextlib.redirect_stdout(io.StringIO()):  # it prints
-            evaluated = self._evaluate().eval
+            evaluated = self._evaluate()
         # (overlaps from 0.50 on, recalls, classes, sizes); -1 for no object.
         precision = evaluated["precision"][..., -1]
-        recall = evaluated["recall"][..., 0, -1]  # of all sizes
         every = [precision[..., i] for i in range(4)]  # all sizes, small, ...
+        recall = evaluated["recall"][..., 0, -1]  # of all sizes
         parts = (every[0], every[0][0], every[0][5], *every[1:], recall)
         return {
             name: float(part[part > -1].mean()) if (part > -1).any() else np.nan
@@ -239,7 +238,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         evaluation.params.maxDets = [limit]
         evaluation.evaluate()
         evaluation.accumulate()
-        return evaluation
+        return evaluation.eval
 
     def _coco(self, rows, ids):
         coco = COCO()
