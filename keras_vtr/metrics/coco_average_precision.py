@@ -133,12 +133,10 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         if not self._annotations:
             return dict.fromkeys(self.names, float("nan"))
         with contextlib.redirect_stdout(io.StringIO()):  # it prints
-            evaluated = self._evaluate()
+            precision, recall = self._evaluate()
         # (overlaps from 0.50 on, recalls, classes, sizes); -1 for no object.
-        precision = evaluated["precision"][..., -1]
-        every = [precision[..., i] for i in range(4)]  # all sizes, small, ...
-        recall = evaluated["recall"][..., 0, -1]  # of all sizes
-        parts = (every[0], every[0][0], every[0][5], *every[1:], recall)
+        every, *sizes = (precision[..., i] for i in range(4))  # all, small, ...
+        parts = (every, every[0], every[5], *sizes, recall[..., 0])
         return {
             name: float(part[part > -1].mean()) if (part > -1).any() else np.nan
             for name, part in zip(self.names, parts, strict=True)
@@ -238,7 +236,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         evaluation.params.maxDets = [limit]
         evaluation.evaluate()
         evaluation.accumulate()
-        return evaluation.eval
+        return [evaluation.eval[x][..., -1] for x in ("precision", "recall")]
 
     def _coco(self, rows, ids):
         coco = COCO()
