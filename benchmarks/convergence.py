@@ -7,9 +7,9 @@ schedule for all rows, and prints after how many steps (looked at every 250) the
 average precision on 300 held-out scenes first reaches 0.70, what it is at the
 end, and how many true objects of 100 are found, and found twice, at a score of
 0.5. What a step costs: convergence_step.py.
-All of it are 30 runs of 5,000 steps, about 200 minutes on two cores; `--rows`,
-`--seeds` and `--steps` do less. `--model digit_detr.keras` says what is found,
-and found twice, of the detector of examples/train_detr.py.
+All of it are 30 runs of 5,000 steps, some 200 minutes on two cores by the time
+of a step; `--rows`, `--seeds` and `--steps` do less. `--model digit_detr.keras`
+says what the detector of examples/train_detr.py finds, and finds twice.
 """
 
 import argparse

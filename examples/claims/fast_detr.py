@@ -3,10 +3,11 @@
     python examples/claims/fast_detr.py
 
 Trains the rows of benchmarks/convergence.py, each with one part more than the
-row before it; about 200 minutes on two cores; `--short` less, for numbers that
-mean nothing. Lin et al. 2023 ("DETR Does Not Need Multi-Scale or Locality
-Design"), tables 1 and 2, add such parts on COCO, 12 epochs each, from an AP of
-0.225 to 0.509. What it gives on scenes of digits stands in README.md.
+row before it; some 200 minutes on two cores, by the time of a step; `--short`
+less, for numbers that mean nothing. Lin et al. 2023 ("DETR Does Not Need
+Multi-Scale or Locality Design"), tables 1 and 2, add such parts on COCO, 12
+epochs each, from an AP of 0.225 to 0.509. What it gives on scenes of digits
+stands in README.md.
 """
 
 import pathlib
