@@ -24,7 +24,7 @@ class _WithScores(keras.layers.Layer):
     """
 
     def __init__(self, inside):
-        super().__init__()
+        super().__init__(autocast=False)  # anchors and centers are float32
         self.inside = inside
 
     def call(self, *inputs, **kwargs):

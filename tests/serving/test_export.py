@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from keras_vtr.models import decode_detections
 from keras_vtr.serving import SelfCheckError
 from keras_vtr.serving import export_detector
+from keras_vtr.serving.exporter import _Answer
 from tests.data import picture_files as pictures
 from tests.layer_checks import to_numpy
 from tests.serving.conftest import NAMES
@@ -155,6 +156,17 @@ def test_a_padded_model_takes_pictures_of_several_sizes(tmp_path, rng):
             )
     raw = loaded.signatures["raw"].structured_input_signature[1]
     assert set(raw) == {"images", "padding_mask"}
+
+
+def test_half_precision_does_not_round_what_other_formats_answer():
+    boxes = np.array([[[100.123, 200.456, 639.987, 479.321]]], "float32")
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_float16")
+        layer = _Answer(lambda outputs, image_size: outputs, SIZE)
+        np.testing.assert_array_equal(to_numpy(layer(boxes)), boxes)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 @pytest.mark.slow

@@ -3,11 +3,14 @@ import numpy as np
 import pytest
 
 from keras_vtr.backbones import build_vit_backbone
+from keras_vtr.layers import LogitRefinement
+from keras_vtr.layers import RelativeRefinement
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.losses import sigmoid_terms
 from keras_vtr.models import add_denoising
 from keras_vtr.models import add_groups
 from keras_vtr.serving import export_detector
+from keras_vtr.stages import DETR
 from tests.layer_checks import to_numpy
 from tests.losses.numpy_reference import corners
 from tests.tiny_models import batch
@@ -151,6 +154,14 @@ def test_proposals_are_trained_as_a_layer_before_the_decoder(rng):
     )
     small = [corners(x) for x in outputs["auxiliary_reference_boxes"][0, 0]]
     assert all(abs(box[2] - box[0] - 0.05) < 1e-6 for box in small)
+
+
+def test_selection_and_decoder_move_boxes_by_the_same_rule():
+    for kind in (LogitRefinement, RelativeRefinement):
+        given = None if kind is LogitRefinement else kind()
+        detr = tiny_detr(queries="selected", box_refinement=given)
+        for name in (DETR.QUERY_SELECTION, DETR.DECODER):
+            assert type(detr.get_layer(name).box_refinement) is kind
 
 
 def test_padding_changes_nothing_that_is_selected(rng):
