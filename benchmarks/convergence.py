@@ -38,18 +38,19 @@ def box_bias():
     return layers.BoxPositionBias(NUM_HEADS, mlp_dim=192, prior=gaussian)
 
 
-# Of each row: what it has besides the row before it. Functions make layers.
+# Of each row: what it has besides the row before it. Functions make layers;
+# denoising is how many noised copies each true object has.
 LADDER = {
     "DETR": {},
     "anchors": {"queries": "anchors"},
-    "+ denoising": {"denoising": True},
+    "+ denoising": {"denoising": 5},
     "+ IoU-aware sigmoid": {"classifier": "sigmoid"},
     "+ box position bias": {"attention_bias": box_bias},
     "+ relative boxes": {"box_refinement": layers.RelativeRefinement},
     "+ selected queries": {"queries": "selected"},
     "+ look forward twice": {"look_forward_twice": True},
-    "groups, no denoising": {"denoising": False, "num_groups": 3},
-    "groups and denoising": {"denoising": True},
+    "groups, no denoising": {"denoising": 0, "num_groups": 3},
+    "groups and denoising": {"denoising": 5},
 }
 
 
@@ -66,7 +67,7 @@ def options_of(row):
 def build(options, num_targets=NUM_TARGETS, **scenes):
     """The detector, the model that trains it, and the loss."""
     options = {key: x() if callable(x) else x for key, x in options.items()}
-    denoising = options.pop("denoising", False)
+    denoising = options.pop("denoising", 0)
     num_groups = options.pop("num_groups", 0)
     scenes = {"image_shape": IMAGE_SHAPE, **scenes}
     detr = model = models.build_detr(
@@ -80,7 +81,7 @@ def build(options, num_targets=NUM_TARGETS, **scenes):
     if num_groups:
         model = models.add_groups(model, num_groups)
     if denoising:
-        model = models.add_denoising(model, num_targets)
+        model = models.add_denoising(model, num_targets, num_groups=denoising)
     if options.get("classifier") == "sigmoid":
         terms = losses.sigmoid_terms()
     else:
