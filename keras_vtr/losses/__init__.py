@@ -9,6 +9,14 @@ from keras_vtr.losses.detr_terms import LabelTerm
 from keras_vtr.losses.detr_terms import RelativeBoxTerm
 from keras_vtr.losses.detr_terms import detr_terms
 from keras_vtr.losses.hungarian_loss import HungarianLoss
+from keras_vtr.losses.mask_points import AllPixels
+from keras_vtr.losses.mask_points import MaskPoints
+from keras_vtr.losses.mask_points import UncertainPoints
+from keras_vtr.losses.mask_terms import DiceTerm
+from keras_vtr.losses.mask_terms import MaskCrossentropyTerm
+from keras_vtr.losses.mask_terms import MaskFocalTerm
+from keras_vtr.losses.mask_terms import mask_terms
+from keras_vtr.losses.mask_terms import point_mask_terms
 from keras_vtr.losses.pairs import Pairs
 from keras_vtr.losses.sequence_crossentropy import SequenceCrossentropy
 from keras_vtr.losses.sigmoid_terms import FocalTerm
@@ -17,19 +25,27 @@ from keras_vtr.losses.sigmoid_terms import sigmoid_terms
 from keras_vtr.losses.terms import Term
 
 __all__ = [
+    "AllPixels",
     "BoxTerm",
     "CardinalityError",
     "ClassError",
+    "DiceTerm",
     "FocalTerm",
     "GIoUTerm",
     "HungarianLoss",
     "IoUAwareTerm",
     "LabelTerm",
+    "MaskCrossentropyTerm",
+    "MaskFocalTerm",
+    "MaskPoints",
     "Pairs",
     "RelativeBoxTerm",
     "SequenceCrossentropy",
     "Term",
+    "UncertainPoints",
     "detr_terms",
+    "mask_terms",
     "matching",
+    "point_mask_terms",
     "sigmoid_terms",
 ]

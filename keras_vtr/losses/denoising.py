@@ -5,7 +5,7 @@ from keras import ops
 from keras_vtr.losses.pairs import Lazy
 from keras_vtr.losses.pairs import Pairs
 from keras_vtr.losses.pairs import gather_targets
-from keras_vtr.losses.pairs import output
+from keras_vtr.losses.pairs import with_prefix
 
 
 def denoise(terms, y_true, y_pred, num_images, num_targets):
@@ -25,7 +25,7 @@ def denoise(terms, y_true, y_pred, num_images, num_targets):
     """
     if "denoising_boxes" not in y_pred:
         return None
-    layers = Lazy(lambda key: output(y_pred, f"denoising_{key}"), y_pred)
+    layers = with_prefix(y_pred, "denoising_")
     shape = ops.shape(layers["boxes"])[:-1]  # (B, L, G * M)
     most_targets = y_true["labels"].shape[1]
     num_groups = layers["boxes"].shape[2] // most_targets
@@ -34,6 +34,8 @@ def denoise(terms, y_true, y_pred, num_images, num_targets):
     matched = ops.broadcast_to(matched, shape)
     target = ops.tile(ops.arange(most_targets, dtype="int32"), (num_groups,))
     target = ops.broadcast_to(target, shape)
+    query = ops.arange(num_groups * most_targets, dtype="int32")
+    repeated = Lazy(lambda key: _repeat(y_true[key], num_groups), y_true)
     return Pairs(
         y_true=gather_targets(y_true, target, matched),
         y_pred=layers,
@@ -43,4 +45,11 @@ def denoise(terms, y_true, y_pred, num_images, num_targets):
         num_images=num_images,
         num_pairs=num_targets * num_groups,
         num_idle=0.0,
+        targets=repeated,
+        assignment=ops.where(matched, query, -1),
     )
+
+
+def _repeat(values, num_groups):
+    """(B, M, ...) -> (B, G * M, ...), one group after the other."""
+    return ops.tile(values, (1, num_groups, *[1] * (len(values.shape) - 2)))

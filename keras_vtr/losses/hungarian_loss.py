@@ -56,7 +56,9 @@ class HungarianLoss(keras.losses.Loss):
             decoder layer and, optionally, both with the prefix `auxiliary_`,
             (B, L-1, Q, ...), of the layers before it; with `denoising_` from
             `keras_vtr.models.add_denoising`, with `group_` from `add_groups`.
-            Further keys that the terms read, with the same prefixes.
+            Further keys that the terms read, with the same prefixes;
+            `"auxiliary_masks"` may miss, or be of the last layers alone. Where
+            no term reads `"boxes"`, neither side needs them.
 
     Returns:
         The loss, a float32 scalar: weighted terms, summed over the layers.
@@ -105,11 +107,16 @@ class HungarianLoss(keras.losses.Loss):
 
     def total(self, values):
         """The loss, a scalar, from the result of `term_values`."""
-        weighted = [term for term in self.terms if term.weight]
-        return sum(
-            ops.sum(sum(x.weight * values[_join(name, x)] for x in weighted))
+        weighted = [
+            (_join(name, term), term.weight)
             for name in self._pairings
-            if any(_join(name, term) in values for term in self.terms)
+            for term in self.terms
+            if term.weight
+        ]
+        return sum(
+            weight * ops.sum(values[name])
+            for name, weight in weighted
+            if name in values
         )
 
     def term_values(self, y_true, y_pred):
@@ -128,7 +135,10 @@ class HungarianLoss(keras.losses.Loss):
         for name, pairing in self._pairings.items():
             pairs = pairing(self.terms, y_true, y_pred, *counts)
             for term in self.terms if pairs is not None else ():
-                if term.weight or not name:  # without boxes, 0 / 0 is 0
+                is_read = term.weight and all(
+                    key in pairs.y_pred for key in term.needs
+                )
+                if is_read or not name:  # without boxes, 0 / 0 is 0
                     values[_join(name, term)] = ops.divide_no_nan(
                         term.sums(pairs), term.normalizer(pairs)
                     )
@@ -181,7 +191,7 @@ def _check_terms(terms):
 
 
 def _check_classifier(terms, y_pred):
-    check_keys("y_pred", y_pred, ("boxes",))
+    check_keys("y_pred", y_pred, ())
     classifier = classifier_of(y_pred)
     for term in terms:
         if term.classifier not in (None, classifier):

@@ -5,11 +5,11 @@ Carion et al. 2020 (DETR), section 3.1, equation 1.
 
 from keras import ops
 
-from keras_vtr.losses.pairs import Lazy
+from keras_vtr.classifiers import classifier_of
 from keras_vtr.losses.pairs import Pairs
 from keras_vtr.losses.pairs import gather_targets
-from keras_vtr.losses.pairs import output
 from keras_vtr.losses.pairs import stack_layers
+from keras_vtr.losses.pairs import with_prefix
 from keras_vtr.losses.shortest_augmenting_path import solve
 from keras_vtr.losses.terms import check_shape
 
@@ -30,7 +30,7 @@ def pairwise_cost(terms, y_true, y_pred):
         (B, L, M, Q) float32. Rows of padding targets are undefined.
     """
     num_images, num_targets = y_true["labels"].shape
-    _, num_layers, num_queries, _ = y_pred["boxes"].shape
+    _, num_layers, num_queries, _ = y_pred[classifier_of(y_pred).key].shape
     shape = (num_images, num_layers, num_targets, num_queries)
     total = 0.0
     for term in terms:
@@ -102,12 +102,11 @@ def match_groups(terms, y_true, y_pred, num_images, num_targets):
         return None
     num_queries = y_pred["boxes"].shape[1]
 
-    def fold(key):
-        values = output(y_pred, f"group_{key}")
+    def fold(values):
         size, rest = ops.shape(values)[0], values.shape[3:]
         return ops.reshape(values, (size, -1, num_queries, *rest))
 
-    layers = Lazy(fold, y_pred)  # (B, L * G, Q, ...)
+    layers = with_prefix(y_pred, "group_", fold)  # (B, L * G, Q, ...)
     num_groups = y_pred["group_boxes"].shape[2] // num_queries
     return _match_layers(
         terms, y_true, layers, num_images, num_targets, num_groups
@@ -142,6 +141,8 @@ def _match_layers(terms, y_true, y_pred, num_images, num_targets, num_groups=1):
         num_images=num_images,
         num_pairs=num_groups * num_targets,
         num_idle=num_groups * (num_all - num_targets),
+        targets=y_true,
+        assignment=assignment[..., 0],
     )
 
 

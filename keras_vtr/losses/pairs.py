@@ -22,6 +22,10 @@ class Pairs:
         num_targets: (B,) float32, the number of objects of each image.
         num_images, num_pairs, num_idle: float32 scalars, counts of one layer in
             the batch, over all replicas of `tf.distribute`.
+        targets: Optional dict of the targets in their own order, (B, T, ...),
+            for terms over matched pairs alone, such as those of masks.
+        assignment: Optional (B, L, T) int32, the query of each target, -1 for
+            padding.
     """
 
     y_true: dict
@@ -32,6 +36,23 @@ class Pairs:
     num_images: object
     num_pairs: object
     num_idle: object
+    targets: dict | None = None
+    assignment: object = None
+
+    def matched_predictions(self, key):
+        """Predictions of the targets' queries, (B, L', T, ...), by one key.
+
+        L' is less than L where only the last layers have this output. Only
+        matched queries are read; the values of padding are arbitrary.
+        """
+        values = self.y_pred[key]  # (B, L', Q, ...)
+        query = ops.maximum(self.assignment[:, -values.shape[1] :], 0)
+        num_queries, rest = values.shape[2], ops.shape(values)[3:]
+        num_rows = ops.shape(query)[0] * query.shape[1]
+        first = ops.arange(num_rows, dtype="int32") * num_queries
+        first = ops.reshape(first, (-1, query.shape[1], 1))
+        values = ops.reshape(values, (-1, *rest))  # (B * L' * Q, ...)
+        return ops.take(values, first + query, axis=0)
 
 
 class Lazy(dict):
@@ -56,29 +77,36 @@ class Lazy(dict):
 
 def standardize_targets(y_true):
     """Checks `y_true`; returns a dict of (B, M, ...) tensors."""
-    check_keys("y_true", y_true, ("boxes", "labels"))
+    check_keys("y_true", y_true, ("labels",))
     labels = ops.convert_to_tensor(y_true["labels"])
-    boxes = ops.cast(y_true["boxes"], "float32")
-    check_target_shapes(boxes.shape, labels.shape)
     # `Loss.__call__` casts labels to floats (Keras 3.15).
     labels = ops.cast(ops.round(ops.cast(labels, "float32")), "int32")
     targets = Lazy(lambda key: _tensor("y_true", y_true, key), y_true)
-    targets.update(labels=labels, boxes=boxes)
+    targets["labels"] = labels
+    if "boxes" in y_true:  # a model of masks alone has none
+        targets["boxes"] = ops.cast(y_true["boxes"], "float32")
+        check_target_shapes(targets["boxes"].shape, labels.shape)
     return targets
 
 
 def stack_layers(y_pred):
     """Checks `y_pred`; returns its outputs of all layers, (B, L, Q, ...)."""
-    check_keys("y_pred", y_pred, ("boxes",))
 
     def stack(key):
         last = output(y_pred, key)[:, None]
-        if not any(x.startswith("auxiliary_") for x in y_pred):
+        only_last = key == "masks" and "auxiliary_masks" not in y_pred
+        if only_last or not any(x.startswith("auxiliary_") for x in y_pred):
             return last
         earlier = output(y_pred, f"auxiliary_{key}")
         return ops.concatenate([earlier, last], axis=1)
 
     return Lazy(stack, y_pred)
+
+
+def with_prefix(y_pred, prefix, change=lambda values: values):
+    """The outputs of further queries, by their keys without the prefix."""
+    keys = {x.removeprefix(prefix) for x in y_pred if x.startswith(prefix)}
+    return Lazy(lambda key: change(output(y_pred, prefix + key)), keys)
 
 
 def output(y_pred, key):

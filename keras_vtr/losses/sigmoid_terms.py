@@ -40,14 +40,7 @@ class SigmoidTerm(Term):
         if cost_weight is None:
             cost_weight = 2 * weight
         super().__init__(name, weight, cost_weight)
-        if not 0 <= alpha <= 1:
-            raise ValueError(
-                f"`alpha` must be in [0, 1]. Received: alpha={alpha}"
-            )
-        if not gamma >= 0:
-            raise ValueError(
-                f"`gamma` must be 0 or above. Received: gamma={gamma}"
-            )
+        check_focal(alpha, gamma)
         self.alpha = alpha
         self.gamma = gamma
 
@@ -99,7 +92,15 @@ class SigmoidTerm(Term):
         return {**super().get_config(), **config}
 
 
-def _power(logits, exponent):
+def check_focal(alpha, gamma):
+    """Refuses numbers that are no weights of a focal loss."""
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"`alpha` must be in [0, 1]. Received: alpha={alpha}")
+    if not gamma >= 0:
+        raise ValueError(f"`gamma` must be 0 or above. Received: gamma={gamma}")
+
+
+def sigmoid_power(logits, exponent):
     """The sigmoid of the logits to a power, with a finite gradient."""
     return ops.exp(exponent * ops.log_sigmoid(logits))
 
@@ -124,8 +125,8 @@ class FocalTerm(SigmoidTerm):
     """
 
     def cross_entropy_weights(self, logits, pairs):
-        yes = self.alpha * _power(-logits, self.gamma)
-        return yes, 0.0, (1 - self.alpha) * _power(logits, self.gamma)
+        yes = self.alpha * sigmoid_power(-logits, self.gamma)
+        return yes, 0.0, (1 - self.alpha) * sigmoid_power(logits, self.gamma)
 
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
@@ -155,9 +156,10 @@ class IoUAwareTerm(SigmoidTerm):
         overlap = iou(
             to_corners(pairs.y_pred["boxes"]), to_corners(pairs.y_true["boxes"])
         )[..., None]
-        target = _power(logits, self.alpha) * overlap ** (1 - self.alpha)
+        score = sigmoid_power(logits, self.alpha)
+        target = score * overlap ** (1 - self.alpha)
         target = ops.stop_gradient(ops.maximum(target, 0.01))
-        return target, 1 - target, _power(logits, self.gamma)
+        return target, 1 - target, sigmoid_power(logits, self.gamma)
 
 
 def sigmoid_terms(label_weight=1.0, box_term=None, giou_weight=2.0):

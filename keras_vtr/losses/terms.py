@@ -41,6 +41,8 @@ class Term:
     """
 
     classifier = None  # the kind of classifier whose logits it reads, if any
+    # Outputs without which it leaves further pairings out, such as denoising.
+    needs = ()
 
     def __init__(self, name, weight=1.0, cost_weight=None):
         if not isinstance(name, str) or name in ("", "loss"):

@@ -1,0 +1,194 @@
+"""Which points of the masks a loss compares."""
+
+import keras
+from keras import ops
+
+
+class MaskPoints:
+    """Chooses the points at which predicted and true masks are compared.
+
+    Your own choice is a subclass; register it with
+    `keras.saving.register_keras_serializable`.
+    """
+
+    def of_pairs(self, logits, masks):
+        """The points of matched masks.
+
+        Args:
+            logits: (B, L, T, height', width') float32, predicted.
+            masks: (B, T, height, width) float32, their true masks, 0 and 1.
+
+        Returns:
+            (B, L, T, P) logits and (B, L or 1, T, P) true values.
+        """
+        raise NotImplementedError
+
+    def of_all(self, logits, masks):
+        """The points of all masks, which are compared each with each.
+
+        Args:
+            logits: (B, L, Q, height', width') float32, predicted.
+            masks: (B, T, height, width) float32, true ones.
+
+        Returns:
+            (B, L, Q, P) logits and (B, 1, T, P) true values.
+        """
+        raise NotImplementedError
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class AllPixels(MaskPoints):
+    """All pixels of the true masks; predictions are resized to them.
+
+    Carion et al. 2020 (DETR), section 4.4. The resizing is bilinear, between
+    the centers of pixels. The memory is that of all matched masks, in float32
+    and at the size of the true ones.
+    """
+
+    def of_pairs(self, logits, masks):
+        batch_size, num_layers, num_masks, *size = ops.shape(logits)
+        shape = ops.shape(masks)
+        logits = ops.image.resize(
+            ops.reshape(logits, (-1, *size, 1)),
+            shape[2:],
+            interpolation="bilinear",
+            data_format="channels_last",
+        )
+        logits = ops.reshape(logits, (batch_size, num_layers, num_masks, -1))
+        return logits, ops.reshape(masks, (shape[0], 1, shape[1], -1))
+
+    def of_all(self, logits, masks):
+        return self.of_pairs(logits, masks)
+
+
+@keras.saving.register_keras_serializable(package="keras_vtr")
+class UncertainPoints(MaskPoints):
+    """Random points, most of them where a predicted mask is unsure.
+
+    Kirillov et al. 2020 (PointRend), section 3.1, and Cheng et al. 2022
+    (Mask2Former), section 3.3: of more points than needed, those are taken
+    where the logits are nearest to 0, and some further ones anywhere. The
+    memory doesn't depend on the size of the images. Differences: all masks of
+    a batch choose from the same points, which are drawn by a seed from the
+    predictions, so that the loss is a function of its inputs; and at the edge
+    of an image the nearest pixel counts, not zeros outside of it.
+
+    Args:
+        num_points: P, how many points of each mask are compared.
+        oversampling: How many times P points are drawn to take the unsure ones
+            from, 1 or more.
+        importance: The share of unsure points, in [0, 1].
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(self, num_points=12544, oversampling=3.0, importance=0.75):
+        if not isinstance(num_points, int) or num_points < 1:
+            raise ValueError(
+                "`num_points` must be an integer, 1 or more. Received: "
+                f"num_points={num_points}"
+            )
+        if not oversampling >= 1:
+            raise ValueError(
+                "`oversampling` must be 1 or more. Received: "
+                f"oversampling={oversampling}"
+            )
+        if not 0 <= importance <= 1:
+            raise ValueError(
+                "`importance` must be in [0, 1]. Received: "
+                f"importance={importance}"
+            )
+        self.num_points = num_points
+        self.oversampling = oversampling
+        self.importance = importance
+        self._generator = keras.random.SeedGenerator(0)
+
+    def of_pairs(self, logits, masks):
+        num_unsure = round(self.importance * self.num_points)
+        num_drawn = round(self.oversampling * self.num_points)
+        num_random = self.num_points - num_unsure
+        points = self._draw(num_drawn + num_random, logits)
+        logits = interpolate(logits, points)
+        masks = ops.broadcast_to(
+            interpolate(masks, points)[:, None], ops.shape(logits)
+        )
+        distance = ops.abs(ops.stop_gradient(logits[..., :num_drawn]))
+        _, unsure = ops.top_k(-distance, num_unsure)
+
+        def choose(values):
+            drawn, others = values[..., :num_drawn], values[..., num_drawn:]
+            chosen = ops.take_along_axis(drawn, unsure, axis=-1)
+            return ops.concatenate([chosen, others], axis=-1)
+
+        return choose(logits), choose(masks)
+
+    def of_all(self, logits, masks):
+        points = self._draw(self.num_points, logits)
+        return interpolate(logits, points), interpolate(masks, points)[:, None]
+
+    def get_config(self):
+        return {
+            "num_points": self.num_points,
+            "oversampling": self.oversampling,
+            "importance": self.importance,
+        }
+
+    def _draw(self, number, logits):
+        """(number, 2) points in [0, 1), by a seed from the logits.
+
+        Nobody would keep the state of a generator within a loss.
+        """
+        logits = ops.stop_gradient(logits)
+        digits = 1e4 * ops.stack([ops.mean(logits), ops.std(logits)])
+        digits = digits - ops.floor(digits)  # the last ones change each step
+        digits = ops.where(ops.isfinite(digits), digits, 0.0)
+        state = self._generator.state
+        seed = ops.cast(digits * 2.0**31, state.dtype)
+        with keras.StatelessScope([(state, seed)]):
+            return keras.random.uniform(
+                (number, 2), dtype="float32", seed=self._generator
+            )
+
+
+def interpolate(maps, points):
+    """The values of maps at points, bilinear between the centers of pixels.
+
+    Args:
+        maps: (..., height, width).
+        points: (P, 2), y and x from 0 to 1. Beyond the center of an edge's
+            pixel its value counts.
+
+    Returns:
+        (..., P).
+    """
+    *outer, height, width = ops.shape(maps)
+    flat = ops.reshape(maps, (*outer, -1))
+
+    def neighbors(share, size):
+        """The pixels before and after, and how near the second is."""
+        last = ops.cast(size - 1, "float32")
+        position = share * ops.cast(size, "float32") - 0.5
+        position = ops.clip(position, 0.0, last)
+        before = ops.floor(position)
+        after = ops.minimum(before + 1, last)
+        pixels = (ops.cast(x, "int32") for x in (before, after))
+        return *pixels, position - before
+
+    top, bottom, down = neighbors(points[:, 0], height)
+    left, right, across = neighbors(points[:, 1], width)
+
+    def row(y):
+        first, second = (
+            ops.take(flat, y * width + x, axis=-1) for x in (left, right)
+        )
+        return first + across * (second - first)
+
+    return row(top) + down * (row(bottom) - row(top))
