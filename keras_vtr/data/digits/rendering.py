@@ -7,28 +7,27 @@ import tensorflow as tf
 # Products of 46 x 8 x 46 and more have one kernel in TensorFlow 2.21, smaller
 # ones another, and their sums differ in the last bit.
 MIN_PATCH = 46  # pixels
+MIN_INK = 64.0  # of 255: darker pixels are no part of a mask
 CROP_RANGE = (128.0, 256.0)  # height and width of a crop, a photograph's pixels
 CONTRAST_RANGE = (0.2, 0.5)  # of a photograph
 
 
-def render(images, ink, boxes, scene, background, max_height):
-    """Draws n digits; of overlapping pixels the brightest is kept.
+def draw(images, ink, boxes, size, max_height):
+    """Draws n digits, each into a patch that holds the largest one.
 
-    Each digit is drawn into a patch that holds the largest one; so the time
-    depends on the digits, hardly on the size of the scene.
+    So the time depends on the digits, hardly on the size of the scene.
 
     Args:
         images: (n, 8, 8) digits.
         ink: (n, 4) `xyxy` boxes, what is drawn of a digit.
         boxes: (n, 4) `xyxy` boxes, where it is drawn.
-        scene: (n,) integers below B.
-        background: (B, size, size).
+        size: Side of the square scenes.
         max_height: No box is longer.
 
     Returns:
-        (B, size, size) scenes.
+        (n, patch, patch) values, 0 outside of the box, and (n, patch, patch)
+        int32, the pixel of the scene that each belongs to.
     """
-    size = background.shape[-1]
     patch = max(MIN_PATCH, math.ceil(max_height) + 1)
     patch = tf.range(patch, dtype=tf.float32)
     x = tf.floor(boxes[:, :1]) + patch  # (n, patch)
@@ -37,15 +36,56 @@ def render(images, ink, boxes, scene, background, max_height):
     columns = _interpolation_weights(x + 0.5, ink[:, 0::2], boxes[:, 0::2])
     drawn = rows @ images @ tf.linalg.matrix_transpose(columns)
     x, y = (tf.cast(tf.minimum(p, size - 1), tf.int32) for p in (x, y))
-    row = scene[:, None] * size + y
-    pixel = row[:, :, None] * size + x[:, None]  # (n, patch, patch)
+    return drawn, size * y[:, :, None] + x[:, None]
+
+
+def render(drawn, pixels, scene, background):
+    """Puts drawn digits into scenes; the brightest of overlapping pixels stays.
+
+    Args:
+        drawn: (n, patch, patch), from `draw`.
+        pixels: Likewise.
+        scene: (n,) int32 below B.
+        background: (B, size, size).
+
+    Returns:
+        (B, size, size) scenes.
+    """
+    canvas = _brightest(drawn, pixels, scene, background.shape)
+    return tf.maximum(canvas, background)
+
+
+def ink_masks(drawn, pixels, scene, item, canvas, num_items):
+    """The pixels of each digit that can be seen: bright, and none is brighter.
+
+    Args:
+        drawn: (n, patch, patch), from `draw`.
+        pixels: Likewise.
+        scene: (n,) int32 below B.
+        item: (n,) int32 below M, the digit's place among those of its scene.
+        canvas: (B, size, size), from `render`.
+        num_items: M.
+
+    Returns:
+        (B, M, size, size) bool.
+    """
+    batch_size, size, _ = canvas.shape
+    rows = tf.reshape(canvas, (batch_size, -1))
+    brightest = tf.gather(rows, scene)  # (n, size * size)
+    brightest = tf.gather(brightest, pixels, batch_dims=1)
+    is_seen = tf.where((drawn >= brightest) & (drawn > MIN_INK), 1.0, 0.0)
+    shape = (batch_size, num_items, size, size)
+    return _brightest(is_seen, pixels, scene * num_items + item, shape) > 0
+
+
+def _brightest(drawn, pixels, canvas, shape):
+    """The largest value at each pixel of canvases of a shape."""
+    pixels = canvas[:, None, None] * math.prod(shape[-2:]) + pixels
     # Thrice as fast as a scatter_nd_max.
-    canvas = tf.math.unsorted_segment_max(
-        tf.reshape(drawn, [-1]),
-        tf.reshape(pixel, [-1]),
-        math.prod(background.shape),
+    largest = tf.math.unsorted_segment_max(
+        tf.reshape(drawn, [-1]), tf.reshape(pixels, [-1]), math.prod(shape)
     )
-    return tf.maximum(tf.reshape(canvas, background.shape), background)
+    return tf.reshape(largest, shape)
 
 
 def _interpolation_weights(pixel, ink, box):

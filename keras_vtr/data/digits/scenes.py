@@ -7,6 +7,8 @@ import tensorflow as tf
 from keras_vtr.data.digits.layout import find_layout
 from keras_vtr.data.digits.placement import place
 from keras_vtr.data.digits.placement import random_boxes
+from keras_vtr.data.digits.rendering import draw
+from keras_vtr.data.digits.rendering import ink_masks
 from keras_vtr.data.digits.rendering import random_backgrounds
 from keras_vtr.data.digits.rendering import render
 from keras_vtr.data.digits.sources import load_digits
@@ -16,9 +18,15 @@ MAX_NOISE = 24.0  # added to every pixel
 
 
 def digit_scenes(
-    split, *, layout="easy", batch_size=32, num_scenes=None, seed=0
+    split,
+    *,
+    layout="easy",
+    masks=False,
+    batch_size=32,
+    num_scenes=None,
+    seed=0,
 ):
-    """Makes scenes of handwritten digits, with their boxes.
+    """Makes scenes of handwritten digits, with their boxes and masks.
 
     The digits are scikit-learn's `load_digits`: 1,797 images of 8 x 8 pixels,
     from 13 writers (Alpaydin and Kaynak 1998), in the order of the writers'
@@ -34,12 +42,14 @@ def digit_scenes(
     their right parts are held out.
 
     A scene depends only on `layout`, `seed`, `split`, `batch_size` and the
-    number of its batch. A few tensor operations draw a complete batch, in
-    parallel with training.
+    number of its batch, with masks or without. A few tensor operations draw a
+    complete batch, in parallel with training.
 
     Args:
         split: `"train"` or `"held_out"`.
         layout: `"easy"`, `"crowded"` or a `keras_vtr.data.SceneLayout`.
+        masks: Whether `y_true` has `"masks"`, the ink of each digit where no
+            brighter one covers it.
         batch_size: B.
         num_scenes: Number of scenes; the last batch may be smaller. Default:
             infinite, so that `fit` needs `steps_per_epoch`.
@@ -49,7 +59,8 @@ def digit_scenes(
         A `tf.data.Dataset` of `(images, y_true)`: images (B, 64, 64, 1)
         float32 in [0, 255], and `y_true` with `"boxes"` (B, M, 4) float32
         `rel_center_xywh` and `"labels"` (B, M) int32, the digit, -1 for
-        padding. M is 5; crowded scenes are 256 x 256 and M is 40.
+        padding; optionally `"masks"` (B, M, 64, 64) bool. M is 5; crowded
+        scenes are 256 x 256 and M is 40.
 
     Raises:
         ImportError: If scikit-learn is not installed.
@@ -78,10 +89,10 @@ def digit_scenes(
     sources = tuple(tf.constant(source) for source in sources)
     stream = 0 if split == "train" else 1
 
-    def draw(index):
+    def make_batch(index):
         index = tf.cast(index, tf.int32)
         scenes = _draw_batch(
-            sources, layout, batch_size, [seed, 2 * index + stream]
+            sources, layout, masks, batch_size, [seed, 2 * index + stream]
         )
         if num_scenes is None:
             return scenes
@@ -91,11 +102,11 @@ def digit_scenes(
     dataset = tf.data.Dataset.counter()
     if num_scenes is not None:
         dataset = dataset.take(-(-num_scenes // batch_size))
-    dataset = dataset.map(draw, num_parallel_calls=2, deterministic=True)
+    dataset = dataset.map(make_batch, num_parallel_calls=2, deterministic=True)
     return dataset.prefetch(4)
 
 
-def _draw_batch(sources, layout, batch_size, seed):
+def _draw_batch(sources, layout, masks, batch_size, seed):
     """Digits come first, fragments after them: M + F items a scene."""
     digits, labels, ink, *photographs = sources
     num_digits = layout.max_digits  # M
@@ -126,23 +137,30 @@ def _draw_batch(sources, layout, batch_size, seed):
     digits = tf.gather(digits, indexes)
     fragments = _quarters(digits[:, num_digits:], ink[:, num_digits:], seeds[6])
     digits = tf.concat([digits[:, :num_digits], fragments], axis=1)
-    canvas = render(
+    drawn, pixels = draw(
         digits[is_drawn],
         ink[is_drawn],
         boxes[is_drawn],
-        tf.cast(tf.where(is_drawn)[:, 0], tf.int32),
-        background,
+        layout.image_size,
         layout.digit_heights[1],
     )
+    scene, item = tf.unstack(tf.cast(tf.where(is_drawn), tf.int32), axis=1)
+    canvas = render(drawn, pixels, scene, background)
+    targets = {}
+    if masks:
+        targets["masks"] = ink_masks(
+            drawn, pixels, scene, item, canvas, is_drawn.shape[1]
+        )[:, :num_digits]
     noise = tf.random.stateless_uniform(shape, seeds[4], 0.0, MAX_NOISE)
     canvas = tf.clip_by_value(canvas + noise, 0.0, 255.0)
     center = (boxes[..., :2] + boxes[..., 2:]) / 2
     boxes = tf.concat([center, size], axis=-1) / layout.image_size
     labels = tf.where(is_drawn, tf.gather(labels, indexes), -1)
-    return canvas[..., None], {
+    targets |= {
         "boxes": boxes[:, :num_digits],
         "labels": labels[:, :num_digits],
     }
+    return canvas[..., None], targets
 
 
 def _first_ones(batch_size, least, most, seed):

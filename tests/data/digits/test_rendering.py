@@ -1,23 +1,30 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_vtr.data.digits.rendering import draw
+from keras_vtr.data.digits.rendering import ink_masks
 from keras_vtr.data.digits.rendering import random_backgrounds
 from keras_vtr.data.digits.rendering import render
 
 
-def draw(images, boxes, scene, background):
+def scenes_of(images, boxes, scene, background, items=None):
+    """The scenes, and the masks of two items each, if items are given."""
     images = tf.constant(images, tf.float32)
     ink = tf.constant([[0.0, 0, 8, 8]] * len(images))
     boxes = tf.constant(boxes, tf.float32)
     background = tf.constant(background, tf.float32)
-    args = images, ink, boxes, tf.constant(scene), background, 16
-    return render(*args).numpy()
+    drawn = draw(images, ink, boxes, background.shape[-1], 16)
+    canvas = render(*drawn, tf.constant(scene), background)
+    if items is None:
+        return canvas.numpy()
+    items = tf.constant(items)
+    return ink_masks(*drawn, tf.constant(scene), items, canvas, 2).numpy()
 
 
 def test_a_digit_at_its_own_size_is_copied():
     rng = np.random.default_rng(0)
     image = rng.uniform(1, 255, (8, 8)).astype("float32")
-    scenes = draw([image], [[5, 3, 13, 11]], [1], np.zeros((2, 17, 17)))
+    scenes = scenes_of([image], [[5, 3, 13, 11]], [1], np.zeros((2, 17, 17)))
     expected = np.zeros((2, 17, 17), "float32")
     expected[1, 3:11, 5:13] = image
     np.testing.assert_allclose(scenes, expected, rtol=1e-6)
@@ -26,9 +33,21 @@ def test_a_digit_at_its_own_size_is_copied():
 def test_the_brightest_of_digits_and_background_is_kept():
     images = [np.full((8, 8), value) for value in (100, 200)]
     boxes = [[0, 0, 10, 10], [6, 6, 19, 19]]
-    (scene,) = draw(images, boxes, [0, 0], np.full((1, 19, 19), 30))
+    (scene,) = scenes_of(images, boxes, [0, 0], np.full((1, 19, 19), 30))
     assert scene[5, 5] == 100 and scene[8, 8] == 200
     assert scene[18, 18] == 200 and scene[0, 15] == 30
+
+
+def test_a_mask_is_the_ink_that_no_brighter_digit_covers():
+    images = [np.full((8, 8), value) for value in (100, 200, 60)]
+    boxes = [[0, 0, 10, 10], [6, 6, 19, 19], [1, 2, 9, 9]]
+    background = np.full((2, 19, 19), 30)
+    masks = scenes_of(images, boxes, [0, 0, 1], background, [1, 0, 0])
+    expected = np.zeros((2, 2, 19, 19), bool)
+    expected[0, 1, :10, :10] = True
+    expected[0, 0, 6:, 6:] = True
+    expected[0, 1] &= ~expected[0, 0]  # and the darkest has no ink at all
+    np.testing.assert_array_equal(masks, expected)
 
 
 def test_a_background_is_a_darkened_region_of_a_photograph():

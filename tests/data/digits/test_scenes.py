@@ -15,7 +15,7 @@ def read(split="train", **options):
     images = np.concatenate([images for images, _ in batches])
     targets = {
         key: np.concatenate([y_true[key] for _, y_true in batches])
-        for key in ("boxes", "labels")
+        for key in batches[0][1]
     }
     return images, targets
 
@@ -92,6 +92,26 @@ def test_a_box_fits_its_digit_tightly():
         assert y1 - 1 <= rows.min() <= y1 + margin[1]
         assert x2 - margin[0] - 1 <= columns.max() + 1 <= x2 + 1
         assert y2 - margin[1] - 1 <= rows.max() + 1 <= y2 + 1
+
+
+@pytest.mark.parametrize(("layout", "size"), [("easy", 64), ("crowded", 256)])
+def test_masks_are_bright_and_within_their_boxes(layout, size):
+    options = {"layout": layout, "batch_size": 4, "num_scenes": 8}
+    images, y_true = read(masks=True, **options)
+    plain, without = read(**options)
+    np.testing.assert_array_equal(images, plain)
+    np.testing.assert_array_equal(y_true["boxes"], without["boxes"])
+    masks, real = y_true["masks"], y_true["labels"] >= 0
+    assert masks.shape == (*real.shape, size, size) and masks.dtype == bool
+    assert not masks[~real].any()
+    assert masks.sum(axis=1).max() == 1  # each pixel has one owner
+    assert images[..., 0][masks.any(axis=1)].min() > 64
+    for box, mask in zip(y_true["boxes"][real], masks[real], strict=True):
+        rows, columns = np.nonzero(mask)
+        assert len(rows) > 8
+        x1, y1, x2, y2 = corners(box, size)
+        assert x1 - 1 <= columns.min() and columns.max() <= x2
+        assert y1 - 1 <= rows.min() and rows.max() <= y2
 
 
 def corners(boxes, size):
