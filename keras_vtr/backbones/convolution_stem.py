@@ -6,9 +6,10 @@ from keras_vtr.strict_model import StrictModel
 def build_convolution_stem(
     image_shape=(None, None, 3),
     filters=(32, 64, 96, 96),
+    finer_maps=False,
     name="convolution_stem",
 ):
-    """Builds a small backbone: images to one feature map.
+    """Builds a small backbone: images to one feature map or several.
 
     It consists of 3 x 3 convolutions with batch normalization, for small
     images and for learning; photographs need a ResNet. The first three
@@ -19,12 +20,15 @@ def build_convolution_stem(
         image_shape: (height, width, channels) of the images; height and width
             may be None.
         filters: Number of channels after each convolution.
+        finer_maps: Whether the maps of 1/2 and 1/4 of the resolution are
+            outputs, too, for a mask head.
         name: Name of the model.
 
     Returns:
         A functional model, (B, height, width, channels) images to a
         (B, height / 8, width / 8, filters[-1]) feature map, if there are
-        three filters or more.
+        three filters or more; or to a list of it and those before, finest
+        first.
 
     Raises:
         ValueError: If `filters` is empty.
@@ -41,7 +45,7 @@ def build_convolution_stem(
             f"filters={filters!r}"
         )
     images = keras.Input(image_shape, name="images")
-    x = images
+    x, maps = images, []
     for i, channels in enumerate(filters):
         x = keras.layers.Conv2D(
             channels,
@@ -54,4 +58,6 @@ def build_convolution_stem(
         )(x)
         x = keras.layers.BatchNormalization(name=f"norm_{i}")(x)
         x = keras.layers.ReLU(name=f"relu_{i}")(x)
-    return StrictModel(images, x, name=name)
+        if i < 2 and i < len(filters) - 1:
+            maps.append(x)
+    return StrictModel(images, [*maps, x] if finer_maps else x, name=name)

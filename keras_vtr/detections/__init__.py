@@ -1,9 +1,10 @@
 """A detector's outputs as boxes and segments; `detect`, from pictures on."""
 
 from keras_vtr.detections.decoding import decode_detections
+from keras_vtr.detections.masks import decode_masks
 from keras_vtr.detections.segments import decode_segments
 
-__all__ = ["detect", "decode_detections", "decode_segments"]
+__all__ = ["detect", "decode_detections", "decode_masks", "decode_segments"]
 
 
 def __getattr__(name):

@@ -21,7 +21,7 @@ def decode_detections(
     Args:
         outputs: Dict with `"logits"` (B, Q, K + 1), last one "no object", or
             `"sigmoid_logits"` (B, Q, K); and `"boxes"` (B, Q, 4),
-            `rel_center_xywh`.
+            `rel_center_xywh`; optionally `"masks"` (B, Q, height', width').
         image_shape: `(height, width)` or `(height, width, channels)` in
             pixels, the unit of the returned boxes; or (B, 2), a tensor, an
             array or a list of each image's own height and width, which boxes
@@ -34,8 +34,9 @@ def decode_detections(
 
     Returns:
         Dict with `"boxes"` (B, n, 4) float32, absolute `xyxy` pixels;
-        `"scores"` (B, n) float32, the probability of the class, falling; and
-        `"labels"` (B, n) int32, 0..K-1, or -1.
+        `"scores"` (B, n) float32, the probability of the class, falling;
+        `"labels"` (B, n) int32, 0..K-1, or -1; and, of a model with masks,
+        `"masks"` (B, n, height', width'), their logits, for `decode_masks`.
 
     Raises:
         ValueError: If `outputs` lacks a key or its shapes don't fit,
@@ -83,11 +84,17 @@ def decode_detections(
     boxes = keras.ops.take_along_axis(boxes, order[..., None], axis=1)
     labels = keras.ops.take_along_axis(labels, order, axis=1)
     is_found = scores >= 0
-    return {
+    detections = {
         "boxes": keras.ops.where(is_found[..., None], boxes, 0.0),
         "scores": keras.ops.where(is_found, scores, 0.0),
         "labels": keras.ops.where(is_found, labels, -1),
     }
+    if "masks" in outputs:
+        check_outputs(outputs, "masks", ("height'", "width'"))
+        detections["masks"] = keras.ops.take_along_axis(
+            outputs["masks"], order[..., None, None], axis=1
+        )
+    return detections
 
 
 def _is_valid(logits, boxes):

@@ -11,6 +11,8 @@ from keras_vtr.data.pictures.files import read_picture
 from keras_vtr.data.pictures.preparation import detector_input
 from keras_vtr.detection_checks import check_detector
 from keras_vtr.detections.decoding import decode_detections
+from keras_vtr.detections.masks import decode_masks
+from keras_vtr.detections.masks import padding_of
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers.tokens.class_head import class_names_of
 
@@ -46,8 +48,9 @@ def detect(
     Returns:
         A list of dicts, one for each picture: `"boxes"` (n, 4) float32,
         absolute `xyxy` pixels; `"scores"` (n,) float32, falling; `"labels"`
-        (n,) int32, 0..K-1; and `"names"`, a list of n class names, None where
-        the model has none.
+        (n,) int32, 0..K-1; `"names"`, a list of n class names, None where the
+        model has none; and, of a model with masks, `"masks"` (n, height, width)
+        bool, of the picture's own size.
 
     Raises:
         ValueError: If the model is no detector, a picture is none of these or
@@ -86,6 +89,10 @@ def detect(
             key: keras.ops.convert_to_numpy(x)[0] for key, x in found.items()
         }
         found = {key: x[found["labels"] >= 0] for key, x in found.items()}
+        if "masks" in found:
+            (found["masks"],) = decode_masks(
+                found["masks"][None], pixels.shape[:2], padding_of(inputs)
+            )
         found["names"] = [names and names[i] for i in found["labels"]]
         answers.append(found)
     return answers

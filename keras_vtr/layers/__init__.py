@@ -18,6 +18,7 @@ from keras_vtr.layers.detection.box_refinement import (
 from keras_vtr.layers.detection.box_refinement import LogitRefinement
 from keras_vtr.layers.detection.box_refinement import RelativeRefinement
 from keras_vtr.layers.detection.denoising_queries import DenoisingQueries
+from keras_vtr.layers.detection.mask_embedding_head import MaskEmbeddingHead
 from keras_vtr.layers.detection.mask_head import MaskHead
 from keras_vtr.layers.detection.object_queries import ObjectQueries
 from keras_vtr.layers.detection.query_selection import QuerySelection
@@ -86,6 +87,7 @@ __all__ = [
     "TokenPooling",
     "AttentionPooling",
     "MultiHeadAttentionMap",
+    "MaskEmbeddingHead",
     "MaskHead",
     "StandardizedConv2D",
     "FrozenNormConv2D",

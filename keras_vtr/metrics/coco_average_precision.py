@@ -1,21 +1,22 @@
-import contextlib
-import io
-
 import keras
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from pycocotools import mask as rle_of
 
 from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_detections
 from keras_vtr.detection_checks import height_and_width
 from keras_vtr.detection_checks import sides_of
 from keras_vtr.detections import decode_detections
+from keras_vtr.detections import decode_masks
+from keras_vtr.detections.masks import padding_of
 from keras_vtr.host_errors import own_errors
+from keras_vtr.metrics.coco_tables import CocoTables
 from keras_vtr.optimizers.averaged_weights import averaged_weights
+from keras_vtr.targets import check_keys
 from keras_vtr.targets import check_targets
 
-KEYS = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels")
+KEYS = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels", "masks")
+KEYS += ("crowd_masks",)
 
 
 def _to_xywh(boxes):
@@ -48,6 +49,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             with the highest scores (pycocotools' `maxDets`), or None for no
             limit. Default: COCO's. An image with more objects of a class can't
             reach an AP of 1.
+        masks: Whether masks are evaluated, too (pycocotools' "segm"): with
+            `mask_AP`, `mask_AP50`, ..., and sizes by their areas.
 
     Raises:
         ValueError: If an argument, targets or detections are not as
@@ -70,9 +73,9 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     1.0
     """
 
-    names = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
-
-    def __init__(self, image_shape=None, data=None, max_detections=100):
+    def __init__(
+        self, image_shape=None, data=None, max_detections=100, *, masks=False
+    ):
         super().__init__()
         if image_shape is not None:
             image_shape = height_and_width(image_shape)
@@ -84,14 +87,13 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         self.image_shape = image_shape
         self.data = data
         self.max_detections = max_detections
+        self.masks = masks
         self.reset_state()
 
     def reset_state(self):
         """Removes all images."""
-        self._num_images = 0
         self._has_diverged = False
-        self._annotations = []
-        self._results = []
+        self._tables = CocoTables()
 
     def update_state(self, y_true, detections):
         """Adds a batch of images.
@@ -100,28 +102,37 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh`, and
                 `"labels"` (B, M), -1 for padding; and optionally the
                 `"image_shapes"`, `"areas"`, `"crowd_boxes"` and
-                `"crowd_labels"` of `keras_vtr.data.detection_dataset`.
+                `"crowd_labels"` of `keras_vtr.data.detection_dataset`; with
+                `masks` its `"masks"`, (B, M, height, width) bool.
             detections: Dict with `"boxes"` (B, n, 4), absolute `xyxy` pixels,
                 of an image of the size `image_shapes`, else `image_shape`,
                 `"scores"` (B, n) and `"labels"` (B, n), -1 for none, as
-                `decode_detections` returns it.
+                `decode_detections` returns it; with `masks` also `"masks"`,
+                a list of B arrays (n, height, width) bool of the images' own
+                sizes, from `decode_masks`.
         """
         check_targets(y_true)
         num_images = len(y_true["labels"])
         sides = self._sides(y_true, num_images)
         boxes, scores, labels = check_detections(detections, num_images)
+        if self.masks:
+            check_keys("y_true", y_true, ("masks",))
+            check_keys("detections", detections, ("masks",))
         y_true = {
             key: keras.ops.convert_to_numpy(x) for key, x in y_true.items()
         }
         for i in range(len(labels)):
             image = {key: y_true[key][i] for key in KEYS if key in y_true}
-            self._add_annotations(image, sides[i])
-            found = zip(_to_xywh(boxes[i]), labels[i], scores[i], strict=True)
-            for box, label, score in found:
+            self._tables.add_image(*sides[i])
+            self._add_true(image, sides[i])
+            masks = [None] * len(labels[i])
+            if self.masks:
+                masks = _encode(detections["masks"][i])
+            for box, label, score, mask in zip(
+                _to_xywh(boxes[i]), labels[i], scores[i], masks, strict=True
+            ):
                 if label >= 0:
-                    score = {"score": float(score)}
-                    self._add(self._results, box, label, **score)
-            self._num_images += 1
+                    self._tables.add_found(box, label, score, mask)
 
     def result(self):
         """Dict of AP, AP50, AP75, AP of small, medium and large objects, AR.
@@ -130,17 +141,11 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         classes. In [0, 1]; NaN if there is no object of that size, crowds
         excepted; 0 if there is one and nothing was detected.
         """
-        if not self._annotations:
-            return dict.fromkeys(self.names, float("nan"))
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints
-            precision, recall = self._evaluate()
-        # (overlaps from 0.50 on, recalls, classes, sizes); -1 for no object.
-        every, *sizes = (precision[..., i] for i in range(4))  # all, small, ...
-        parts = (every, every[0], every[5], *sizes, recall[..., 0])
-        return {
-            name: float(part[part > -1].mean()) if (part > -1).any() else np.nan
-            for name, part in zip(self.names, parts, strict=True)
-        }
+        result = self._tables.evaluate("boxes", self.max_detections)
+        if self.masks:
+            masks = self._tables.evaluate("masks", self.max_detections)
+            result |= {f"mask_{name}": value for name, value in masks.items()}
+        return result
 
     @own_errors()
     def evaluate(self, model, data=None):
@@ -163,7 +168,10 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         for images, y_true in data:
             outputs = model.predict_on_batch(images)
             shapes = self._sides(y_true, len(y_true["labels"]))
-            self.update_state(y_true, decode_detections(outputs, shapes))
+            detections = decode_detections(outputs, shapes)
+            if self.masks:
+                detections["masks"] = self._masks(images, detections, shapes)
+            self.update_state(y_true, detections)
             logits = outputs[classifier_of(outputs).key]
             broken = np.isnan(logits).any()
             broken |= not np.isfinite(outputs["boxes"]).all()
@@ -199,19 +207,17 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             )
         return sides_of(sides, num_images, "image_shapes")
 
-    def _add(self, rows, box, label, **more):
-        x, y, width, height = (float(number) for number in box)
-        row = {
-            "id": len(rows) + 1,  # 0 means "unmatched".
-            "image_id": self._num_images,
-            "category_id": int(label),
-            "bbox": [x, y, width, height],
-            "area": width * height,
-            "iscrowd": 0,
-        }
-        rows.append({**row, **more})
+    def _masks(self, images, detections, shapes):
+        if "masks" not in detections:
+            raise ValueError(
+                "The model must have 'masks' among its outputs, as of "
+                "build_detr(masks=True), or leave out `masks=True`. Received: "
+                "boxes and logits alone"
+            )
+        logits = keras.ops.convert_to_numpy(detections["masks"])
+        return decode_masks(logits, shapes, padding_of(images))
 
-    def _add_annotations(self, y_true, sides):
+    def _add_true(self, y_true, sides):
         """Adds the objects and the crowds of one image."""
         for kind in ("", "crowd_"):
             if f"{kind}labels" not in y_true:
@@ -220,30 +226,19 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             centers, sizes = np.split(y_true[f"{kind}boxes"], 2, axis=-1)
             boxes = np.concatenate([centers - sizes / 2, sizes], axis=-1)
             boxes = boxes * np.tile(sides[::-1], 2)
-            areas = boxes[:, 2] * boxes[:, 3]
+            areas = masks = [None] * len(labels)
+            if self.masks:
+                masks = _encode(y_true[f"{kind}masks"])
             if not kind:
                 areas = y_true.get("areas", areas)
-            for box, label, area in zip(boxes, labels, areas, strict=True):
+            for box, label, area, mask in zip(
+                boxes, labels, areas, masks, strict=True
+            ):
                 if label >= 0:
-                    more = {"area": float(area), "iscrowd": int(bool(kind))}
-                    self._add(self._annotations, box, label, **more)
+                    self._tables.add_true(box, label, area, bool(kind), mask)
 
-    def _evaluate(self):
-        pair = self._annotations, self._results
-        ids = sorted({row["category_id"] for rows in pair for row in rows})
-        evaluation = COCOeval(*(self._coco(x, ids) for x in pair), "bbox")
-        limit = self.max_detections or max(1, len(self._results))
-        evaluation.params.maxDets = [limit]
-        evaluation.evaluate()
-        evaluation.accumulate()
-        return [evaluation.eval[x][..., -1] for x in ("precision", "recall")]
 
-    def _coco(self, rows, ids):
-        coco = COCO()
-        coco.dataset = {
-            "images": [{"id": i} for i in range(self._num_images)],
-            "categories": [{"id": i} for i in ids],
-            "annotations": rows,
-        }
-        coco.createIndex()
-        return coco
+def _encode(masks):
+    """The COCO RLE of each of (n, height, width) bool masks."""
+    masks = np.asarray(masks, "uint8").transpose(1, 2, 0)
+    return rle_of.encode(np.asfortranarray(masks))

@@ -110,9 +110,10 @@ def export_detector(
     )
 
     def answer(outputs, image_shape):
-        return decode_detections(
+        found = decode_detections(
             outputs, image_shape, max_detections, score_threshold
         )
+        return {key: found[key] for key in ("boxes", "scores", "labels")}
 
     config = {
         "task": "detection",

@@ -375,16 +375,28 @@ for finer_maps, finest in (([], (7, 5)), (FINER, (23, 19))):
         layers.MaskHead,
         {"num_heads": 8},
         {
-            "queries": (2, 3, 16),
+            "queries": (2, 2, 3, 16),
             "memory": (2, 35, 16),
             "feature_map": (2, 7, 5, 16),
             "finer_maps": finer_maps,
             "padding_mask": (2, 7, 5),
         },
-        (2, 3, *finest),
+        (2, 1, 3, *finest),
         without_gradient=[
             f"/convolution_{i + 1}/bias" for i in range(num_single)
         ],
+    )
+    case(
+        layers.MaskEmbeddingHead,
+        {"upsampling": 3, "mlp_dim": 13},
+        {
+            "queries": (2, 2, 3, 6),
+            "memory": (2, 35, 6),
+            "feature_map": (2, 7, 5, 6),
+            "finer_maps": finer_maps,
+        },
+        (2, 2, 3, *(3 * side for side in finest)),
+        lengths_are_free=False,
     )
 
 case(

@@ -131,9 +131,7 @@ def _draw_batch(sources, layout, masks, batch_size, seed):
     size = boxes[..., 2:] - boxes[..., :2]
     is_drawn = size[..., 0] > 0
     shape = (batch_size, layout.image_size, layout.image_size)
-    background = tf.zeros(shape)
-    if photographs:
-        background = random_backgrounds(*photographs, shape, seeds[7:9])
+    background = _background(photographs, shape, seeds[7:9])
     digits = tf.gather(digits, indexes)
     fragments = _quarters(digits[:, num_digits:], ink[:, num_digits:], seeds[6])
     digits = tf.concat([digits[:, :num_digits], fragments], axis=1)
@@ -150,17 +148,20 @@ def _draw_batch(sources, layout, masks, batch_size, seed):
     if masks:
         targets["masks"] = ink_masks(
             drawn, pixels, scene, item, canvas, is_drawn.shape[1]
-        )[:, :num_digits]
+        )
     noise = tf.random.stateless_uniform(shape, seeds[4], 0.0, MAX_NOISE)
     canvas = tf.clip_by_value(canvas + noise, 0.0, 255.0)
     center = (boxes[..., :2] + boxes[..., 2:]) / 2
-    boxes = tf.concat([center, size], axis=-1) / layout.image_size
-    labels = tf.where(is_drawn, tf.gather(labels, indexes), -1)
-    targets |= {
-        "boxes": boxes[:, :num_digits],
-        "labels": labels[:, :num_digits],
-    }
+    targets["boxes"] = tf.concat([center, size], axis=-1) / layout.image_size
+    targets["labels"] = tf.where(is_drawn, tf.gather(labels, indexes), -1)
+    targets = {key: x[:, :num_digits] for key, x in targets.items()}
     return canvas[..., None], targets
+
+
+def _background(photographs, shape, seeds):
+    if not photographs:
+        return tf.zeros(shape)
+    return random_backgrounds(*photographs, shape, seeds)
 
 
 def _first_ones(batch_size, least, most, seed):

@@ -1,3 +1,5 @@
+import math
+
 import keras
 from keras import ops
 
@@ -23,7 +25,8 @@ class MaskHead(keras.layers.Layer):
         num_heads: H of the attention maps, a multiple of 8.
 
     Call arguments:
-        queries: (B, Q, D), the decoder's answers; D is a multiple of 16.
+        queries: (B, L, Q, D), the answers of each decoder layer, of which only
+            the last ones are drawn; D is a multiple of 16.
         memory: (B, height * width, D), the encoder's output.
         feature_map: (B, height, width, D), the input of the encoder.
         finer_maps: List of at most three feature maps of the backbone
@@ -31,7 +34,7 @@ class MaskHead(keras.layers.Layer):
         padding_mask: Optional (B, height, width) bool, True = real.
 
     Returns:
-        (B, Q, height', width') logits, of the size of the finest map.
+        (B, 1, Q, height', width') logits, of the size of the finest map.
 
     Raises:
         ValueError: If D is not a multiple of 16, `num_heads` is not a multiple
@@ -40,12 +43,12 @@ class MaskHead(keras.layers.Layer):
     Example:
 
     >>> layer = keras_vtr.layers.MaskHead(num_heads=8)
-    >>> queries = keras.ops.ones((2, 7, 16))
+    >>> queries = keras.ops.ones((2, 3, 7, 16))
     >>> memory = keras.ops.ones((2, 12, 16))
     >>> feature_map = keras.ops.ones((2, 3, 4, 16))
     >>> finer_map = keras.ops.ones((2, 6, 8, 5))
     >>> print(tuple(layer(queries, memory, feature_map, [finer_map]).shape))
-    (2, 7, 6, 8)
+    (2, 1, 7, 6, 8)
     """
 
     def __init__(self, num_heads, **kwargs):
@@ -63,12 +66,13 @@ class MaskHead(keras.layers.Layer):
     ):
         check_static("queries", queries_shape, -1, "width D")
         hidden_dim = queries_shape[-1]
+        last_shape = (queries_shape[0], *queries_shape[2:])
         self._check_sizes(queries_shape, finer_maps_shape)
         self.attention_map = build_sublayer(
             self,
             "attention_map",
             MultiHeadAttentionMap,
-            queries_shape,
+            last_shape,
             feature_map_shape,
             num_heads=self.num_heads,
         )
@@ -99,6 +103,7 @@ class MaskHead(keras.layers.Layer):
         )
 
     def call(self, queries, memory, feature_map, finer_maps, padding_mask=None):
+        queries = queries[:, -1]
         memory = ops.reshape(memory, ops.shape(feature_map))
         maps = self.attention_map(queries, memory, padding_mask=padding_mask)
         num_queries = queries.shape[1]
@@ -123,7 +128,7 @@ class MaskHead(keras.layers.Layer):
             x = x + repeat_for_queries(adapter(finer))
             x = ops.relu(norm(convolution(x)))
         x = self.output_convolution(x)[..., 0]
-        return ops.reshape(x, (-1, num_queries, *ops.shape(x)[1:]))
+        return ops.reshape(x, (-1, 1, num_queries, *ops.shape(x)[1:]))
 
     def compute_output_shape(
         self,
@@ -134,7 +139,7 @@ class MaskHead(keras.layers.Layer):
         padding_mask_shape=None,
     ):
         finest = [*finer_maps_shape, feature_map_shape][0]
-        return (*queries_shape[:2], *finest[1:3])
+        return (queries_shape[0], 1, queries_shape[2], *finest[1:3])
 
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads}
@@ -173,6 +178,6 @@ class MaskHead(keras.layers.Layer):
             f"norm_{i}",
             keras.layers.GroupNormalization,
             (None, None, None, channels),
-            groups=min(8, channels),
+            groups=math.gcd(8, channels),
             epsilon=1e-5,
         )

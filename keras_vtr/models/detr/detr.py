@@ -1,6 +1,7 @@
 import keras
 
 from keras_vtr.classifiers import CLASSIFIERS
+from keras_vtr.layers import MaskHead
 from keras_vtr.models.block_arguments import block_arguments
 from keras_vtr.models.detr.anchors import add_centers
 from keras_vtr.models.detr.anchors import decode_anchors
@@ -96,8 +97,10 @@ def build_detr(
         auxiliary_outputs: Whether the model also returns the answers of the
             decoder layers before the last one, for the loss (section 3.2,
             "auxiliary decoding losses").
-        masks: Whether a mask head predicts a mask for each query (section 4.4,
-            panoptic segmentation), from all of the backbone's feature maps.
+        masks: A mask head, which predicts a mask for each query from all of
+            the backbone's feature maps: True for the paper's `MaskHead`
+            (section 4.4, panoptic segmentation); `MaskEmbeddingHead()`, which
+            costs far less; or a layer of your own with their call arguments.
         class_names: Optional K names, None for a class that isn't used; kept
             as `model.class_names` and saved with the model.
         pixel_mean: Mean of each channel in [0, 255], one number a channel or
@@ -123,7 +126,7 @@ def build_detr(
         (B, Q, height', width') logits, as fine as the finest feature map; and
         with `auxiliary_outputs` the same of the L - 1 layers before, and first
         of them of the selection, with the prefix `auxiliary_`, (B, L - 1, Q,
-        ...) or (B, L, Q, ...).
+        ...) or (B, L, Q, ...); masks only of layers that the head draws.
 
     Raises:
         ValueError: If an argument is out of its range, or the backbone
@@ -159,9 +162,9 @@ def build_detr(
     )
     num_heads = options["num_heads"]
     check_numbers(num_classes, hidden_dim, num_heads)
-    check_choices(padding, classifier, queries, auxiliary_outputs)
+    check_choices(padding, classifier, queries, auxiliary_outputs, masks)
     inputs, feature_maps, padding_mask = read_images(
-        image_shape, backbone, padding, pixel_mean, pixel_std
+        image_shape, backbone, padding, pixel_mean, pixel_std, bool(masks)
     )
     projection = keras.layers.Conv2D(
         hidden_dim, 1, data_format="channels_last", name=DETR.INPUT_PROJECTION
@@ -188,8 +191,8 @@ def build_detr(
     layers = {kind.key: classify(answers, num_classes, kind), **layers}
     outputs = name_outputs(layers, proposals, auxiliary_outputs)
     if masks:
+        head = MaskHead(num_heads) if masks is True else masks
         maps = [*feature_maps[:-1], feature_map]
-        outputs["masks"] = draw_masks(
-            num_heads, answers, memory["memory"], maps, padding_mask
-        )
+        drawn = draw_masks(head, answers, memory["memory"], maps, padding_mask)
+        outputs |= drawn if auxiliary_outputs else {"masks": drawn["masks"]}
     return with_names(DetectionModel(inputs, outputs, name=name), class_names)

@@ -29,7 +29,7 @@ STEM = "convolution_stem"
 PADDINGS = (None, "exact", "published")
 
 
-def read_images(image_shape, backbone, padding, mean, std):
+def read_images(image_shape, backbone, padding, mean, std, finer_maps=False):
     """The model's inputs, and what the backbone makes of them.
 
     Args:
@@ -39,6 +39,7 @@ def read_images(image_shape, backbone, padding, mean, std):
         mean: Of each channel's pixels. Default: the ViT's, if the backbone is
             one, else ImageNet's, if images have color.
         std: Likewise.
+        finer_maps: Whether the convolution stem gives all of its maps.
 
     Returns:
         The inputs, the list of feature maps, and the padding mask of the last
@@ -57,7 +58,7 @@ def read_images(image_shape, backbone, padding, mean, std):
         exact = padding == "exact"
         backbone = build_vit_backbone(backbone, image_shape, padding_mask=exact)
     elif backbone is None or isinstance(backbone, str):
-        backbone = _named_backbone(backbone, image_shape, padding)
+        backbone = _named_backbone(backbone, image_shape, padding, finer_maps)
     num_channels = image_shape[-1]
     if mean is None and std is None and num_channels == 3:
         mean, std = IMAGENET_MEAN, IMAGENET_STD
@@ -101,9 +102,9 @@ def _read_features(backbone, pixels, padding_mask, padding):
     return maps, padding_mask
 
 
-def _named_backbone(name, image_shape, padding):
+def _named_backbone(name, image_shape, padding, finer_maps):
     if name == STEM:
-        return build_convolution_stem(image_shape)
+        return build_convolution_stem(image_shape, finer_maps=finer_maps)
     if name not in RESNETS:
         raise ValueError(
             "`backbone` must be a Keras model, such as a ViT, or one of "

@@ -3,7 +3,6 @@
 import keras
 
 from keras_vtr.layers import ClassHead
-from keras_vtr.layers import MaskHead
 from keras_vtr.stages import DETR
 
 
@@ -59,16 +58,30 @@ def stack_proposals(proposals, layers):
     }
 
 
-def draw_masks(num_heads, answers, memory, feature_maps, padding_mask):
-    """A mask of logits for each query of the last layer, in float32."""
+def draw_masks(head, answers, memory, feature_maps, padding_mask):
+    """The outputs of a mask head, in float32.
+
+    Args:
+        head: A layer with the call arguments of `MaskHead`, which returns the
+            masks of the last decoder layers, (B, L', Q, height', width').
+        answers: (B, L, Q, D), of each decoder layer.
+        memory: (B, N, D).
+        feature_maps: Those of the backbone, finest first, but the last one as
+            the encoder reads it.
+        padding_mask: Of the last one, or None.
+
+    Returns:
+        Dict of the last layer's masks and, if there are any, of those before.
+    """
     *finer_maps, feature_map = feature_maps
-    masks = MaskHead(num_heads, name=DETR.MASK_HEAD)(
-        answers[:, -1],
-        memory,
-        feature_map,
-        finer_maps,
-        padding_mask=padding_mask,
-    )  # (B, Q, height', width')
-    return keras.layers.Activation("linear", dtype="float32", name=DETR.MASKS)(
+    copy = {**head.get_config(), "name": DETR.MASK_HEAD}
+    masks = type(head).from_config(copy)(
+        answers, memory, feature_map, finer_maps, padding_mask=padding_mask
+    )
+    masks = keras.layers.Activation("linear", dtype="float32", name=DETR.MASKS)(
         masks
     )
+    outputs = {"masks": masks[:, -1]}
+    if masks.shape[1] > 1:
+        outputs["auxiliary_masks"] = masks[:, :-1]
+    return outputs

@@ -1,5 +1,7 @@
 """The sizes of `build_detr`, and checks of its arguments."""
 
+import keras
+
 from keras_vtr.classifiers import CLASSIFIERS
 from keras_vtr.layers import AnchorAttentionBias
 from keras_vtr.layers import BoxPositionBias
@@ -123,7 +125,7 @@ def check_numbers(num_classes, hidden_dim, num_heads):
         )
 
 
-def check_choices(padding, classifier, queries, auxiliary_outputs):
+def check_choices(padding, classifier, queries, auxiliary_outputs, masks):
     if padding not in PADDINGS:
         raise ValueError(
             f"`padding` must be one of {PADDINGS}. Received: "
@@ -131,6 +133,11 @@ def check_choices(padding, classifier, queries, auxiliary_outputs):
         )
     check_choice("classifier", classifier, list(CLASSIFIERS))
     check_choice("queries", queries, QUERIES)
+    if not isinstance(masks, (bool, keras.layers.Layer)):
+        raise ValueError(
+            "`masks` must be True, False or a mask head, such as "
+            f"keras_vtr.layers.MaskEmbeddingHead(). Received: masks={masks!r}"
+        )
     if queries == "selected" and not auxiliary_outputs:
         raise ValueError(
             "`auxiliary_outputs` must be True with "

@@ -8,7 +8,7 @@ from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 
 SHAPES = {
-    "queries": (2, 3, 16),
+    "queries": (2, 2, 3, 16),
     "memory": (2, 35, 16),
     "feature_map": (2, 7, 5, 16),
     "finer_maps": [(2, 23, 19, 3), (2, 13, 11, 6)],
@@ -54,9 +54,9 @@ def test_the_mask_of_a_query_depends_on_no_other_query():
     head = MaskHead(8)
     together = to_numpy(head(**inputs))
     for i in range(3):
-        alone = {**inputs, "queries": inputs["queries"][:, i : i + 1]}
+        alone = {**inputs, "queries": inputs["queries"][:, :, i : i + 1]}
         found = to_numpy(head(**alone))
-        np.testing.assert_allclose(found[:, 0], together[:, i], atol=1e-4)
+        np.testing.assert_allclose(found[:, :, 0], together[:, :, i], atol=1e-4)
 
 
 def test_wrong_widths_are_refused():
@@ -64,7 +64,7 @@ def test_wrong_widths_are_refused():
         MaskHead(0)
     with pytest.raises(ValueError, match="`num_heads` must divide"):
         MultiHeadAttentionMap(3)(np.ones((2, 3, 8)), np.ones((2, 7, 5, 8)))
-    inputs = make_inputs({**SHAPES, "queries": (2, 3, 24)})
+    inputs = make_inputs({**SHAPES, "queries": (2, 2, 3, 24)})
     with pytest.raises(ValueError, match="must be a multiple of 16"):
         MaskHead(8)(**inputs)
     inputs = make_inputs({**SHAPES, "finer_maps": [(2, 9, 9, 3)] * 4})

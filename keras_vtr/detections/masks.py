@@ -1,0 +1,74 @@
+"""From a detector's mask logits to the pixels of each object."""
+
+import numpy as np
+
+from keras_vtr.detection_checks import sides_of
+
+
+def decode_masks(logits, image_shape, padding_mask=None):
+    """Enlarges the masks of detections to their images.
+
+    Carion et al. 2020 (DETR), section 4.4: a pixel belongs to an object if its
+    logit, bilinear between the centers of the logits, is above 0. Padding is
+    cut off.
+
+    Args:
+        logits: (B, n, height', width') masks of `decode_detections`.
+        image_shape: `(height, width)` or `(height, width, channels)` of the
+            masks in pixels, or (B, 2), those of each image.
+        padding_mask: Optional (B, H, W) bool, True = real, of the model's
+            input: the logits are of the complete input.
+
+    Returns:
+        A list of B arrays (n, height, width) bool.
+
+    Raises:
+        ValueError: If a shape doesn't fit.
+
+    Example:
+
+    >>> logits = np.array([[[[2.0, -1.0], [2.0, -1.0]]]])
+    >>> (masks,) = keras_vtr.detections.decode_masks(logits, (1, 6))
+    >>> print(masks.astype(int).tolist())
+    [[[1, 1, 1, 0, 0, 0]]]
+    """
+    logits = np.asarray(logits, "float32")
+    if logits.ndim != 4:
+        raise ValueError(
+            "`logits` must have the shape (B, n, height', width'). Received: "
+            f"logits.shape={logits.shape}"
+        )
+    sides = np.broadcast_to(
+        np.asarray(sides_of(image_shape, len(logits))), (len(logits), 2)
+    )
+    shares = np.ones((len(logits), 2))
+    if padding_mask is not None:
+        padding_mask = np.asarray(padding_mask)
+        shares = [padding_mask.any(axis=i).mean(axis=1) for i in (2, 1)]
+        shares = np.stack(shares, axis=1)  # of height and width
+    return [
+        _enlarge(maps, [int(x) for x in size], share) > 0
+        for maps, size, share in zip(logits, sides, shares, strict=True)
+    ]
+
+
+def padding_of(inputs):
+    """The padding mask among a model's inputs, or None."""
+    return inputs.get("padding_mask") if isinstance(inputs, dict) else None
+
+
+def _enlarge(maps, size, share):
+    """(n, height', width') -> (n, *size), of the upper left `share` alone."""
+    rows, columns = (
+        _interpolation(before, part, after)
+        for before, part, after in zip(maps.shape[1:], share, size, strict=True)
+    )
+    return rows @ maps @ columns.T
+
+
+def _interpolation(before, share, after):
+    """(after, before) float32: bilinear weights, the edge beyond the edge."""
+    center = (np.arange(after) + 0.5) * (share * before / after) - 0.5
+    center = np.clip(center, 0, before - 1)
+    distance = np.abs(center[:, None] - np.arange(before))
+    return np.maximum(1 - distance, 0).astype("float32")

@@ -1,0 +1,103 @@
+"""True and found objects in COCO's form, for pycocotools."""
+
+import contextlib
+import io
+
+import numpy as np
+from pycocotools import mask as rle_of
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
+
+
+class CocoTables:
+    """The images, the true objects and the found ones of an evaluation."""
+
+    def __init__(self):
+        self.images = []
+        self.annotations = []
+        self.results = []
+
+    def add_image(self, height, width):
+        """The objects that are added next are those of this image."""
+        sides = {"height": int(height), "width": int(width)}
+        self.images.append({"id": len(self.images), **sides})
+
+    def add_true(self, box, label, area, is_crowd, mask=None):
+        """Adds a true object: `xywh` pixels, and optionally its RLE.
+
+        An `area` of None is that of the box, or for masks of the mask.
+        """
+        row = self._row(self.annotations, box, label, mask)
+        row["iscrowd"] = int(is_crowd)
+        if area is not None:
+            row.update(area=float(area), is_annotated=True)
+
+    def add_found(self, box, label, score, mask=None):
+        """Adds a detection, likewise."""
+        row = self._row(self.results, box, label, mask)
+        row["score"] = float(score)
+
+    def evaluate(self, kind, max_detections):
+        """Dict of average precisions and the average recall.
+
+        Args:
+            kind: "boxes" or "masks".
+            max_detections: Those of a class that count in an image, or None.
+        """
+        if not self.annotations:
+            return dict.fromkeys(NAMES, float("nan"))
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints
+            precision, recall = self._evaluate(kind, max_detections)
+        # (overlaps from 0.50 on, recalls, classes, sizes); -1 for no object.
+        every, *sizes = (precision[..., i] for i in range(4))  # all, small, ...
+        parts = (every, every[0], every[5], *sizes, recall[..., 0])
+        return {
+            name: float(part[part > -1].mean()) if (part > -1).any() else np.nan
+            for name, part in zip(NAMES, parts, strict=True)
+        }
+
+    def _row(self, rows, box, label, mask):
+        x, y, width, height = (float(number) for number in box)
+        row = {
+            "id": len(rows) + 1,  # 0 means "unmatched".
+            "image_id": self.images[-1]["id"],
+            "category_id": int(label),
+            "bbox": [x, y, width, height],
+            "area": width * height,
+            "iscrowd": 0,
+        }
+        if mask is not None:
+            row["segmentation"] = mask
+        rows.append(row)
+        return row
+
+    def _evaluate(self, kind, max_detections):
+        pair = self.annotations, self.results
+        if kind == "masks":
+            pair = [list(map(_with_area_of_mask, rows)) for rows in pair]
+        ids = sorted({row["category_id"] for rows in pair for row in rows})
+        pair = (self._coco(rows, ids) for rows in pair)
+        evaluation = COCOeval(*pair, {"boxes": "bbox", "masks": "segm"}[kind])
+        limit = max_detections or max(1, len(self.results))
+        evaluation.params.maxDets = [limit]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        return [evaluation.eval[x][..., -1] for x in ("precision", "recall")]
+
+    def _coco(self, rows, ids):
+        coco = COCO()
+        coco.dataset = {
+            "images": self.images,
+            "categories": [{"id": i} for i in ids],
+            "annotations": rows,
+        }
+        coco.createIndex()
+        return coco
+
+
+def _with_area_of_mask(row):
+    if "is_annotated" in row:
+        return row
+    return {**row, "area": float(rle_of.area(row["segmentation"]))}
