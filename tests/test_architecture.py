@@ -151,6 +151,7 @@ FOREIGN_WORDS = {
     "detr/keys.py": {"d_model", "pre_norm"},
     "resnet/keys.py": {"drop_rate"},
     "formats/coco.py": {"bbox"},
+    "formats/panoptic.py": {"bbox"},
     "metrics/coco_tables.py": {"bbox"},
 }
 # Rare or ambiguous words, and where they are the field's term after all.

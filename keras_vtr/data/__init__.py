@@ -6,6 +6,7 @@ from keras_vtr.data.digits.layout import SceneLayout
 from keras_vtr.data.digits.scenes import digit_scenes
 from keras_vtr.data.digits.sources import load_digits
 from keras_vtr.data.formats.coco import read_coco
+from keras_vtr.data.formats.panoptic import read_panoptic
 from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.formats.records import DetectionRecords
 from keras_vtr.data.formats.voc import read_voc
@@ -20,6 +21,7 @@ from keras_vtr.targets import check_targets
 __all__ = [
     "decode_image",
     "read_coco",
+    "read_panoptic",
     "read_voc",
     "read_yolo",
     "DetectionRecords",

@@ -1,8 +1,8 @@
-"""DETR's augmentation of images with their boxes."""
+"""DETR's augmentation of images with their boxes and masks."""
 
 import tensorflow as tf
 
-from keras_vtr.data.formats.records import LEAST_SHARE
+from keras_vtr.data.formats.boxes import LEAST_SHARE
 
 # Carion et al. 2020 (DETR), section 4, "Technical details", and the authors'
 # `make_coco_transforms`, all in pixels.
@@ -12,17 +12,18 @@ CROP_SHORT_SIDES = (400, 500, 600)
 CROP_RANGE = (384, 600)
 
 
-def resize(image, boxes, short_side, longest_side=LONGEST_SIDE):
+def resize(image, targets, short_side, longest_side=LONGEST_SIDE):
     """Resizes to a short side, or less if the long side would be too long.
 
     Args:
         image: (height, width, C).
-        boxes: (n, 4), absolute `xyxy` pixels.
+        targets: Dict of objects, as in `augment`.
         short_side: Of the result, in pixels.
         longest_side: The most that the other side may have.
 
     Returns:
-        The image in float32, antialiased bilinearly, and its boxes.
+        The image in float32, antialiased bilinearly, and its targets; a pixel
+        of a mask is the nearest one.
     """
     height, width = tf.unstack(tf.shape(image)[:2])
     sides = tf.cast(tf.stack([height, width]), "float32")
@@ -33,43 +34,65 @@ def resize(image, boxes, short_side, longest_side=LONGEST_SIDE):
     shape = tf.maximum(tf.cast(tf.round(sides * scale), "int32"), 1)
     image = tf.image.resize(image, shape, antialias=True)
     ratio = (tf.cast(shape, "float32") / sides)[::-1]
-    return image, boxes * tf.concat([ratio, ratio], axis=0)
+    moved = dict(targets)
+    if "boxes" in targets:
+        moved["boxes"] = targets["boxes"] * tf.concat([ratio, ratio], axis=0)
+    if "masks" in targets:
+        moved["masks"] = _resize_masks(targets["masks"], shape)
+    return image, moved
 
 
-def crop(image, boxes, labels, corner, shape):
-    """Crops an image; boxes are clipped, and dropped if nothing is left.
+def _resize_masks(masks, shape):
+    """(n, height, width) -> (n, *shape), by the nearest centers."""
+    for axis, after in ((1, shape[0]), (2, shape[1])):
+        before = tf.shape(masks)[axis]
+        center = (2 * tf.range(after) + 1) * before  # in halves of new pixels
+        masks = tf.gather(masks, center // (2 * after), axis=axis)
+    return masks
+
+
+def crop(image, targets, corner, shape):
+    """Crops an image; objects of which nothing is left are dropped.
 
     Args:
         image: (height, width, C).
-        boxes: (n, 4), absolute `xyxy` pixels.
-        labels: (n,).
+        targets: Dict of objects, as in `augment`; boxes are clipped.
         corner: (2,) int, y and x of the crop's upper left corner.
         shape: (2,) int, its height and width.
     """
-    image = image[
-        corner[0] : corner[0] + shape[0], corner[1] : corner[1] + shape[1]
-    ]
+    rows, columns = (
+        slice(first, first + side)
+        for first, side in zip(
+            tf.unstack(corner), tf.unstack(shape), strict=True
+        )
+    )
     offset = tf.cast(tf.reverse(corner, [0]), "float32")
     limit = tf.cast(tf.reverse(shape, [0]), "float32")
-    boxes = boxes - tf.concat([offset, offset], axis=0)
+    boxes = targets["boxes"] - tf.concat([offset, offset], axis=0)
     boxes = tf.clip_by_value(boxes, 0.0, tf.concat([limit, limit], axis=0))
     sides = boxes[:, 2:] - boxes[:, :2]
     is_kept = tf.reduce_all(sides > LEAST_SHARE * limit, axis=1)
-    return image, boxes[is_kept], labels[is_kept]
+    moved = {**targets, "boxes": boxes}
+    if "masks" in targets:
+        moved["masks"] = targets["masks"][:, rows, columns]
+        is_kept &= tf.reduce_any(moved["masks"], axis=(1, 2))
+    return image[rows, columns], {key: x[is_kept] for key, x in moved.items()}
 
 
-def flip(image, boxes):
-    """Flips image and boxes horizontally."""
+def flip(image, targets):
+    """Flips image, boxes and masks horizontally."""
     width = tf.cast(tf.shape(image)[1], "float32")
-    x0, y0, x1, y1 = tf.unstack(boxes, axis=1)
+    x0, y0, x1, y1 = tf.unstack(targets["boxes"], axis=1)
     boxes = tf.stack([width - x1, y0, width - x0, y1], axis=1)
-    return tf.reverse(image, axis=[1]), boxes
+    moved = {**targets, "boxes": boxes}
+    if "masks" in targets:
+        moved["masks"] = tf.reverse(targets["masks"], axis=[2])
+    return tf.reverse(image, axis=[1]), moved
 
 
 def augment(
     image,
-    boxes,
-    labels,
+    targets,
     seed,
     *,
     short_sides=SHORT_SIDES,
@@ -87,8 +110,8 @@ def augment(
 
     Args:
         image: (height, width, C).
-        boxes: (n, 4), absolute `xyxy` pixels.
-        labels: (n,).
+        targets: Dict with `"boxes"` (n, 4), absolute `xyxy` pixels, and
+            `"labels"` (n,); optionally `"masks"` (n, height, width) bool.
         seed: (2,) integers; equal seeds give equal random numbers.
         short_sides: Short sides to choose from.
         longest_side: Limit of the long side.
@@ -97,8 +120,8 @@ def augment(
         flips: Whether half of the images are flipped.
 
     Returns:
-        Image (height', width', C) float32, boxes and labels; a crop may drop
-        some or all boxes.
+        Image (height', width', C) float32, and its targets; a crop may drop
+        some or all of them.
     """
     seeds = tf.unstack(tf.random.split(tf.cast(seed, "int32"), 6))
 
@@ -113,13 +136,13 @@ def augment(
 
     image = tf.cast(image, "float32")
     if flips:
-        image, boxes = tf.cond(
-            coin(0), lambda: flip(image, boxes), lambda: (image, boxes)
+        image, targets = tf.cond(
+            coin(0), lambda: flip(image, targets), lambda: (image, targets)
         )
 
     def random_crop():
         small, moved = resize(
-            image, boxes, choice(2, crop_short_sides), longest_side
+            image, targets, choice(2, crop_short_sides), longest_side
         )
         sides = tf.shape(small)[:2]
         least, most = (tf.minimum(sides, x) for x in crop_range)
@@ -127,13 +150,10 @@ def augment(
         corner = _random_integers(
             seeds[4], tf.zeros_like(sides), sides - shape + 1
         )
-        return crop(small, moved, labels, corner, shape)
+        return crop(small, moved, corner, shape)
 
-    image, boxes, labels = tf.cond(
-        coin(1), random_crop, lambda: (image, boxes, labels)
-    )
-    image, boxes = resize(image, boxes, choice(5, short_sides), longest_side)
-    return image, boxes, labels
+    image, targets = tf.cond(coin(1), random_crop, lambda: (image, targets))
+    return resize(image, targets, choice(5, short_sides), longest_side)
 
 
 def _random_integers(seed, least, end):

@@ -1,6 +1,5 @@
 """Padded batches of images and targets for a detector, from records."""
 
-import numpy as np
 import tensorflow as tf
 
 from keras_vtr.data.augmentation import LONGEST_SIDE
@@ -13,6 +12,8 @@ from keras_vtr.data.padding import padded
 from keras_vtr.data.pictures.reading import BrokenImages
 from keras_vtr.data.pictures.reading import image_reader
 from keras_vtr.data.pictures.reading import with_substitutes
+from keras_vtr.data.record_targets import encoded_masks
+from keras_vtr.data.record_targets import target_reader
 
 
 def detection_dataset(
@@ -31,6 +32,7 @@ def detection_dataset(
     length_multiple=16,
     broken="raise",
     max_broken=100,
+    masks=False,
     **augmentation,
 ):
     """Padded batches of images of different sizes, with their targets.
@@ -61,6 +63,8 @@ def detection_dataset(
             `"raise"`, or `"skip"`, which warns and, in training, takes the next
             picture instead.
         max_broken: How many different pictures may be skipped.
+        masks: Whether the targets have masks; read the annotations with
+            `masks=True`, too.
         **augmentation: Further arguments of `keras_vtr.data.augment`.
 
     Returns:
@@ -68,10 +72,13 @@ def detection_dataset(
         (B, height, width, 3) float32 in [0, 255] and `"padding_mask"`
         (B, height, width) bool, True = real; `y_true` with `"boxes"`
         (B, M, 4), `rel_center_xywh` of each image's own size, and `"labels"`
-        (B, M), -1 for padding. If not `training`, `y_true` also has, for
-        `keras_vtr.metrics.CocoAveragePrecision`, `"image_shapes"` (B, 2),
-        annotated height and width, `"areas"` (B, M) in their pixels,
-        `"crowd_boxes"` (B, m, 4) and `"crowd_labels"` (B, m).
+        (B, M), -1 for padding; with `masks` also `"masks"` (B, M, height,
+        width) bool, of the images as they are here. If not `training`, `y_true`
+        also has, for `keras_vtr.metrics.CocoAveragePrecision`, `"image_shapes"`
+        (B, 2), annotated height and width, `"areas"` (B, M) in their pixels,
+        `"crowd_boxes"` (B, m, 4) and `"crowd_labels"` (B, m); with `masks`
+        `"rles"` (B, M) and `"crowd_rles"` (B, m), COCO's encodings of the
+        masks at the annotated size.
 
     Raises:
         ValueError: If the data set is empty, an argument doesn't fit, or there
@@ -88,12 +95,7 @@ def detection_dataset(
     >>> batches = keras_vtr.data.detection_dataset(data, 2, training=True)
     ... # doctest: +SKIP
     """
-    if not data.records:
-        raise ValueError("`data` must hold at least one image.")
-    if training and not data.num_boxes:
-        raise ValueError(
-            f"`data` must hold at least one box to learn. Received: {data}"
-        )
+    _check_data(data, training, masks)
     _check_workers(batch_size, num_workers, worker)
     _check_canvas(canvas, longest_side)
     shapes = {x["path"]: x["shape"] for x in data.records}
@@ -104,6 +106,7 @@ def detection_dataset(
             data.records,
             broken,
             seed,
+            masks,
             short_sides=short_sides,
             longest_side=longest_side,
             **augmentation,
@@ -111,7 +114,7 @@ def detection_dataset(
     else:
         order = tf.data.Dataset.range(len(data)).shard(num_workers, worker)
         prepare = _evaluation_rows(
-            data.records, broken, max(short_sides), longest_side
+            data.records, broken, masks, max(short_sides), longest_side
         )
     rows = order.map(prepare, tf.data.AUTOTUNE)
     if not training:
@@ -121,12 +124,10 @@ def detection_dataset(
     return padded(rows, size, canvas, size_multiple, length_multiple, training)
 
 
-def _training_rows(records, broken, seed, **options):
+def _training_rows(records, broken, seed, masks, **options):
     """A function from a training position to an image and its targets."""
     read = image_reader(records, broken)
-    boxes, labels = (
-        _ragged([x[name] for x in records]) for name in ("boxes", "labels")
-    )
+    targets_of = target_reader(records, ("boxes", "labels"), masks)
 
     def prepare(position):
         epoch, index = index_at(position, seed, len(records))
@@ -136,34 +137,50 @@ def _training_rows(records, broken, seed, **options):
             image, _ = read(index)
         key = tf.stack([seed, tf.cast(epoch, "int32")])
         key = tf.random.experimental.stateless_fold_in(key, index)
-        image, moved, kept = augment(
-            image, boxes[index], labels[index], key, **options
-        )
-        y_true = {
-            "boxes": _relative(moved, tf.shape(image)[:2]),
-            "labels": tf.ensure_shape(kept, (None,)),
-        }
+        image, y_true = augment(image, targets_of(index), key, **options)
+        y_true["boxes"] = _relative(y_true["boxes"], tf.shape(image)[:2])
+        y_true["labels"] = tf.ensure_shape(y_true["labels"], (None,))
         return _inputs(image), y_true
 
     return prepare
 
 
-def _evaluation_rows(records, broken, short_side, longest_side):
+def _evaluation_rows(records, broken, masks, short_side, longest_side):
     """A function from an index to inputs, targets and whether to use them."""
     read = image_reader(records, broken)
     names = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels")
-    targets = {name: _ragged([x[name] for x in records]) for name in names}
+    targets_of = target_reader(records, names, masks)
     shapes = tf.constant([x["shape"] for x in records], "float32")
 
     def prepare(index):
         image, ok = read(index)
-        image, _ = resize(image, tf.zeros((0, 4)), short_side, longest_side)
-        y_true = {name: rows[index] for name, rows in targets.items()}
+        y_true = targets_of(index)
         for name in ("boxes", "crowd_boxes"):
             y_true[name] = _relative(y_true[name], shapes[index])
+        pixels = {key: y_true[key] for key in ("masks",) if key in y_true}
+        image, pixels = resize(image, pixels, short_side, longest_side)
+        y_true |= pixels
+        if masks:
+            for key in ("masks", "crowd_masks"):
+                rles = key.replace("masks", "rles")
+                y_true[rles] = encoded_masks(records, key, index)
         return _inputs(image), {**y_true, "image_shapes": shapes[index]}, ok
 
     return prepare
+
+
+def _check_data(data, training, masks):
+    if not data.records:
+        raise ValueError("`data` must hold at least one image.")
+    if training and not data.num_boxes:
+        raise ValueError(
+            f"`data` must hold at least one box to learn. Received: {data}"
+        )
+    if masks and not data.has_masks:
+        raise ValueError(
+            "`data` must have masks: read the annotations with `masks=True`. "
+            f"Received: masks=True, {data}"
+        )
 
 
 def _check_workers(batch_size, num_workers, worker):
@@ -185,12 +202,6 @@ def _check_canvas(canvas, longest_side):
             "Both sides of `canvas` must be at least `longest_side`. "
             f"Received: canvas={canvas}, longest_side={longest_side}"
         )
-
-
-def _ragged(arrays):
-    """A ragged tensor with one row per record."""
-    lengths = [len(x) for x in arrays]
-    return tf.RaggedTensor.from_row_lengths(np.concatenate(arrays), lengths)
 
 
 def _relative(boxes, shape):

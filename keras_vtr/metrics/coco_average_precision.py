@@ -1,6 +1,5 @@
 import keras
 import numpy as np
-from pycocotools import mask as rle_of
 
 from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_detections
@@ -11,12 +10,14 @@ from keras_vtr.detections import decode_masks
 from keras_vtr.detections.masks import padding_of
 from keras_vtr.host_errors import own_errors
 from keras_vtr.metrics.coco_tables import CocoTables
+from keras_vtr.metrics.coco_tables import encode_masks
+from keras_vtr.metrics.coco_tables import true_masks
 from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_keys
 from keras_vtr.targets import check_targets
 
 KEYS = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels", "masks")
-KEYS += ("crowd_masks",)
+KEYS += ("crowd_masks", "rles", "crowd_rles")
 
 
 def _to_xywh(boxes):
@@ -103,7 +104,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                 `"labels"` (B, M), -1 for padding; and optionally the
                 `"image_shapes"`, `"areas"`, `"crowd_boxes"` and
                 `"crowd_labels"` of `keras_vtr.data.detection_dataset`; with
-                `masks` its `"masks"`, (B, M, height, width) bool.
+                `masks` its `"rles"` and `"crowd_rles"`, or `"masks"`
+                (B, M, height, width) bool of the images' own size.
             detections: Dict with `"boxes"` (B, n, 4), absolute `xyxy` pixels,
                 of an image of the size `image_shapes`, else `image_shape`,
                 `"scores"` (B, n) and `"labels"` (B, n), -1 for none, as
@@ -116,7 +118,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         sides = self._sides(y_true, num_images)
         boxes, scores, labels = check_detections(detections, num_images)
         if self.masks:
-            check_keys("y_true", y_true, ("masks",))
+            keys = ("masks",) if "rles" not in y_true else ("crowd_rles",)
+            check_keys("y_true", y_true, keys)
             check_keys("detections", detections, ("masks",))
         y_true = {
             key: keras.ops.convert_to_numpy(x) for key, x in y_true.items()
@@ -127,7 +130,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             self._add_true(image, sides[i])
             masks = [None] * len(labels[i])
             if self.masks:
-                masks = _encode(detections["masks"][i])
+                masks = encode_masks(detections["masks"][i])
             for box, label, score, mask in zip(
                 _to_xywh(boxes[i]), labels[i], scores[i], masks, strict=True
             ):
@@ -228,7 +231,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             boxes = boxes * np.tile(sides[::-1], 2)
             areas = masks = [None] * len(labels)
             if self.masks:
-                masks = _encode(y_true[f"{kind}masks"])
+                masks = true_masks(y_true, kind, sides)
             if not kind:
                 areas = y_true.get("areas", areas)
             for box, label, area, mask in zip(
@@ -236,9 +239,3 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             ):
                 if label >= 0:
                     self._tables.add_true(box, label, area, bool(kind), mask)
-
-
-def _encode(masks):
-    """The COCO RLE of each of (n, height, width) bool masks."""
-    masks = np.asarray(masks, "uint8").transpose(1, 2, 0)
-    return rle_of.encode(np.asfortranarray(masks))

@@ -101,3 +101,17 @@ def _with_area_of_mask(row):
     if "is_annotated" in row:
         return row
     return {**row, "area": float(rle_of.area(row["segmentation"]))}
+
+
+def true_masks(y_true, kind, sides):
+    """The COCO RLE of each object or crowd of an image."""
+    if f"{kind}rles" not in y_true:
+        return encode_masks(y_true[f"{kind}masks"])
+    size = [int(side) for side in sides]
+    return [{"size": size, "counts": x} for x in y_true[f"{kind}rles"]]
+
+
+def encode_masks(masks):
+    """The COCO RLE of each of (n, height, width) bool masks."""
+    masks = np.asarray(masks, "uint8").transpose(1, 2, 0)
+    return rle_of.encode(np.asfortranarray(masks))

@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras_vtr.data import augment
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
+from keras_vtr.data.augmentation import _resize_masks
 from keras_vtr.data.augmentation import crop
 from keras_vtr.data.augmentation import flip
 from keras_vtr.data.augmentation import resize
@@ -18,10 +19,32 @@ def where_bright(image, channel):
     return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
-def assert_boxes_fit_pixels(image, boxes, labels):
-    for box, label in zip(boxes, labels, strict=True):
-        found = where_bright(image, LABELS.numpy().tolist().index(label))
+def targets(**change):
+    """Two objects whose masks are all of their boxes."""
+    masks = tf.transpose(scene()[..., :2], (2, 0, 1)) > 0
+    return {"boxes": BOXES, "labels": LABELS, "masks": masks, **change}
+
+
+def assert_targets_fit_pixels(image, targets, least_side=0):
+    image = np.asarray(image)
+    targets = {key: np.asarray(x) for key, x in targets.items()}
+    assert targets["masks"].shape[1:] == image.shape[:2]
+    for box, label, mask in zip(
+        *(targets[x] for x in ("boxes", "labels", "masks")), strict=True
+    ):
+        if (box[2:] - box[:2]).min() <= least_side:
+            continue
+        channel = LABELS.numpy().tolist().index(label)
+        found = where_bright(image, channel)
         np.testing.assert_allclose(box, found, atol=1.6)
+        differ = mask != (image[..., channel] > 127)
+        assert differ.sum() <= 2 * (box[2:] - box[:2]).sum()  # at the edges
+        x, y = (
+            np.flatnonzero(mask.any(axis=0)),
+            np.flatnonzero(mask.any(axis=1)),
+        )
+        extent = [x[0], y[0], x[-1] + 1, y[-1] + 1]
+        np.testing.assert_allclose(box, extent, atol=2)
 
 
 @pytest.mark.parametrize(
@@ -38,31 +61,58 @@ def test_the_short_side_is_as_asked_unless_the_long_one_is_too_long(
 ):
     image = np.zeros((height, width, 3), "float32")
     boxes = np.array([[0, 0, width, height]], "float32")
-    found, moved = resize(image, boxes, short)
+    found, moved = resize(image, {"boxes": boxes}, short)
     assert tuple(found.shape[:2]) == expected
-    np.testing.assert_allclose(moved[0], [0, 0, *expected[::-1]], rtol=1e-6)
+    np.testing.assert_allclose(
+        moved["boxes"][0], [0, 0, *expected[::-1]], rtol=1e-6
+    )
 
 
 def test_boxes_move_with_their_pixels():
-    for image, boxes in (
-        resize(scene(), BOXES, 96),
-        flip(scene(), BOXES),
+    for image, moved in (
+        resize(scene(), targets(), 96),
+        flip(scene(), targets()),
     ):
-        assert_boxes_fit_pixels(image.numpy(), boxes.numpy(), LABELS.numpy())
+        assert_targets_fit_pixels(image, moved)
     corner, shape = tf.constant([20, 60]), tf.constant([100, 120])
-    image, boxes, labels = crop(scene(), BOXES, LABELS, corner, shape)
+    image, moved = crop(scene(), targets(), corner, shape)
     assert image.shape == (100, 120, 3)
-    assert_boxes_fit_pixels(image.numpy(), boxes.numpy(), labels.numpy())
+    assert_targets_fit_pixels(image, moved)
 
 
 def test_what_a_crop_leaves_nothing_of_is_gone():
     corner, shape = tf.constant([0, 0]), tf.constant([160, 100])
-    _, boxes, labels = crop(scene(), BOXES, LABELS, corner, shape)
-    assert labels.numpy().tolist() == [3]
-    np.testing.assert_array_equal(boxes, BOXES[:1])
-    empty = tf.zeros((0, 4))
-    _, boxes, labels = crop(scene(), empty, LABELS[:0], corner, shape)
-    assert boxes.shape == (0, 4)
+    _, moved = crop(scene(), targets(), corner, shape)
+    assert moved["labels"].numpy().tolist() == [3]
+    np.testing.assert_array_equal(moved["boxes"], BOXES[:1])
+    assert moved["masks"].shape == (1, 160, 100)
+    empty = {key: x[:0] for key, x in targets().items()}
+    _, moved = crop(scene(), empty, corner, shape)
+    assert moved["boxes"].shape == (0, 4)
+    assert moved["masks"].shape == (0, 160, 100)
+
+
+def test_an_object_whose_mask_is_cut_off_is_gone_though_its_box_is_not():
+    masks = targets()["masks"].numpy()
+    masks[0, :, :60] = False  # the box begins at 40
+    corner, shape = tf.constant([0, 0]), tf.constant([160, 55])
+    _, moved = crop(scene(), targets(masks=tf.constant(masks)), corner, shape)
+    assert moved["labels"].numpy().tolist() == []
+    without = {key: x for key, x in targets().items() if key != "masks"}
+    _, moved = crop(scene(), without, corner, shape)
+    assert moved["labels"].numpy().tolist() == [3]
+
+
+@pytest.mark.parametrize("size", [(37, 53), (11, 7), (5, 90)])
+def test_a_pixel_of_a_mask_is_the_nearest_one(size, rng):
+    """Pixel-exact, against NumPy: the center of each new pixel decides."""
+    masks = rng.random((3, 23, 31)) < 0.5
+    found = _resize_masks(tf.constant(masks), tf.constant(size))
+    rows, columns = (
+        [int(np.floor((i + 0.5) * before / after)) for i in range(after)]
+        for before, after in zip((23, 31), size, strict=True)
+    )
+    np.testing.assert_array_equal(found, masks[:, rows][:, :, columns])
 
 
 def test_any_seed_keeps_boxes_on_their_pixels():
@@ -74,16 +124,13 @@ def test_any_seed_keeps_boxes_on_their_pixels():
     }
     shapes, flipped, cropped = set(), 0, 0
     for seed in range(60):
-        image, boxes, labels = augment(
-            scene(), BOXES, LABELS, (0, seed), **options
-        )
-        image, boxes, labels = image.numpy(), boxes.numpy(), labels.numpy()
+        image, moved = augment(scene(), targets(), (0, seed), **options)
+        image, boxes = image.numpy(), moved["boxes"].numpy()
         height, width = image.shape[:2]
         assert min(height, width) <= 160 and max(height, width) <= 300
         assert (boxes[:, :2] >= 0).all()
         assert (boxes[:, 2:] <= (width + 1e-3, height + 1e-3)).all()
-        large = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) > 4
-        assert_boxes_fit_pixels(image, boxes[large], labels[large])
+        assert_targets_fit_pixels(image, moved, least_side=4)
         shapes.add((height, width))
         cropped += abs(width / height - 1.5) > 0.02
         if len(boxes) == 2:
@@ -94,10 +141,11 @@ def test_any_seed_keeps_boxes_on_their_pixels():
 
 def test_the_same_seed_decides_the_same():
     first, second = (
-        augment(scene(), BOXES, LABELS, (1, 7), flips=False) for _ in range(2)
+        augment(scene(), targets(), (1, 7), flips=False) for _ in range(2)
     )
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(first[0], second[0])
+    for key, value in first[1].items():
+        np.testing.assert_array_equal(value, second[1][key])
 
 
 def test_the_paper_s_numbers():
@@ -111,10 +159,12 @@ def test_it_runs_in_a_graph_of_unknown_sizes():
             tf.TensorSpec((None, None, 3)),
             tf.TensorSpec((None, 4)),
             tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((None, None, None), tf.bool),
         ]
     )
-    def run(image, boxes, labels):
-        return augment(image, boxes, labels, (0, 3), short_sides=(64,))
+    def run(image, boxes, labels, masks):
+        given = {"boxes": boxes, "labels": labels, "masks": masks}
+        return augment(image, given, (0, 3), short_sides=(64,))
 
-    image, boxes, labels = run(scene(), BOXES, LABELS)
-    assert_boxes_fit_pixels(image.numpy(), boxes.numpy(), labels.numpy())
+    image, moved = run(scene(), *targets().values())
+    assert_targets_fit_pixels(image, moved)

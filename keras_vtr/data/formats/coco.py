@@ -4,18 +4,15 @@ import json
 import pathlib
 
 from keras_vtr.data.formats import values
+from keras_vtr.data.formats.masks import pack_encoded
 from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.formats.records import RecordCollector
 from keras_vtr.data.formats.records import shorten
 
-NEEDED = {
-    "images": ("file_name", "width", "height"),
-    "annotations": ("image_id", "category_id", "bbox"),
-    "categories": (),
-}
+FIELDS = ("image_id", "category_id", "bbox")
 
 
-def read_coco(annotations, images, *, invalid="raise"):
+def read_coco(annotations, images, *, invalid="raise", masks=False):
     """Reads a data set in COCO's detection format.
 
     Lin et al. 2014, "Microsoft COCO", and https://cocodataset.org/#format-data.
@@ -31,6 +28,9 @@ def read_coco(annotations, images, *, invalid="raise"):
             a missing picture: `"raise"`; `"drop"`, which leaves it out and
             counts it; or `"clip"`, which first clips boxes to their images, and
             counts these, too. An excess of a pixel or less is always clipped.
+        masks: Whether to read each object's `segmentation`, outlines or a
+            run-length encoding, which are checked and kept compressed. What is
+            said of boxes in `invalid` is true of masks.
 
     Returns:
         A `keras_vtr.data.DetectionRecords`.
@@ -47,46 +47,55 @@ def read_coco(annotations, images, *, invalid="raise"):
     ... # doctest: +SKIP
     """
     path = pathlib.Path(annotations)
-    collector = RecordCollector(path, images, invalid)
-    content = _read(path)
-    tables = {
-        key: _read_rows(collector, content, key, fields)
-        for key, fields in NEEDED.items()
-    }
-    records = {
-        number: collector.add_image(
-            location, row["file_name"], row["height"], row["width"]
-        )
-        for number, (location, row) in tables["images"].items()
-    }
-    names = {
-        number: _read_name(collector, number, *tables["categories"][number])
-        for number in sorted(tables["categories"])
-    }
+    pack_masks = pack_encoded if masks else None
+    collector = RecordCollector(path, images, invalid, pack_masks)
+    content = read_json(path)
+    records = read_images(collector, content)
+    annotations = read_rows(collector, content, "annotations", FIELDS)
+    names = read_names(collector, read_rows(collector, content, "categories"))
     classes = {number: i for i, number in enumerate(names)}
-    for location, row in tables["annotations"].values():
-        record = _look_up(collector, location, row, "image_id", records)
-        label = _look_up(collector, location, row, "category_id", classes)
+    for location, row in annotations.values():
+        record = look_up(collector, location, row, "image_id", records)
+        label = look_up(collector, location, row, "category_id", classes)
         crowd = row.get("iscrowd", 0)
         crowd = collector.read(values.flag, f"{location}.iscrowd", crowd)
         area = collector.read(values.area, f"{location}.area", row.get("area"))
         if record is None:
             collector.dropped["is of a dropped image"] += 1
             continue
-        box = row["bbox"]
-        location = f"{location}.bbox"
-        collector.add_box(record, location, box, label, crowd=crowd, area=area)
+        more = {"crowd": crowd, "area": area}
+        if masks:
+            place, value = f"{location}.segmentation", row.get("segmentation")
+            more["mask"] = collector.read_mask(record, place, value)
+            if more["mask"] is None:
+                continue
+        collector.add_box(
+            record, f"{location}.bbox", row["bbox"], label, **more
+        )
     return collector.finish(tuple(names.values()), classes)
 
 
-def _read(path):
+def read_json(path):
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise AnnotationError(f"{path} can't be read: {error}") from error
 
 
-def _read_rows(collector, content, key, fields):
+def read_images(collector, content):
+    """The record of each image, or None if it was dropped, by its id."""
+    fields = ("file_name", "width", "height")
+    return {
+        number: collector.add_image(
+            location, row["file_name"], row["height"], row["width"]
+        )
+        for number, (location, row) in read_rows(
+            collector, content, "images", fields
+        ).items()
+    }
+
+
+def read_rows(collector, content, key, fields=()):
     """The rows of a list and their locations, by id."""
     rows = content.get(key) if isinstance(content, dict) else None
     if not isinstance(rows, list):
@@ -108,13 +117,17 @@ def _read_rows(collector, content, key, fields):
     return found
 
 
-def _read_name(collector, number, location, row):
-    """The name of a category, or its id if it has none."""
-    name = row.get("name", str(number))
-    return collector.read(values.name, f"{location}.name", name)
+def read_names(collector, categories):
+    """The name of each category, or its id if it has none, by the id."""
+    names = {}
+    for number in sorted(categories):
+        location, row = categories[number]
+        name = row.get("name", str(number))
+        names[number] = collector.read(values.name, f"{location}.name", name)
+    return names
 
 
-def _look_up(collector, location, row, key, known):
+def look_up(collector, location, row, key, known):
     """The image or class that an annotation names by its id."""
     location = f"{location}.{key}"
     number = collector.read(values.whole_number, location, row[key])

@@ -9,12 +9,9 @@ import numpy as np
 
 from keras_vtr.class_names import check_class_names
 from keras_vtr.data.formats import values
+from keras_vtr.data.formats.boxes import clip_box
+from keras_vtr.data.formats.masks import read_segmentation
 
-# By rounding, a box may exceed its image by so many pixels.
-TOLERANCE = 1.0
-# The smallest sides of a box, relative to its image's. The precision of float32
-# is 6e-8, and flips, crops and scaling lose some of it.
-LEAST_SHARE = 1e-6
 POLICIES = ("raise", "drop", "clip")
 
 
@@ -30,12 +27,19 @@ class DetectionRecords:
             (n, 4) float32 absolute `xyxy` pixels, `"labels"` (n,) int32,
             `"areas"` (n,) float32 pixels, for COCO's AP of small and large
             objects, and `"crowd_boxes"` (m, 4) and `"crowd_labels"` (m,):
-            crowds are not learned, and detecting them is not an error.
+            crowds are not learned, and detecting them is not an error. If they
+            were read, `"masks"` and `"crowd_masks"` in compressed form, with
+            the methods of `keras_vtr.data.formats.masks.RunLengthMasks`.
         class_names: K names.
         category_ids: The file's id of each class.
         dropped: Numbers of images and boxes that were left out, by reason.
         clipped: Number of boxes that were clipped to their images.
+
+    Of panoptic annotations, `things` are the classes of which each object is a
+    segment of its own; else it is None, for all.
     """
+
+    things = None
 
     def __init__(self, records, class_names, category_ids, dropped, clipped=0):
         self.records = records
@@ -48,6 +52,11 @@ class DetectionRecords:
     def num_boxes(self):
         """The number of boxes without crowds."""
         return sum(len(x["labels"]) for x in self.records)
+
+    @property
+    def has_masks(self):
+        """Whether the masks of all objects were read."""
+        return all("masks" in x for x in self.records)
 
     def __len__(self):
         return len(self.records)
@@ -70,10 +79,12 @@ class RecordCollector:
         path: The file or folder, for messages.
         images: Folder of the pictures.
         invalid: `"raise"`; `"drop"` to leave out and count; or `"clip"`, to
-            clip boxes to their images first.
+            clip boxes and outlines to their images first.
+        pack_masks: Makes the masks of a record and of its objects' masks, in
+            a list. Default: objects have no masks.
     """
 
-    def __init__(self, path, images, invalid):
+    def __init__(self, path, images, invalid, pack_masks=None):
         if invalid not in POLICIES:
             raise ValueError(
                 f"`invalid` must be one of {POLICIES}. Received: {invalid!r}"
@@ -84,6 +95,7 @@ class RecordCollector:
         if not self.folder.is_dir():
             raise AnnotationError(f"{images} is not a folder of pictures.")
         self.invalid = invalid
+        self.pack_masks = pack_masks
         self.dropped = collections.Counter()
         self.clipped = 0
         self.records = []
@@ -117,34 +129,46 @@ class RecordCollector:
         path = self._find_picture(f"{location}.file_name", file_name)
         if path is None:
             return None
-        keys = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels")
+        keys = ["boxes", "labels", "areas", "crowd_boxes", "crowd_labels"]
+        if self.pack_masks:
+            keys += ["masks", "crowd_masks"]
         record = {"path": path, "shape": shape, **{key: [] for key in keys}}
         self.records.append(record)
         return record
 
-    def add_box(self, record, location, box, label, *, crowd=False, area=None):
-        """Adds an `xywh` box in pixels, clipped to its image; or drops it."""
+    def read_mask(self, record, location, value):
+        """The compressed mask of a `segmentation`, or None if it is dropped."""
+        clip = self.invalid == "clip"
+        try:
+            return read_segmentation(value, record["shape"], clip)
+        except ValueError as fault:
+            self.drop(location, str(fault), value)
+
+    def add_box(
+        self, record, location, box, label, *, crowd=False, area=None, mask=None
+    ):
+        """Adds an `xywh` box in pixels, clipped to its image; or drops it.
+
+        Its mask is what `pack_masks` takes.
+        """
         height, width = record["shape"]
         try:
-            corners, exceeds = _clip(box, height, width)
-            if exceeds and self.invalid != "clip":
-                raise ValueError("is not within its image")
-            x0, y0, x1, y1 = corners
-            sides = (x1 - x0, y1 - y0)
-            if sides[0] <= LEAST_SHARE * width or (
-                sides[1] <= LEAST_SHARE * height
-            ):
-                raise ValueError("has no area")
+            corners, exceeds = clip_box(
+                box, height, width, self.invalid == "clip"
+            )
         except ValueError as fault:
             value = f"{shorten(box)} in an image of {width} x {height} pixels"
             self.drop(location, str(fault), Verbatim(value))
             return
         self.clipped += exceeds
         kind = "crowd_" if crowd else ""
+        if self.pack_masks:
+            record[f"{kind}masks"].append(mask)
         record[f"{kind}boxes"].append(corners)
         record[f"{kind}labels"].append(label)
         if not crowd:
-            box_area = sides[0] * sides[1]
+            x0, y0, x1, y1 = corners
+            box_area = (x1 - x0) * (y1 - y0)
             area = box_area if area is None else area
             record["areas"].append(min(area, box_area) if exceeds else area)
 
@@ -162,6 +186,8 @@ class RecordCollector:
             for key in ("labels", "crowd_labels"):
                 record[key] = np.array(record[key], "int32")
             record["areas"] = np.array(record["areas"], "float32")
+            for key in ("masks", "crowd_masks") if self.pack_masks else ():
+                record[key] = self.pack_masks(record, record[key])
         return DetectionRecords(
             self.records,
             class_names,
@@ -210,21 +236,3 @@ def _spellings(file_name):
     for name in (file_name.strip(), file_name.strip().replace("\\", "/")):
         for form in ("NFC", "NFD"):
             yield unicodedata.normalize(form, name)
-
-
-def _clip(box, height, width):
-    """The `xyxy` box within its image, and whether it exceeded the image."""
-    try:
-        x, y, box_width, box_height = values.four_numbers(box)
-    except ValueError:
-        raise ValueError("is not a box") from None
-    if box_width <= 0 or box_height <= 0:
-        raise ValueError("has no area")
-    corners = (x, y, x + box_width, y + box_height)
-    limits = (width, height, width, height)
-    inside = tuple(
-        min(max(side, 0.0), float(limit))
-        for side, limit in zip(corners, limits, strict=True)
-    )
-    excess = max(abs(a - b) for a, b in zip(corners, inside, strict=True))
-    return inside, excess > TOLERANCE

@@ -8,6 +8,7 @@ from keras_vtr.class_names import check_class_names
 from keras_vtr.data.formats import values
 from keras_vtr.data.formats.folders import files_of
 from keras_vtr.data.formats.folders import some_of
+from keras_vtr.data.formats.masks import pack_encoded
 from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.formats.records import RecordCollector
 from keras_vtr.data.pictures.files import upright_shape
@@ -18,7 +19,9 @@ OTHERS = (".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".jp2", ".pfm")
 OTHERS += (".tif", ".tiff", ".webp")
 
 
-def read_yolo(annotations, images, class_names, *, invalid="raise"):
+def read_yolo(
+    annotations, images, class_names, *, invalid="raise", masks=False
+):
     """Reads a data set in the format of Darknet's and Ultralytics' YOLO.
 
     A line contains the class, counted from 0, and the box: center x, center y,
@@ -33,6 +36,8 @@ def read_yolo(annotations, images, class_names, *, invalid="raise"):
         invalid: As for `keras_vtr.data.read_coco`; `"drop"` also leaves out
             pictures whose size can't be read, that share a text file, or whose
             format isn't decoded.
+        masks: Whether to read the outlines as masks; then a line with a box
+            alone is invalid.
 
     Returns:
         A `keras_vtr.data.DetectionRecords`.
@@ -50,7 +55,8 @@ def read_yolo(annotations, images, class_names, *, invalid="raise"):
     """
     folder, picture_folder = pathlib.Path(annotations), pathlib.Path(images)
     class_names = check_class_names(class_names, may_lack=False)
-    collector = RecordCollector(folder, images, invalid)
+    pack_masks = pack_encoded if masks else None
+    collector = RecordCollector(folder, images, invalid, pack_masks)
     labels = _group_by_stem(files_of(folder, (".txt",)))
     pictures = _group_by_stem(files_of(picture_folder, (*DECODED, *OTHERS)))
     for stem in labels.keys() - pictures.keys():
@@ -111,7 +117,7 @@ def _add_lines(collector, record, path, class_names):
     height, width = record["shape"]
     for location, line in _lines(path):
         try:
-            label, box = _parse(line)
+            label, box, outline = _parse(line)
         except ValueError:
             collector.refuse(location, "is not a class and a box", line)
         if not 0 <= label < len(class_names):
@@ -122,10 +128,16 @@ def _add_lines(collector, record, path, class_names):
         elif max(box) > 2:
             collector.drop(location, "is not relative to the image", line)
         else:
+            mask = None
+            if collector.pack_masks:
+                value = _absolute(outline, width, height)
+                mask = collector.read_mask(record, location, value)
+                if mask is None:
+                    continue
             x, y, w, h = box
             corner = (x - w / 2) * width, (y - h / 2) * height
             box = (*corner, w * width, h * height)
-            collector.add_box(record, location, box, label)
+            collector.add_box(record, location, box, label, mask=mask)
     collector.path = folder
 
 
@@ -139,7 +151,7 @@ def _lines(path):
 
 
 def _parse(line):
-    """The class, and the box, or None if a number is not finite."""
+    """The class, the box and the outline; None if a number is not finite."""
     label, *sides = line.split()
     label = values.whole_number(label)
     is_outline = len(sides) >= 6 and len(sides) % 2 == 0
@@ -148,9 +160,18 @@ def _parse(line):
     try:
         sides = [values.number(side) for side in sides]
     except ValueError:
-        return label, None
-    if is_outline:
-        x, y = sides[::2], sides[1::2]
-        width, height = max(x) - min(x), max(y) - min(y)
-        sides = [min(x) + width / 2, min(y) + height / 2, width, height]
-    return label, sides
+        return label, None, None
+    if not is_outline:
+        return label, sides, None
+    x, y = sides[::2], sides[1::2]
+    width, height = max(x) - min(x), max(y) - min(y)
+    box = [min(x) + width / 2, min(y) + height / 2, width, height]
+    return label, box, sides
+
+
+def _absolute(outline, width, height):
+    """A list of one outline in pixels, or of none."""
+    if outline is None:
+        return []
+    sides = zip(outline, (width, height) * (len(outline) // 2), strict=True)
+    return [[share * side for share, side in sides]]
