@@ -17,8 +17,8 @@ def check_targets(y_true, num_classes=None, num_queries=None):
     Args:
         y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh`, each relative
             to the image's own size, and `"labels"` (B, M) integers, 0..K-1,
-            -1 for padding; optionally `"crowd_boxes"`, `"crowd_labels"` and
-            `"areas"` (B, M) in pixels.
+            -1 for padding; optionally `"crowd_boxes"`, `"crowd_labels"`,
+            `"areas"` (B, M) in pixels, and `"masks"` (B, M, height, width).
         num_classes: Optional K, to check labels against.
         num_queries: Optional Q, the largest number of objects of an image.
 
@@ -51,6 +51,8 @@ def check_targets(y_true, num_classes=None, num_queries=None):
         with np.errstate(invalid="ignore"):
             is_area = (areas >= 0) & np.isfinite(areas)
         refuse(is_target & ~is_area, areas, "Areas must be 0 or above.")
+    if "masks" in y_true:
+        check_masks(y_true["masks"].shape, labels.shape)
     num_targets = is_target.sum(axis=1)
     if num_queries is not None and (num_targets > num_queries).any():
         image = int(np.argmax(num_targets > num_queries))
@@ -130,6 +132,18 @@ def check_target_shapes(boxes_shape, labels_shape):
             "`y_true` must hold 'boxes' of the shape (B, M, 4) and 'labels' of "
             f"(B, M). Received: boxes.shape={tuple(boxes_shape)}, "
             f"labels.shape={tuple(labels_shape)}"
+        )
+
+
+def check_masks(masks_shape, labels_shape):
+    """Refuses masks other than (B, M, height, width) of the labels (B, M)."""
+    if len(masks_shape) != 4 or not is_same_shape(
+        masks_shape[:2], labels_shape
+    ):
+        raise ValueError(
+            "`y_true` must hold 'masks' (B, M, height, width) of the same "
+            "objects as 'labels' (B, M). Received: masks.shape="
+            f"{tuple(masks_shape)}, labels.shape={tuple(labels_shape)}"
         )
 
 

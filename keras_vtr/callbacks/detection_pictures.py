@@ -8,6 +8,8 @@ from keras.ops import convert_to_numpy
 
 from keras_vtr.class_names import check_class_names
 from keras_vtr.detections import decode_detections
+from keras_vtr.detections import decode_masks
+from keras_vtr.detections.masks import padding_of
 from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_inputs
 from keras_vtr.targets import check_targets
@@ -16,7 +18,7 @@ from keras_vtr.visualization import draw_grid
 
 
 class DetectionPictures(keras.callbacks.Callback):
-    """Draws a detector's boxes below the true boxes, every few epochs.
+    """Draws a detector's boxes and masks below the true ones, every few epochs.
 
     Writes `epoch_0004.png`, with one column per image. An optimizer with
     `use_ema=True` detects with the EMA of the weights.
@@ -99,28 +101,33 @@ class DetectionPictures(keras.callbacks.Callback):
         outputs = model.predict_on_batch(inputs)
         images, shapes = _split_inputs(inputs)
         detections = decode_detections(outputs, shapes)
-        found = [
-            convert_to_numpy(detections[k])
-            for k in ("boxes", "labels", "scores")
-        ]
-        boxes, labels = (
-            convert_to_numpy(y_true["boxes"]),
-            convert_to_numpy(y_true["labels"]),
-        )
+        found = {key: convert_to_numpy(x) for key, x in detections.items()}
+        if "masks" in found:
+            padding_mask = padding_of(inputs)
+            found["masks"] = decode_masks(found["masks"], shapes, padding_mask)
+        true = {
+            key: convert_to_numpy(y_true[key])
+            for key in ("boxes", "labels", "masks")
+            if key in y_true
+        }
         rows = ([], [])
         for i in range(min(self.num_images, len(images))):
             height, width = shapes[i]
             image = images[i, :height, :width]
-            true = keras.utils.bounding_boxes.convert_format(
-                boxes[i], "rel_center_xywh", "xyxy", height, width
+            here = {key: x[i] for key, x in true.items()}
+            boxes = keras.utils.bounding_boxes.convert_format(
+                here["boxes"], "rel_center_xywh", "xyxy", height, width
             )
-            true = (convert_to_numpy(true), labels[i])
-            both = (true, [x[i] for x in found])
-            for row, drawn in zip(rows, both, strict=True):
+            here["boxes"] = convert_to_numpy(boxes)
+            if "masks" in here:
+                here["masks"] = here["masks"][:, :height, :width]
+            for row, drawn in zip(
+                rows, (here, {k: x[i] for k, x in found.items()}), strict=True
+            ):
                 row.append(
                     draw_boxes(
                         image,
-                        *drawn,
+                        **drawn,
                         class_names=self.class_names,
                         score_threshold=self.score_threshold,
                         scale=self.scale,

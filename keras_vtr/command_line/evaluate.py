@@ -23,18 +23,24 @@ def add_arguments(parser):
 
 def run(run, folder, split):
     config, model = read_config(run), load_model(run)
-    data = read_split(folder or config["folder"], split)
+    masks = config.get("masks", False)
+    data = read_split(folder or config["folder"], split, masks=masks)
     if data.class_names != model.class_names:
         raise ValueError(
             "The data must have the categories that the model has learned, "
             f"{model.class_names}. Received: {data.class_names}"
         )
     batches = detection_dataset(
-        data, config["batch_size"], training=False, **scales(config)
+        data,
+        config["batch_size"],
+        training=False,
+        masks=masks,
+        **scales(config),
     )
-    result = CocoAveragePrecision(data=batches).evaluate(model)
+    precision = CocoAveragePrecision(data=batches, masks=masks)
+    result = precision.evaluate(model)
     for name, value in result.items():
-        print(f"{name:5} {value:.3f}")
+        print(f"{name:9} {value:.3f}")
     output = pathlib.Path(run)
     (output / "evaluation.json").write_text(json_text(result))
     pictures = DetectionPictures(

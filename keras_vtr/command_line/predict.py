@@ -8,6 +8,7 @@ from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.data.pictures.files import read_picture
 from keras_vtr.detections import detect
+from keras_vtr.detections import encode_masks
 from keras_vtr.json_text import json_text
 from keras_vtr.visualization import draw_boxes
 
@@ -39,21 +40,31 @@ def run(run, images, output, score_threshold):
             short_side=max(config["short_sides"]),
             longest_side=config["longest_side"],
         )
-        names = detections.pop("names")
-        boxes, scores, labels = detections.values()
+        rest = [detections[key] for key in ("boxes", "labels", "scores")]
         draw_boxes(
             image,
-            boxes,
-            labels,
-            scores,
+            *rest,
+            masks=detections.get("masks"),
             class_names=model.class_names,
             score_threshold=score_threshold,
             scale=max(1, READABLE_SIDE // max(image.shape)),
         ).save(output / f"{len(found):06d}_{pathlib.Path(path).stem}.png")
-        found[path] = [
-            {"name": name, "score": float(score), "box": box.tolist()}
-            for name, score, box in zip(names, scores, boxes, strict=True)
-        ]  # boxes: xyxy, pixels
+        found[path] = _rows(detections)
     (output / "detections.json").write_text(json_text(found))
     print(f"{output}: {len(found)} pictures, {broken} could not be read")
     return 1 if broken else 0
+
+
+def _rows(detections):
+    """The JSON of a picture: boxes are `xyxy` in pixels, masks COCO's RLE."""
+    rows = [
+        {"name": name, "score": float(score), "box": box.tolist()}
+        for name, score, box in zip(
+            *(detections[x] for x in ("names", "scores", "boxes")), strict=True
+        )
+    ]
+    if "masks" in detections:
+        masks = encode_masks(detections["masks"])
+        for row, mask in zip(rows, masks, strict=True):
+            row["segmentation"] = mask
+    return rows

@@ -83,6 +83,8 @@ def add_arguments(parser):
     add("--save-every", type=int, default=1000, help="steps, and each epoch")
     same = "bit-identical runs, slower"
     add("--deterministic", action="store_true", help=same)
+    drawn = "learn the objects' outlines, too"
+    add("--masks", action="store_true", help=drawn)
     left_out = "leave out broken images and annotations"
     add("--skip-broken", action="store_true", help=left_out)
 
@@ -90,14 +92,14 @@ def add_arguments(parser):
 def run(folder, output, **options):
     folder, output = pathlib.Path(folder), pathlib.Path(output)
     invalid = "drop" if options["skip_broken"] else "raise"
-    train, val = _read(folder, invalid)
+    train, val = _read(folder, invalid, options["masks"])
     print(f"Train: {train}\nValidation: {val}")
     config = {"folder": str(folder.resolve()), **options}
     check_config(output, config)
     checkpoint = Checkpoint(
         output / "checkpoints",
         every_steps=options["save_every"],
-        monitor="val_AP",
+        monitor="val_mask_AP" if options["masks"] else "val_AP",
     )
     print(f"{checkpoint.num_steps} steps are done.")
     keras.utils.set_random_seed(options["seed"])
@@ -123,8 +125,10 @@ def run(folder, output, **options):
     _save_best(detr, output)
 
 
-def _read(folder, invalid):
-    train, val = (read_split(folder, x, invalid) for x in ("train", "val"))
+def _read(folder, invalid, masks):
+    train, val = (
+        read_split(folder, x, invalid, masks) for x in ("train", "val")
+    )
     if train.class_names != val.class_names:
         raise ValueError(
             "Training and validation data must have the same categories. "
@@ -150,7 +154,7 @@ def _callbacks(train, seen, output, options):
     names = train.class_names
     return [
         SkipNonFinite(images=images),
-        CocoAveragePrecision(data=seen),
+        CocoAveragePrecision(data=seen, masks=options["masks"]),
         keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
         DetectionPictures(
             seen,
@@ -174,25 +178,29 @@ def _save_best(detr, output):
     print(f"{output / MODEL}: epoch {manifest['epoch']}")
 
 
-def _build(class_names, *, model, num_queries, **_):
+def _build(class_names, *, model, num_queries, masks, **_):
     names = {"num_classes": len(class_names), "class_names": class_names}
     if model != "small":
         if num_queries is not None:
             names["num_queries"] = num_queries
-        return from_pretrained(model, padding="exact", **names)
+        return from_pretrained(model, padding="exact", masks=masks, **names)
     return build_detr(
         **names,
         size="small",
         padding="published",
         queries="anchors",
         num_queries=NUM_QUERIES if num_queries is None else num_queries,
+        masks=masks,
     )
 
 
 def _batches(train, val, first_batch, options):
     """Of training, from where the run is, and of validation."""
-    sides = scales(options)
-    broken = {"broken": "skip" if options["skip_broken"] else "raise"}
+    same = {
+        **scales(options),
+        "broken": "skip" if options["skip_broken"] else "raise",
+        "masks": options["masks"],
+    }
     size = options["batch_size"]
     batches = detection_dataset(
         train,
@@ -203,9 +211,6 @@ def _batches(train, val, first_batch, options):
         crop_short_sides=options["crop_short_sides"],
         crop_range=options["crop_range"],
         flips=not options["no_flips"],
-        **sides,
-        **broken,
+        **same,
     )
-    return batches, detection_dataset(
-        val, size, training=False, **sides, **broken
-    )
+    return batches, detection_dataset(val, size, training=False, **same)

@@ -45,6 +45,9 @@ def main(arguments=None):
         "--num-images", type=int, default=12, help="how many to draw"
     )
     parser.add_argument(
+        "--masks", action="store_true", help="read and draw outlines, too"
+    )
+    parser.add_argument(
         "--num-queries",
         type=int,
         default=NUM_QUERIES,
@@ -76,7 +79,7 @@ def _find_split_readers(annotations, images):
 def _inspect(name, read, output, options):
     """Prints and draws a split. Returns its problems, None if unreadable."""
     try:
-        data = read(invalid="drop")
+        data = read(invalid="drop", masks=options.masks)
     except (AnnotationError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         return None
@@ -122,6 +125,7 @@ def _draw(data, training, num_images):
         data,
         1,
         training=training,
+        masks=data.has_masks,
         short_sides=(240, 320) if training else (240,),
         longest_side=480,
         crop_short_sides=(240, 320),
@@ -135,7 +139,13 @@ def _draw(data, training, num_images):
         )
         labels = y_true["labels"][0]
         pictures.append(
-            draw_boxes(image, boxes, labels, class_names=data.class_names)
+            draw_boxes(
+                image,
+                boxes,
+                labels,
+                masks=y_true["masks"][0] if "masks" in y_true else None,
+                class_names=data.class_names,
+            )
         )
     return draw_grid(pictures)
 

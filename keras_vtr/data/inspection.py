@@ -6,12 +6,16 @@ import concurrent.futures
 import numpy as np
 import tensorflow as tf
 
+from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.pictures.reading import BrokenImages
 from keras_vtr.data.pictures.reading import read_file
 
 # The queries that `keras-vtr train` makes, and `keras-vtr inspect` expects.
 NUM_QUERIES = 25
 # Upper ends of the histogram of sides, relative to the image's.
+# A mask may differ from its box by so many pixels, or by this share of it.
+MARGIN = 3.0
+MARGIN_SHARE = 0.1
 SIZES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -58,6 +62,13 @@ def inspect_records(data, *, max_objects=100, read_images=True):
             *_record_problems(data.records),
             *too_many_boxes(data.records, max_objects),
             *(f"{path}: {reason}" for path, reason in broken.items()),
+            *data.remarks,
+            *(
+                problem
+                for record in data.records
+                if "masks" in record
+                for problem in _mask_problems(record)
+            ),
         ],
         "broken": list(broken),
     }
@@ -119,6 +130,24 @@ def _record_problems(records):
         num_duplicates = len(rows) - len(np.unique(rows, axis=0))
         if num_duplicates:
             yield f"{record['path']}: {num_duplicates} duplicate boxes"
+
+
+def _mask_problems(record):
+    """Objects whose mask is far from its box, or what is wrong with a PNG."""
+    try:
+        masks = record["masks"].decoded()
+    except AnnotationError as error:
+        yield str(error)
+        return
+    for i, (mask, box) in enumerate(zip(masks, record["boxes"], strict=True)):
+        rows, columns = (np.flatnonzero(mask.any(axis=x)) for x in (1, 0))
+        extent = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        most = max(MARGIN, MARGIN_SHARE * (box[2:] - box[:2]).max())
+        if abs(box - extent).max() > most:
+            yield (
+                f"{record['path']}: the mask of object {i} extends over "
+                f"{extent}, its box over {box.round(1).tolist()}"
+            )
 
 
 def _broken_images(records):

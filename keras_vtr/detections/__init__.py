@@ -2,9 +2,16 @@
 
 from keras_vtr.detections.decoding import decode_detections
 from keras_vtr.detections.masks import decode_masks
+from keras_vtr.detections.masks import encode_masks
 from keras_vtr.detections.segments import decode_segments
 
-__all__ = ["detect", "decode_detections", "decode_masks", "decode_segments"]
+__all__ = [
+    "detect",
+    "decode_detections",
+    "decode_masks",
+    "encode_masks",
+    "decode_segments",
+]
 
 
 def __getattr__(name):

@@ -52,6 +52,31 @@ def decode_masks(logits, image_shape, padding_mask=None):
     ]
 
 
+def encode_masks(masks):
+    """The run-length encodings of masks, as COCO and JSON have them.
+
+    Args:
+        masks: (n, height, width) bool.
+
+    Returns:
+        A list of n dicts: `"size"`, [height, width], and `"counts"`, a text;
+        `pycocotools.mask.decode` takes them.
+
+    Example:
+
+    >>> masks = np.array([[[False, True, True], [False, False, False]]])
+    >>> print(keras_vtr.detections.encode_masks(masks))
+    [{'size': [2, 3], 'counts': '21100'}]
+    """
+    from pycocotools import mask as rle_of  # models don't need it
+
+    masks = np.asarray(masks, "uint8").transpose(1, 2, 0)
+    return [
+        {**x, "counts": x["counts"].decode()}
+        for x in rle_of.encode(np.asfortranarray(masks))
+    ]
+
+
 def padding_of(inputs):
     """The padding mask among a model's inputs, or None."""
     return inputs.get("padding_mask") if isinstance(inputs, dict) else None

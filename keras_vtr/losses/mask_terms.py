@@ -9,6 +9,7 @@ from keras_vtr.losses.mask_points import UncertainPoints
 from keras_vtr.losses.sigmoid_terms import check_focal
 from keras_vtr.losses.sigmoid_terms import sigmoid_power
 from keras_vtr.losses.terms import Term
+from keras_vtr.targets import check_masks
 
 
 class MaskTerm(Term):
@@ -240,11 +241,6 @@ def _check_masks(term, y_true, y_pred):
                 f"The term {term.name!r} needs 'masks' in `{name}`: {remedy}, "
                 "or leave the term out. Received: no 'masks'"
             )
-    masks, labels = y_true["masks"], y_true["labels"]
-    if len(masks.shape) != 4 or masks.shape[1] != labels.shape[1]:
-        raise ValueError(
-            "`y_true` must hold 'masks' (B, M, height, width) of the same "
-            f"objects as 'labels' (B, M). Received: masks.shape="
-            f"{tuple(masks.shape)}, labels.shape={tuple(labels.shape)}"
-        )
+    masks = y_true["masks"]
+    check_masks(masks.shape, y_true["labels"].shape)
     return ops.cast(masks, "float32")

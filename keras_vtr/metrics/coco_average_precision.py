@@ -7,10 +7,10 @@ from keras_vtr.detection_checks import height_and_width
 from keras_vtr.detection_checks import sides_of
 from keras_vtr.detections import decode_detections
 from keras_vtr.detections import decode_masks
+from keras_vtr.detections import encode_masks
 from keras_vtr.detections.masks import padding_of
 from keras_vtr.host_errors import own_errors
 from keras_vtr.metrics.coco_tables import CocoTables
-from keras_vtr.metrics.coco_tables import encode_masks
 from keras_vtr.metrics.coco_tables import true_masks
 from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_keys

@@ -8,6 +8,8 @@ from pycocotools import mask as rle_of
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from keras_vtr.detections import encode_masks
+
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
 
 
@@ -109,9 +111,3 @@ def true_masks(y_true, kind, sides):
         return encode_masks(y_true[f"{kind}masks"])
     size = [int(side) for side in sides]
     return [{"size": size, "counts": x} for x in y_true[f"{kind}rles"]]
-
-
-def encode_masks(masks):
-    """The COCO RLE of each of (n, height, width) bool masks."""
-    masks = np.asarray(masks, "uint8").transpose(1, 2, 0)
-    return rle_of.encode(np.asfortranarray(masks))

@@ -3,17 +3,13 @@ import re
 
 import keras
 
-from keras_vtr.classifiers import SIGMOID
-from keras_vtr.layers import AnchorDecoder
 from keras_vtr.layers import FeaturePyramid
-from keras_vtr.layers import RelativeRefinement
 from keras_vtr.losses import HungarianLoss
-from keras_vtr.losses import RelativeBoxTerm
-from keras_vtr.losses import detr_terms
-from keras_vtr.losses import sigmoid_terms
 from keras_vtr.optimizers import MultiOptimizer
 from keras_vtr.optimizers.layerwise_decay import layerwise_factors
+from keras_vtr.stages import DETR
 from keras_vtr.stages import ViT
+from keras_vtr.training.terms import terms_for
 
 # DETR's authors freeze these at their ImageNet weights.
 FROZEN_LAYERS = ("stem_", "stage_0_")
@@ -28,6 +24,7 @@ def compile_detr(
     learning_rate=1e-4,
     backbone_learning_rate=1e-5,
     backbone_layer_decay=None,
+    masks_only=False,
     weight_decay=1e-4,
     clip_norm=0.1,
     use_ema=False,
@@ -60,6 +57,8 @@ def compile_detr(
         backbone_layer_decay: Optional factor from one block of a ViT to the one
             before it, as in `keras_vtr.optimizers.layerwise_decay`: the final
             norm has the `backbone_learning_rate`, the patches the lowest one.
+        masks_only: Whether the mask head alone is trained, all else being
+            frozen, as in section 4.4, after the boxes.
         weight_decay: Of all weights; multiplied with the learning rate.
         clip_norm: Largest global norm of the gradients.
         use_ema: Whether to keep an exponential moving average of the weights
@@ -67,8 +66,9 @@ def compile_detr(
         gradient_accumulation_steps: Optional number of steps whose gradients
             are averaged for one update. `steps_per_epoch` counts each step.
         loss: Default: `keras_vtr.losses.HungarianLoss()`, with `sigmoid_terms`
-            for a model with `classifier="sigmoid"` and `RelativeBoxTerm` for
-            one with `RelativeRefinement`.
+            for a model with `classifier="sigmoid"`, `RelativeBoxTerm` for one
+            with `RelativeRefinement`, `mask_terms` for one with a `MaskHead`,
+            and `point_mask_terms` for one with another mask head.
         **options: Of `keras.Model.compile`: `jit_compile`,
             `steps_per_execution`, ...
 
@@ -98,6 +98,9 @@ def compile_detr(
         learning_rate=learning_rate,
         clip_norm=clip_norm,
     )
+    if masks_only:
+        _freeze_all_but_masks(model)
+        backbone_learning_rate = 0.0
     rates = _backbone_rates(model, backbone_learning_rate, backbone_layer_decay)
     adam = functools.partial(keras.optimizers.AdamW, weight_decay=weight_decay)
     members = [
@@ -115,20 +118,20 @@ def compile_detr(
         use_ema=use_ema,
         gradient_accumulation_steps=gradient_accumulation_steps,
     )
-    loss = HungarianLoss(_terms_for(model)) if loss is None else loss
+    loss = HungarianLoss(terms_for(model)) if loss is None else loss
     model.compile(optimizer, loss, **options)
     return model, schedule
 
 
-def _terms_for(model):
-    """The terms that suit the model's classifier and its boxes."""
-    terms = sigmoid_terms() if SIGMOID.key in model.output else detr_terms()
+def _freeze_all_but_masks(model):
+    names = [layer.name for layer in model.layers]
+    if DETR.MASK_HEAD not in names:
+        raise ValueError(
+            "`masks_only` needs a model with a mask head, such as "
+            f"build_detr(masks=True). Received: model={model.name!r}"
+        )
     for layer in model.layers:
-        if isinstance(layer, AnchorDecoder) and isinstance(
-            layer.box_refinement, RelativeRefinement
-        ):
-            terms[1] = RelativeBoxTerm()
-    return terms
+        layer.trainable = layer.name == DETR.MASK_HEAD
 
 
 def _check_positive(**numbers):

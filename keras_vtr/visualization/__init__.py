@@ -9,10 +9,14 @@ from keras_vtr.visualization.boxes import draw_grid
 from keras_vtr.visualization.detr_attention import draw_query_attention
 from keras_vtr.visualization.detr_attention import pixel_attention
 from keras_vtr.visualization.detr_attention import query_attention
+from keras_vtr.visualization.masks import draw_masks
+from keras_vtr.visualization.masks import draw_segments
 
 __all__ = [
     "draw_boxes",
     "draw_comparison",
+    "draw_masks",
+    "draw_segments",
     "draw_grid",
     "attention_maps",
     "attention_rollout",

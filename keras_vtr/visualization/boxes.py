@@ -9,23 +9,10 @@ from PIL import ImageFont
 from keras_vtr.class_names import check_class_names
 from keras_vtr.detection_checks import check_detections
 from keras_vtr.targets import check_targets
+from keras_vtr.visualization.pictures import enlarge
 from keras_vtr.visualization.pictures import to_picture
-
-# Twelve colors that differ in hue and lightness, used cyclically by label.
-COLORS = (
-    "#4e9bff",
-    "#ff6b5e",
-    "#53d769",
-    "#ffcc33",
-    "#c58bff",
-    "#3fd0d4",
-    "#ff9f40",
-    "#ff7ac8",
-    "#a5d84e",
-    "#b7a08c",
-    "#8fb3ff",
-    "#e3e35b",
-)
+from keras_vtr.visualization.tints import COLORS
+from keras_vtr.visualization.tints import tint_masks
 
 
 def draw_boxes(
@@ -34,11 +21,12 @@ def draw_boxes(
     labels,
     scores=None,
     *,
+    masks=None,
     class_names=None,
     score_threshold=0.5,
     scale=1,
 ):
-    """Draws the boxes of one image, with their labels and scores.
+    """Draws the boxes and masks of one image, with their labels and scores.
 
     Args:
         image: (height, width, C) array of pixels in [0, 255], C is 1, 3 or 4;
@@ -46,6 +34,8 @@ def draw_boxes(
         boxes: (n, 4) absolute `xyxy` pixels.
         labels: (n,) integers; -1 marks padding and is not drawn.
         scores: Optional (n,) in [0, 1]; drawn after the name.
+        masks: Optional (n, height, width) bool, such as `keras_vtr.detect`
+            returns.
         class_names: Optional names, by label, in a list or a dict. Default, and
             where a name is None: the label itself.
         score_threshold: Boxes with a lower score are not drawn.
@@ -69,10 +59,6 @@ def draw_boxes(
     (240, 160)
     """
     picture = to_picture(image)
-    picture = picture.resize(
-        (picture.width * scale, picture.height * scale),
-        Image.Resampling.NEAREST,
-    )
     boxes, labels = _to_numpy(boxes), _to_numpy(labels)
     has_scores = scores is not None
     scores = _to_numpy(scores) if has_scores else np.ones(len(labels))
@@ -88,17 +74,18 @@ def draw_boxes(
         {"boxes": boxes[None], "scores": scores[None], "labels": labels[None]},
         num_classes=None if class_names is None else len(class_names),
     )
-    draw = ImageDraw.Draw(picture)
-    size = max(10, min(picture.size) // 20)
-    font = ImageFont.load_default(size)
-    for box, label, score in zip(boxes, labels, scores, strict=True):
-        if label < 0 or score < score_threshold:
-            continue
+    shown = (labels >= 0) & (scores >= score_threshold)
+    if masks is not None:
+        picture = tint_masks(picture, masks, labels, shown)
+    picture = enlarge(picture, scale)
+    draw, font = ImageDraw.Draw(picture), _font(picture)
+    rows = zip(boxes[shown], labels[shown], scores[shown], strict=True)
+    for box, label, score in rows:
         name = (class_names and class_names[label]) or str(label)
         text = f"{name} {score:.2f}" if has_scores else name
         ink = COLORS[label % len(COLORS)]
         box = [float(x) * scale for x in box]
-        draw.rectangle(box, outline=ink, width=max(1, size // 7))
+        draw.rectangle(box, outline=ink, width=max(1, font.size // 7))
         _draw_text(draw, box, text, ink, font)
     return picture
 
@@ -143,7 +130,7 @@ def draw_grid(pictures, num_columns=4, gap=4):
 def draw_comparison(
     images, y_true, detections, *, num_columns=4, class_names=None, scale=1
 ):
-    """Draws true boxes and, below each image, its detections.
+    """Draws true boxes and masks and, below each image, its detections.
 
     Args:
         images: (B, height, width, C) pixels in [0, 255].
@@ -151,7 +138,8 @@ def draw_comparison(
             `"labels"` (B, M), -1 for padding.
         detections: Dict with `"boxes"` (B, n, 4), absolute `xyxy` pixels,
             `"scores"` (B, n) and `"labels"` (B, n), as
-            `keras_vtr.detections.decode_detections` returns it.
+            `keras_vtr.detections.decode_detections` returns it; optionally
+            `"masks"`, as `keras_vtr.detections.decode_masks` returns them.
         num_columns: Images of a row.
         class_names: Optional names, by label.
         scale: Integer factor by which each image is enlarged.
@@ -171,20 +159,38 @@ def draw_comparison(
         y_true["boxes"], "rel_center_xywh", "xyxy", height, width
     )
     options = {"class_names": class_names, "scale": scale}
-    truth = [_to_numpy(x) for x in (boxes, y_true["labels"])]
-    found = [_to_numpy(detections[x]) for x in ("boxes", "labels", "scores")]
+    truth = {**y_true, "boxes": boxes}
+    keys = ("boxes", "labels", "scores", "masks")
+    both = [
+        {key: np.asarray(x[key]) for key in keys if key in x}
+        for x in (truth, detections)
+    ]
     pictures = []
     for first in range(0, len(images), num_columns):
         row = range(first, min(first + num_columns, len(images)))
-        for drawn in (truth, found):
+        for drawn in both:
             pictures += [
-                draw_boxes(images[i], *(x[i] for x in drawn), **options)
+                draw_boxes(
+                    images[i], **{k: x[i] for k, x in drawn.items()}, **options
+                )
                 for i in row
             ]
             # Blanks fill an incomplete last row, to keep the columns.
             blank = Image.new("RGB", (width * scale, height * scale), "white")
             pictures += [blank] * (num_columns - len(row))
     return draw_grid(pictures, num_columns)
+
+
+def write_name(picture, x, y, text, ink):
+    """Writes on a filled patch in the middle of which the pixel x, y is."""
+    draw, font = ImageDraw.Draw(picture), _font(picture)
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    x, y = x - (right - left) / 2, y + (bottom - top) / 2
+    _draw_text(draw, (x, y), text, ink, font)
+
+
+def _font(picture):
+    return ImageFont.load_default(max(10, min(picture.size) // 20))
 
 
 def _draw_text(draw, box, text, ink, font):

@@ -18,3 +18,9 @@ def to_picture(image):
     image = np.clip(np.round(image), 0, 255).astype("uint8")
     image = image[..., 0] if image.shape[2] == 1 else image
     return Image.fromarray(image).convert("RGB")
+
+
+def enlarge(picture, scale):
+    """Each pixel becomes a square of `scale` pixels."""
+    size = (picture.width * scale, picture.height * scale)
+    return picture.resize(size, Image.Resampling.NEAREST)

@@ -6,7 +6,7 @@ from PIL import ImageColor
 from keras_vtr.visualization import draw_boxes
 from keras_vtr.visualization import draw_comparison
 from keras_vtr.visualization import draw_grid
-from keras_vtr.visualization.boxes import COLORS
+from keras_vtr.visualization.tints import COLORS
 
 BLACK = np.zeros((40, 60, 3))
 

@@ -16,7 +16,7 @@ ALIASES = {"valid": "val", "validation": "val", "training": "train"}
 ALIASES |= {"train2017": "train", "val2017": "val"}
 
 
-def read_split(folder, name, invalid="raise"):
+def read_split(folder, name, invalid="raise", masks=False):
     """Reads a split of a data folder.
 
     Args:
@@ -24,6 +24,7 @@ def read_split(folder, name, invalid="raise"):
         name: "train", "val" or another; synonyms such as "valid", "Validation"
             or "Train" are found, too.
         invalid: As for `keras_vtr.data.read_coco`.
+        masks: Whether to read masks, too.
 
     Returns:
         A `keras_vtr.data.DetectionRecords` with at least one box.
@@ -39,7 +40,7 @@ def read_split(folder, name, invalid="raise"):
             f"{folder} must hold the split {name!r} once. Received: "
             f"{sorted(splits)}"
         )
-    data = splits[named[0]](invalid=invalid)
+    data = splits[named[0]](invalid=invalid, masks=masks)
     if not data.num_boxes:
         raise AnnotationError(
             f"The split {name!r} of {folder} has no box to learn or to "
@@ -52,7 +53,7 @@ def find_splits(folder):
     """Finds the splits of a data folder.
 
     Returns:
-        Dict from names to functions of `invalid=` that return
+        Dict from names to functions of `invalid=` and `masks=` that return
         `DetectionRecords`.
 
     Raises:

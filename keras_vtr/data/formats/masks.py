@@ -76,6 +76,30 @@ def read_segmentation(value, shape, clip=False):
     return _with_area(found["counts"], shape)
 
 
+def crosses_itself(value, shape):
+    """Whether the area of an outline is not that of the pixels within.
+
+    Of an outline that crosses itself, such as a bow tie, parts count negative
+    in the formula of the area, and pycocotools fills them all the same.
+
+    Args:
+        value: As for `read_segmentation`, which has checked it.
+        shape: (height, width) of the image.
+    """
+    if isinstance(value, dict):
+        return False
+    for outline in value:
+        inside = _read_outline(outline, shape, clip=True)
+        points = np.array(inside).reshape(-1, 2)
+        x, y = points.T
+        area = abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
+        length = np.linalg.norm(points - np.roll(points, -1, axis=0), axis=1)
+        (filled,) = rle_of.frPyObjects([inside], *shape)
+        if rle_of.area(filled) - area > length.sum() + 4:
+            return True
+    return False
+
+
 def _read_outline(value, shape, clip):
     if not isinstance(value, list | tuple) or len(value) % 2:
         raise ValueError("has an outline that is no list of x, y, x, y, ...")

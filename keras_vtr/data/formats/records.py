@@ -10,6 +10,7 @@ import numpy as np
 from keras_vtr.class_names import check_class_names
 from keras_vtr.data.formats import values
 from keras_vtr.data.formats.boxes import clip_box
+from keras_vtr.data.formats.masks import crosses_itself
 from keras_vtr.data.formats.masks import read_segmentation
 
 POLICIES = ("raise", "drop", "clip")
@@ -35,11 +36,13 @@ class DetectionRecords:
         dropped: Numbers of images and boxes that were left out, by reason.
         clipped: Number of boxes that were clipped to their images.
 
-    Of panoptic annotations, `things` are the classes of which each object is a
+    `remarks` are texts on what is read but suspicious. Of panoptic annotations,
+    `things` are the classes of which each object is a
     segment of its own; else it is None, for all.
     """
 
     things = None
+    remarks = ()
 
     def __init__(self, records, class_names, category_ids, dropped, clipped=0):
         self.records = records
@@ -99,6 +102,7 @@ class RecordCollector:
         self.dropped = collections.Counter()
         self.clipped = 0
         self.records = []
+        self.remarks = []
 
     def refuse(self, location, why, value):
         """Raises, under each policy."""
@@ -140,9 +144,15 @@ class RecordCollector:
         """The compressed mask of a `segmentation`, or None if it is dropped."""
         clip = self.invalid == "clip"
         try:
-            return read_segmentation(value, record["shape"], clip)
+            mask = read_segmentation(value, record["shape"], clip)
         except ValueError as fault:
             self.drop(location, str(fault), value)
+            return None
+        if crosses_itself(value, record["shape"]):
+            self.remarks.append(
+                f"{self.path}: {location} has an outline that crosses itself"
+            )
+        return mask
 
     def add_box(
         self, record, location, box, label, *, crowd=False, area=None, mask=None
@@ -188,13 +198,15 @@ class RecordCollector:
             record["areas"] = np.array(record["areas"], "float32")
             for key in ("masks", "crowd_masks") if self.pack_masks else ():
                 record[key] = self.pack_masks(record, record[key])
-        return DetectionRecords(
+        data = DetectionRecords(
             self.records,
             class_names,
             tuple(category_ids),
             self.dropped,
             self.clipped,
         )
+        data.remarks = tuple(self.remarks)
+        return data
 
     def _find_picture(self, location, file_name):
         """Its path; None if it is missing and dropped."""

@@ -1,7 +1,6 @@
 import keras
 
 from keras_vtr.classifiers import CLASSIFIERS
-from keras_vtr.layers import MaskHead
 from keras_vtr.models.block_arguments import block_arguments
 from keras_vtr.models.detr.anchors import add_centers
 from keras_vtr.models.detr.anchors import decode_anchors
@@ -14,6 +13,7 @@ from keras_vtr.models.detr.heads import draw_masks
 from keras_vtr.models.detr.heads import name_outputs
 from keras_vtr.models.detr.settings import check_choices
 from keras_vtr.models.detr.settings import check_numbers
+from keras_vtr.models.detr.settings import mask_head_of
 from keras_vtr.models.detr.settings import with_size
 from keras_vtr.models.detr.transformer import decode
 from keras_vtr.models.detr.transformer import encode
@@ -98,9 +98,10 @@ def build_detr(
             decoder layers before the last one, for the loss (section 3.2,
             "auxiliary decoding losses").
         masks: A mask head, which predicts a mask for each query from all of
-            the backbone's feature maps: True for the paper's `MaskHead`
-            (section 4.4, panoptic segmentation); `MaskEmbeddingHead()`, which
-            costs far less; or a layer of your own with their call arguments.
+            the backbone's feature maps: a `MaskHead`, the paper's (section
+            4.4, panoptic segmentation), a `MaskEmbeddingHead`, which costs far
+            less, or a layer of your own with their call arguments. True is the
+            paper's for the size "base", and the other one else.
         class_names: Optional K names, None for a class that isn't used; kept
             as `model.class_names` and saved with the model.
         pixel_mean: Mean of each channel in [0, 255], one number a channel or
@@ -191,7 +192,7 @@ def build_detr(
     layers = {kind.key: classify(answers, num_classes, kind), **layers}
     outputs = name_outputs(layers, proposals, auxiliary_outputs)
     if masks:
-        head = MaskHead(num_heads) if masks is True else masks
+        head = mask_head_of(size, num_heads) if masks is True else masks
         maps = [*feature_maps[:-1], feature_map]
         drawn = draw_masks(head, answers, memory["memory"], maps, padding_mask)
         outputs |= drawn if auxiliary_outputs else {"masks": drawn["masks"]}

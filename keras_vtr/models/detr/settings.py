@@ -5,6 +5,8 @@ import keras
 from keras_vtr.classifiers import CLASSIFIERS
 from keras_vtr.layers import AnchorAttentionBias
 from keras_vtr.layers import BoxPositionBias
+from keras_vtr.layers import MaskEmbeddingHead
+from keras_vtr.layers import MaskHead
 from keras_vtr.layers import RelativeRefinement
 from keras_vtr.layers.arguments import check_choice
 from keras_vtr.models.detr.features import PADDINGS
@@ -109,6 +111,11 @@ def with_size(size, given, block_options):
     if options.get("norm") is None:
         options.setdefault("layer_norm_epsilon", EPSILON)
     return {"attention_dropout": options["dropout"], **options}
+
+
+def mask_head_of(size, num_heads):
+    """The mask head of a size, if no other is given."""
+    return MaskHead(num_heads) if size == "base" else MaskEmbeddingHead()
 
 
 def check_numbers(num_classes, hidden_dim, num_heads):
