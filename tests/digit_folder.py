@@ -6,6 +6,7 @@ import keras
 import yaml
 
 from keras_vtr.data import digit_scenes
+from keras_vtr.detections import encode_masks
 
 SMALL = {
     "batch_size": 8,
@@ -29,15 +30,18 @@ def write_digits(folder):
     for split, number in (("train", 24), ("val", 8)):
         (folder / split).mkdir()
         rows = {"images": [], "annotations": []}
-        scenes = digit_scenes("held_out", batch_size=1, num_scenes=number)
+        scenes = digit_scenes(
+            "held_out", batch_size=1, num_scenes=number, masks=True
+        )
         for i, (images, y_true) in enumerate(scenes.as_numpy_iterator()):
             picture = keras.utils.array_to_img(images[0], scale=False)
             picture.save(folder / split / f"{i}.png")
             rows["images"].append(
                 {"id": i, "file_name": f"{i}.png", "width": 64, "height": 64}
             )
-            for box, label in zip(
-                y_true["boxes"][0], y_true["labels"][0], strict=True
+            masks = encode_masks(y_true["masks"][0])
+            for box, label, mask in zip(
+                y_true["boxes"][0], y_true["labels"][0], masks, strict=True
             ):
                 if label >= 0:
                     x, y, w, h = 64 * (box - [*box[2:] / 2, 0, 0])
@@ -47,6 +51,7 @@ def write_digits(folder):
                             "image_id": i,
                             "category_id": int(label),
                             "bbox": [float(side) for side in (x, y, w, h)],
+                            "segmentation": mask,
                         }
                     )
         rows["categories"] = [{"id": i, "name": f"a {i}"} for i in range(10)]

@@ -141,7 +141,8 @@ def _mask_problems(record):
         return
     for i, (mask, box) in enumerate(zip(masks, record["boxes"], strict=True)):
         rows, columns = (np.flatnonzero(mask.any(axis=x)) for x in (1, 0))
-        extent = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        first, last = (columns[0], rows[0]), (columns[-1] + 1, rows[-1] + 1)
+        extent = [int(side) for side in (*first, *last)]
         most = max(MARGIN, MARGIN_SHARE * (box[2:] - box[:2]).max())
         if abs(box - extent).max() > most:
             yield (

@@ -82,6 +82,28 @@ def test_from_a_folder_to_a_savedmodel_with_a_kill_on_the_way(
     assert (models / "1" / "saved_model.pb").exists()
 
 
+@pytest.mark.slow
+def test_masks_are_learned_evaluated_and_found(folder, tmp_path):
+    run, output = tmp_path / "run", tmp_path / "found"
+    command = [*training(folder, run), "--masks", "--epochs", "1"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    header, _ = (run / "history.csv").read_text().splitlines()
+    for name in ("val_mask_AP", "val_AP", "dice_loss", "mask_loss"):
+        assert name in header.split(",")
+    assert main(["evaluate", str(run)]) == 0
+    assert "mask_AP50" in json.loads((run / "evaluation.json").read_text())
+    picture = str(folder / "val" / "0.png")
+    arguments = ["predict", str(run), picture, "--output", str(output)]
+    assert main([*arguments, "--score-threshold", "0"]) == 0
+    (found,) = json.loads((output / "detections.json").read_text()).values()
+    mask = found[0]["segmentation"]
+    assert mask["size"] == [64, 64] and isinstance(mask["counts"], str)
+    assert (
+        main(["inspect", str(folder), "--masks", "--output", str(output)]) < 2
+    )
+    assert (output / "val_boxes.png").exists()
+
+
 @pytest.mark.parametrize(
     "precision",
     [

@@ -44,6 +44,27 @@ def test_every_problem_is_named(tmp_path):
         assert part in problems, problems
 
 
+def test_suspicious_masks_are_named(tmp_path):
+    data = content()
+    square = [5, 5, 25, 5, 25, 15, 5, 15]
+    for row in data["annotations"]:
+        x, y, w, h = row["bbox"]
+        row["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+    data["annotations"][1]["segmentation"] = [square]  # that of another box
+    data["annotations"][2]["segmentation"] = [[0, 0, 40, 60, 40, 0, 0, 60]]
+    data["annotations"][0]["segmentation"] = [[5, 5, 5, 5, 5, 5]]
+    data = read_coco(*write(tmp_path, data), masks=True, invalid="drop")
+    problems = "\n".join(inspect_records(data)["problems"])
+    for part in (
+        "left out, since it has a mask without a pixel: 1",
+        "(id 10).segmentation has an outline that crosses itself",
+        "0.png: the mask of object 0 extends over [5, 5, 25, 15], its box over "
+        "[30.0, 10.0, 50.0, 30.0]",
+    ):
+        assert part in problems, problems
+    assert problems.count("crosses itself") == problems.count("extends") == 1
+
+
 def test_an_empty_data_set_is_refused(tmp_path):
     data = read_coco(*write(tmp_path, content()))
     data.records = []
