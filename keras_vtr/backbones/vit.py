@@ -107,7 +107,14 @@ def build_vit_backbone(
         "window_size": window_size,
         "global_blocks": global_blocks,
     }
-    copy = ViTCopy(vit, inputs.get("padding_mask"), encoder_options, name)
+    is_replaced = any(x is not None for x in encoder_options.values())
+    copy = ViTCopy(
+        vit,
+        inputs.get("padding_mask"),
+        FeatureMapEncoder if is_replaced else None,
+        encoder_options,
+        name,
+    )
     maps = [copy.feature_map(inputs["images"])]
     if tuple(scales) != (1,):
         pyramid = FeaturePyramid(scales, name=f"{name}_pyramid")

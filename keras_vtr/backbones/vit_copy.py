@@ -1,6 +1,5 @@
 import keras
 
-from keras_vtr.layers import FeatureMapEncoder
 from keras_vtr.layers import MaskPadding
 from keras_vtr.layers import PadToMultiple
 from keras_vtr.layers import PatchGrid
@@ -19,14 +18,16 @@ class ViTCopy:
         vit: A functional ViT.
         padding_mask: Optional input (B, height, width). `feature_map` makes an
             attribute of it that is the mask of the map.
-        encoder_options: Of the `FeatureMapEncoder` that replaces the ViT's
-            encoder, if one is not None.
+        encoder_class: The subclass of `TransformerEncoder` that replaces the
+            ViT's encoder and reads the feature map of patches, or None.
+        encoder_options: Of the encoder that replaces the ViT's.
         name: Of the backbone.
     """
 
-    def __init__(self, vit, padding_mask, encoder_options, name):
+    def __init__(self, vit, padding_mask, encoder_class, encoder_options, name):
         self.vit = vit
         self.padding_mask = padding_mask
+        self.encoder_class = encoder_class
         self.encoder_options = encoder_options
         self.name = name
         self.num_leading_tokens = sum(
@@ -35,41 +36,53 @@ class ViTCopy:
             if layer.name in (ViT.CLASS_TOKEN, ViT.REGISTER_TOKENS)
         )
         self.patches = None
+        self.encoded = None
 
     def feature_map(self, images):
+        """The map of the patches, or what the encoder makes of it."""
         encoded = self.vit.get_layer(ViT.ENCODER).output
         inputs, given = [self.vit.inputs[0]], [images]
         if self.padding_mask is not None:
             # Keras refuses what no input leads to.
             inputs.append(self.padding_mask)
             given.append(self.padding_mask)
-        encoded = keras.models.clone_model(
+        keras.models.clone_model(
             keras.Model(inputs, encoded),
             input_tensors=given,
             clone_function=self._copy,
             call_function=self._call,
-        ).output
-        if self._is_rewired():
-            return encoded
+        )
+        if self.encoder_class is not None:
+            return self.encoded
         grid = PatchGrid(self.num_leading_tokens, name=f"{self.name}_grid")
-        return grid(encoded, self.patches)
-
-    def _is_rewired(self):
-        return any(x is not None for x in self.encoder_options.values())
+        return grid(self.encoded, self.patches)
 
     def _copy(self, layer):
         if not isinstance(layer, keras.layers.Layer):
             return layer  # an operation
         kind, config = type(layer), layer.get_config()
-        if layer.name == ViT.ENCODER and self._is_rewired():
-            kind = _feature_map_encoder_for(layer)
+        is_replaced = layer.name == ViT.ENCODER and self.encoder_class
+        if is_replaced:
+            _check_encoder(layer)
+            kind = self.encoder_class
             config = {**config, **self.encoder_options}
             config["num_leading_tokens"] = self.num_leading_tokens
         change = {"name": f"{self.name}_{layer.name}", "trainable": True}
         copied = kind.from_config({**config, **change})
         # Tables are made for the ViT's own images, not for these.
         copied.build_from_config(layer.get_build_config() or {})
-        weights = _weights_for(copied, layer)
+        pairs = [(copied, layer)]
+        if is_replaced:  # which may have other weights besides
+            # It may leave out the last blocks.
+            pairs = list(zip(copied.blocks, layer.blocks, strict=False))
+            if layer.output_norm is not None:
+                pairs.append((copied.output_norm, layer.output_norm))
+        for copy, original in pairs:
+            self._copy_weights(copy, original)
+        return copied
+
+    def _copy_weights(self, copied, layer):
+        weights = layer.get_weights()
         if len(copied.weights) != len(weights):
             raise ValueError(
                 "`vit` must become a backbone before it is quantized or gets "
@@ -78,7 +91,6 @@ class ViTCopy:
                 f"{len(copied.weights)}"
             )
         copied.set_weights(weights)
-        return copied
 
     def _call(self, layer, x, *args, **kwargs):
         stage = layer.name.removeprefix(f"{self.name}_")
@@ -89,16 +101,21 @@ class ViTCopy:
             return self.patches
         if self.padding_mask is not None and stage == ViT.POSITIONS:
             kwargs["padding_mask"] = self.padding_mask
-        if stage == ViT.ENCODER and self._is_rewired():
+        if stage != ViT.ENCODER:
+            return layer(x, *args, **kwargs)
+        if self.encoder_class is not None:
             kwargs["feature_map"] = self.patches
-            kwargs["padding_mask"] = self.padding_mask
             self._check_bias(kwargs.get("attention_bias"))
-        elif self.padding_mask is not None and stage == ViT.ENCODER:
+            if self.padding_mask is not None:
+                kwargs["padding_mask"] = self.padding_mask
+        elif self.padding_mask is not None:
             kwargs["padding_mask"] = self._mask_of_tokens()
-        return layer(x, *args, **kwargs)
+        self.encoded = layer(x, *args, **kwargs)
+        # The graph that is copied has one output.
+        return keras.tree.flatten(self.encoded)[0]
 
     def _check_bias(self, attention_bias):
-        window_size = self.encoder_options["window_size"]
+        window_size = self.encoder_options.get("window_size")
         if attention_bias is not None and window_size is not None:
             raise ValueError(
                 "`window_size` must be None for a ViT with relative positions, "
@@ -145,19 +162,9 @@ def is_cut_from_images(vit):
     return any(stages[ViT.PATCHES].input is x for x in starts)
 
 
-def _feature_map_encoder_for(layer):
-    """The class that replaces a ViT's encoder, with the same weights."""
-    if type(layer) is TransformerEncoder:
-        return FeatureMapEncoder
-    raise ValueError(
-        "`feature_blocks` and `window_size` need a ViT whose encoder is a "
-        f"TransformerEncoder. Received: {type(layer).__name__}"
-    )
-
-
-def _weights_for(copied, layer):
-    """A layer's weights, without the blocks that its copy doesn't need."""
-    if not isinstance(copied, FeatureMapEncoder):
-        return layer.get_weights()
-    parts = [*layer.blocks[: len(copied.blocks)], layer.output_norm]
-    return [y for x in parts if x is not None for y in x.get_weights()]
+def _check_encoder(layer):
+    if type(layer) is not TransformerEncoder:
+        raise ValueError(
+            "A ViT whose encoder is replaced must have a TransformerEncoder. "
+            f"Received: {type(layer).__name__}"
+        )

@@ -20,6 +20,8 @@ from keras_vtr.layers.detection.box_refinement import RelativeRefinement
 from keras_vtr.layers.detection.denoising_queries import DenoisingQueries
 from keras_vtr.layers.detection.mask_embedding_head import MaskEmbeddingHead
 from keras_vtr.layers.detection.mask_head import MaskHead
+from keras_vtr.layers.detection.mask_prediction import MaskPrediction
+from keras_vtr.layers.detection.mask_query_encoder import MaskQueryEncoder
 from keras_vtr.layers.detection.object_queries import ObjectQueries
 from keras_vtr.layers.detection.query_selection import QuerySelection
 from keras_vtr.layers.positions.centers import AxisCenters
@@ -88,6 +90,8 @@ __all__ = [
     "AttentionPooling",
     "MultiHeadAttentionMap",
     "MaskEmbeddingHead",
+    "MaskPrediction",
+    "MaskQueryEncoder",
     "MaskHead",
     "StandardizedConv2D",
     "FrozenNormConv2D",

@@ -15,9 +15,10 @@ from keras_vtr.losses.mask_points import UncertainPoints
 from keras_vtr.losses.mask_terms import DiceTerm
 from keras_vtr.losses.mask_terms import MaskCrossentropyTerm
 from keras_vtr.losses.mask_terms import MaskFocalTerm
-from keras_vtr.losses.mask_terms import mask_terms
-from keras_vtr.losses.mask_terms import point_mask_terms
 from keras_vtr.losses.pairs import Pairs
+from keras_vtr.losses.segmentation_terms import eomt_terms
+from keras_vtr.losses.segmentation_terms import mask_terms
+from keras_vtr.losses.segmentation_terms import point_mask_terms
 from keras_vtr.losses.sequence_crossentropy import SequenceCrossentropy
 from keras_vtr.losses.sigmoid_terms import FocalTerm
 from keras_vtr.losses.sigmoid_terms import IoUAwareTerm
@@ -44,6 +45,7 @@ __all__ = [
     "Term",
     "UncertainPoints",
     "detr_terms",
+    "eomt_terms",
     "mask_terms",
     "matching",
     "point_mask_terms",

@@ -5,7 +5,6 @@ from keras import ops
 
 from keras_vtr.classifiers import classifier_of
 from keras_vtr.losses.mask_points import AllPixels
-from keras_vtr.losses.mask_points import UncertainPoints
 from keras_vtr.losses.sigmoid_terms import check_focal
 from keras_vtr.losses.sigmoid_terms import sigmoid_power
 from keras_vtr.losses.terms import Term
@@ -157,68 +156,6 @@ class DiceTerm(MaskTerm):
         sizes = dot(inside, ops.ones_like(masks))
         sizes = sizes + dot(ops.ones_like(inside), masks)
         return 1 - (2 * both + 1) / (sizes + 1)
-
-
-def mask_terms(weight=1.0, dice_weight=1.0):
-    """The terms of DETR's masks: all pixels, and no part of the matching.
-
-    Carion et al. 2020 (DETR), section 4.4, and the authors' code.
-
-    Args:
-        weight: Weight of the focal loss.
-        dice_weight: Weight of the Dice term.
-
-    Returns:
-        A list to add to `detr_terms()` or `sigmoid_terms()`.
-
-    Raises:
-        ValueError: If a weight is below 0.
-
-    Example:
-
-    >>> terms = [
-    ...     *keras_vtr.losses.detr_terms(),
-    ...     *keras_vtr.losses.mask_terms(),
-    ... ]
-    >>> print(keras_vtr.losses.HungarianLoss(terms).term_names[-2:])
-    ['mask_loss', 'dice_loss']
-    """
-    return [
-        MaskFocalTerm(weight, cost_weight=0.0),
-        DiceTerm(dice_weight, cost_weight=0.0),
-    ]
-
-
-def point_mask_terms(weight=5.0, dice_weight=5.0, points=None):
-    """The terms of Mask2Former's masks, in the matching, too.
-
-    Cheng et al. 2022 (Mask2Former), section 3.3 and table 4; the same in
-    RF-DETR and EoMT.
-
-    Args:
-        weight: Weight of the cross-entropy in loss and matching.
-        dice_weight: Weight of the Dice term, likewise.
-        points: Default: `UncertainPoints()`. A sixteenth of the pixels of a
-            predicted mask is enough in RF-DETR.
-
-    Returns:
-        A list to add to `sigmoid_terms()` or a `LabelTerm`.
-
-    Raises:
-        ValueError: If a weight is below 0.
-
-    Example:
-
-    >>> points = keras_vtr.losses.UncertainPoints(num_points=256)
-    >>> terms = keras_vtr.losses.point_mask_terms(points=points)
-    >>> print([(term.name, term.cost_weight) for term in terms])
-    [('mask_loss', 5.0), ('dice_loss', 5.0)]
-    """
-    points = UncertainPoints() if points is None else points
-    return [
-        MaskCrossentropyTerm(weight, points),
-        DiceTerm(dice_weight, points),
-    ]
 
 
 def _by_pair(a, b):

@@ -3,6 +3,7 @@ from keras import ops
 
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_static
+from keras_vtr.layers.detection.mask_prediction import products
 from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import default_norm
 from keras_vtr.layers.positions.interpolation import resize_nearest
@@ -110,7 +111,7 @@ class MaskEmbeddingHead(keras.layers.Layer):
         for i, (convolution, norm, dense) in enumerate(self.blocks):
             x = x + dense(norm(convolution(x)))
             pixels = self.pixel_projection(x)
-            masks.append(_products(embeddings[:, i], pixels))
+            masks.append(products(embeddings[:, i], pixels))
         return ops.stack(masks, axis=1) + ops.cast(self.bias, x.dtype)
 
     def _embed(self, queries):
@@ -173,11 +174,3 @@ class MaskEmbeddingHead(keras.layers.Layer):
             padding="same",
             data_format="channels_last",
         )
-
-
-def _products(embeddings, pixels):
-    """(B, Q, D) and (B, height, width, D) -> (B, Q, height, width)."""
-    batch_size, height, width, hidden_dim = ops.shape(pixels)
-    pixels = ops.reshape(pixels, (batch_size, height * width, hidden_dim))
-    products = ops.matmul(embeddings, ops.transpose(pixels, (0, 2, 1)))
-    return ops.reshape(products, (batch_size, -1, height, width))

@@ -1,0 +1,1 @@
+"""EoMT: queries in the last blocks of a ViT segment images."""
