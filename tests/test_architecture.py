@@ -42,6 +42,7 @@ ARROWS = {
         "class_names",
         "classifiers",
         "detections",
+        "functional_models",
         "host_errors",
         "layers",
         "stages",

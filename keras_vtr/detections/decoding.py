@@ -3,6 +3,8 @@ import keras
 from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_outputs
 from keras_vtr.detection_checks import sides_of
+from keras_vtr.detections.mask_boxes import boxes_of_masks
+from keras_vtr.detections.mask_boxes import mask_scores
 
 LARGEST = 3e38  # nearly the largest float32; more is not finite
 
@@ -21,7 +23,9 @@ def decode_detections(
     Args:
         outputs: Dict with `"logits"` (B, Q, K + 1), last one "no object", or
             `"sigmoid_logits"` (B, Q, K); and `"boxes"` (B, Q, 4),
-            `rel_center_xywh`; optionally `"masks"` (B, Q, height', width').
+            `rel_center_xywh`; optionally `"masks"` (B, Q, height', width'),
+            from which boxes are taken if there are none: then a score is
+            multiplied by the mean probability of its mask's pixels.
         image_shape: `(height, width)` or `(height, width, channels)` in
             pixels, the unit of the returned boxes; or (B, 2), a tensor, an
             array or a list of each image's own height and width, which boxes
@@ -55,6 +59,14 @@ def decode_detections(
     >>> print(tuple(detections["boxes"].shape))
     (2, 5, 4)
     """
+    classifier = classifier_of(outputs)
+    logits = keras.ops.cast(outputs[classifier.key], "float32")
+    probabilities = classifier.probabilities(logits)  # (B, Q, K)
+    if "boxes" not in outputs and "masks" in outputs:
+        check_outputs(outputs, "masks", ("height'", "width'"))
+        masks = outputs["masks"]
+        outputs = {**outputs, "boxes": boxes_of_masks(masks)}
+        probabilities = probabilities * mask_scores(masks)[..., None]
     check_outputs(outputs, "boxes", (4,))
     if max_detections is not None and max_detections < 1:
         raise ValueError(
@@ -66,9 +78,6 @@ def decode_detections(
             "`score_threshold` must be within [0, 1]. Received: "
             f"score_threshold={score_threshold}"
         )
-    classifier = classifier_of(outputs)
-    logits = keras.ops.cast(outputs[classifier.key], "float32")
-    probabilities = classifier.probabilities(logits)  # (B, Q, K)
     # Not `argmax`, whose bit tricks on TensorFlow few other runtimes know.
     scores, labels = keras.ops.top_k(probabilities, 1)  # (B, Q, 1)
     scores, labels = scores[..., 0], keras.ops.cast(labels[..., 0], "int32")

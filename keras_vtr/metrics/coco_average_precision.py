@@ -177,7 +177,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             self.update_state(y_true, detections)
             logits = outputs[classifier_of(outputs).key]
             broken = np.isnan(logits).any()
-            broken |= not np.isfinite(outputs["boxes"]).all()
+            kind = "boxes" if "boxes" in outputs else "masks"
+            broken |= not np.isfinite(outputs[kind]).all()
             self._has_diverged |= bool(broken)
         return self.result()
 

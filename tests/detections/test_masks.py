@@ -65,6 +65,22 @@ def test_masks_go_with_their_detections(rng):
     assert found.shape == (2, 3, 3, 4)
 
 
+def test_boxes_of_a_model_of_masks_alone_are_their_extents():
+    masks = np.full((1, 3, 8, 10), -2.0, "float32")
+    masks[0, 0, 2:5, 4:10] = 1.0
+    masks[0, 1, 7, 0] = 3.0
+    logits = np.full((1, 3, 4), -9.0, "float32")
+    logits[0, :, 1] = 9.0
+    outputs = {"logits": logits, "masks": masks}
+    found = decode_detections(outputs, (80, 100))
+    found = {key: keras.ops.convert_to_numpy(x) for key, x in found.items()}
+    expected = [[0, 70, 10, 80], [40, 20, 100, 50], [0, 0, 0, 0]]
+    np.testing.assert_allclose(found["boxes"][0], expected, atol=1e-4)
+    scores = 1 / (1 + np.exp([-3.0, -1.0]))
+    np.testing.assert_allclose(found["scores"][0], [*scores, 0], atol=1e-4)
+    np.testing.assert_array_equal(found["masks"][0, 0], masks[0, 1])
+
+
 def _scores(outputs):
     logits = outputs["logits"].astype("float64")
     p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)

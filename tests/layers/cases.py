@@ -400,6 +400,31 @@ for finer_maps, finest in (([], (7, 5)), (FINER, (23, 19))):
     )
 
 case(
+    layers.MaskPrediction,
+    {"upsampling": 2},
+    {"queries": (2, 3, 6), "patches": (2, 7, 5, 6)},
+    (2, 3, 14, 10),
+)
+for mask_steps in (None, 4):
+    case(
+        layers.MaskQueryEncoder,
+        {
+            "block": lambda: layers.TransformerEncoderBlock(
+                layers.MultiHeadAttention(3), layers.FeedForward(13)
+            ),
+            "num_layers": 3,
+            "num_queries": 5,
+            "num_query_blocks": 2,
+            "num_leading_tokens": 1,
+            "upsampling": 2,
+            "mask_steps": mask_steps,
+        },
+        {"tokens": (2, 36, 6), "feature_map": (2, 7, 5, 6)},
+        [(2, 5, 6), (2, 5, 14, 10), (2, 2, 5, 6), (2, 2, 5, 14, 10)],
+        without_gradient=["key_projection/bias"],
+    )
+
+case(
     layers.StandardizedConv2D,
     {"filters": 5, "kernel_size": (3, 3), "epsilon": 1e-6},
     {"inputs": (2, 7, 6, 3)},

@@ -10,16 +10,15 @@ from keras_vtr.layers.parts import default_norm
 
 @keras.saving.register_keras_serializable(package="keras_vtr")
 class MaskPrediction(keras.layers.Layer):
-    """Computes the class and the mask of each query from tokens.
+    """Computes the mask of each query from the patches of a ViT.
 
-    Kerssies et al. 2025 (EoMT), section 3.1 and figure 2: a dense layer
-    classifies the queries; three make their mask embeddings, whose dot product
-    with a pixel's features is its logit (Cheng et al. 2021, MaskFormer); and
-    the patches are enlarged by blocks of a transposed convolution, a GELU, a
-    depthwise convolution and a layer norm.
+    Kerssies et al. 2025 (EoMT), section 3.1 and figure 2: three dense layers
+    make a mask embedding of a query, whose dot product with a pixel's features
+    is its logit (Cheng et al. 2021, MaskFormer); the patches are enlarged by
+    blocks of a transposed convolution, a GELU, a depthwise convolution and a
+    layer norm.
 
     Args:
-        num_classes: K.
         upsampling: How many times finer than the patches the masks are, a
             power of 2.
 
@@ -28,31 +27,28 @@ class MaskPrediction(keras.layers.Layer):
         patches: (B, rows, columns, D).
 
     Returns:
-        (B, Q, K + 1) logits, the last one "no object", and (B, Q, height',
-        width') logits, `upsampling` times the size of the patches.
+        (B, Q, height', width') logits, `upsampling` times the size of the
+        patches.
 
     Raises:
         ValueError: If an argument is out of its range.
 
     Example:
 
-    >>> layer = keras_vtr.layers.MaskPrediction(num_classes=3)
-    >>> queries = keras.ops.ones((2, 7, 8))
-    >>> outputs = layer(queries, keras.ops.ones((2, 3, 4, 8)))
-    >>> print([tuple(x.shape) for x in outputs])
-    [(2, 7, 4), (2, 7, 12, 16)]
+    >>> layer = keras_vtr.layers.MaskPrediction()
+    >>> masks = layer(keras.ops.ones((2, 7, 8)), keras.ops.ones((2, 3, 4, 8)))
+    >>> print(tuple(masks.shape))
+    (2, 7, 12, 16)
     """
 
-    def __init__(self, num_classes, upsampling=4, **kwargs):
+    def __init__(self, upsampling=4, **kwargs):
         super().__init__(**kwargs)
-        check_positive_int("num_classes", num_classes)
         check_positive_int("upsampling", upsampling)
         if 2 ** round(math.log2(upsampling)) != upsampling:
             raise ValueError(
                 "`upsampling` must be a power of 2, since each block doubles "
                 f"the size. Received: upsampling={upsampling}"
             )
-        self.num_classes = num_classes
         self.upsampling = upsampling
 
     def build(self, queries_shape, patches_shape):
@@ -69,7 +65,6 @@ class MaskPrediction(keras.layers.Layer):
                 activation=activation,
             )
 
-        self.class_head = dense("class_head", self.num_classes + 1)
         self.embedding = [
             dense("embedding_0", hidden_dim, "gelu"),
             dense("embedding_1", hidden_dim, "gelu"),
@@ -110,25 +105,17 @@ class MaskPrediction(keras.layers.Layer):
         embeddings = queries
         for layer in self.embedding:
             embeddings = layer(embeddings)
-        return self.class_head(queries), products(embeddings, patches)
+        return products(embeddings, patches)
 
     def compute_output_shape(self, queries_shape, patches_shape):
-        batch_size, num_queries, _ = queries_shape
         size = (
             None if side is None else self.upsampling * side
             for side in patches_shape[1:3]
         )
-        return (
-            (batch_size, num_queries, self.num_classes + 1),
-            (batch_size, num_queries, *size),
-        )
+        return (*queries_shape[:2], *size)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "upsampling": self.upsampling,
-        }
+        return {**super().get_config(), "upsampling": self.upsampling}
 
 
 def products(embeddings, pixels):

@@ -17,17 +17,16 @@ class MaskQueryEncoder(TransformerEncoder):
 
     Kerssies et al. 2025 (EoMT, "Your ViT is Secretly an Image Segmentation
     Model"), section 3: queries join the tokens before the last blocks, and a
-    `MaskPrediction` reads their classes and masks from what comes out. In
-    training each of these blocks has a prediction before it, too, and a query
-    sees the patches of its own mask only (masked attention, Cheng et al. 2022,
-    Mask2Former). This is annealed away, one block after the other: without
+    `MaskPrediction` reads their masks from what comes out. Each of these blocks
+    has a prediction before it, too, and in training a query sees the patches
+    of its own mask only (masked attention, Cheng et al. 2022, Mask2Former).
+    This is annealed away, one block after the other: without
     training there are no masks within, and the encoder is that of a ViT.
 
     Args:
         block: As in `TransformerEncoder`.
         num_layers: Likewise.
         norm: Likewise; a prediction reads normalized tokens.
-        num_classes: K.
         num_queries: Q.
         num_query_blocks: How many blocks, the last ones, see the queries.
         num_leading_tokens: Class tokens and registers before the patches.
@@ -43,8 +42,9 @@ class MaskQueryEncoder(TransformerEncoder):
         feature_map: (B, rows, columns, D). Only its shape is read.
 
     Returns:
-        Logits (B, Q, K + 1) and masks (B, Q, height', width') of the last
-        prediction, and those before it, (B, L, Q, ...) of L query blocks.
+        The queries' answers (B, Q, D) and the logits of their masks (B, Q,
+        height', width'), and those before each of the L query blocks,
+        (B, L, Q, ...).
 
     Raises:
         ValueError: If a number is out of its range.
@@ -56,12 +56,12 @@ class MaskQueryEncoder(TransformerEncoder):
     ...     keras_vtr.layers.FeedForward(mlp_dim=32),
     ... )
     >>> encoder = keras_vtr.layers.MaskQueryEncoder(
-    ...     block, 4, num_classes=3, num_queries=7, num_query_blocks=2
+    ...     block, 4, num_queries=7, num_query_blocks=2
     ... )
     >>> feature_map = keras.ops.ones((1, 3, 5, 8))
     >>> outputs = encoder(keras.ops.ones((1, 15, 8)), feature_map)
     >>> print([tuple(x.shape) for x in outputs])
-    [(1, 7, 4), (1, 7, 12, 20), (1, 2, 7, 4), (1, 2, 7, 12, 20)]
+    [(1, 7, 8), (1, 7, 12, 20), (1, 2, 7, 8), (1, 2, 7, 12, 20)]
     """
 
     def __init__(
@@ -70,7 +70,6 @@ class MaskQueryEncoder(TransformerEncoder):
         num_layers,
         *,
         norm=None,
-        num_classes,
         num_queries=200,
         num_query_blocks=4,
         num_leading_tokens=0,
@@ -79,7 +78,6 @@ class MaskQueryEncoder(TransformerEncoder):
         **kwargs,
     ):
         super().__init__(block, num_layers, norm=norm, **kwargs)
-        check_positive_int("num_classes", num_classes)
         check_positive_int("num_queries", num_queries)
         check_positive_int("num_query_blocks", num_query_blocks)
         check_count("num_leading_tokens", num_leading_tokens)
@@ -90,7 +88,6 @@ class MaskQueryEncoder(TransformerEncoder):
                 "`num_query_blocks` must be at most `num_layers`. Received: "
                 f"num_query_blocks={num_query_blocks}, num_layers={num_layers}"
             )
-        self.num_classes = num_classes
         self.num_queries = num_queries
         self.num_query_blocks = num_query_blocks
         self.num_leading_tokens = num_leading_tokens
@@ -111,7 +108,6 @@ class MaskQueryEncoder(TransformerEncoder):
             MaskPrediction,
             (None, self.num_queries, hidden_dim),
             (None, None, None, hidden_dim),
-            num_classes=self.num_classes,
             upsampling=self.upsampling,
         )
         self.step = None
@@ -150,7 +146,7 @@ class MaskQueryEncoder(TransformerEncoder):
         patches = tokens[:, self.num_leading_tokens : -self.num_queries]
         shape = (-1, *grid, tokens.shape[-1])
         queries = tokens[:, -self.num_queries :]
-        return self.prediction(queries, ops.reshape(patches, shape))
+        return queries, self.prediction(queries, ops.reshape(patches, shape))
 
     def _shares_of_masked_queries(self, training):
         """For each query block a scalar, or None without masked attention."""
@@ -191,20 +187,19 @@ class MaskQueryEncoder(TransformerEncoder):
     def compute_output_shape(self, tokens_shape, feature_map_shape):
         batch_size, *size = feature_map_shape[:3]
         size = [x and self.upsampling * x for x in size]
-        logits = (self.num_queries, self.num_classes + 1)
+        answers = (self.num_queries, tokens_shape[-1])
         masks = (self.num_queries, *size)
         layers = (batch_size, self.num_query_blocks)
         return (
-            (batch_size, *logits),
+            (batch_size, *answers),
             (batch_size, *masks),
-            (*layers, *logits),
+            (*layers, *answers),
             (*layers, *masks),
         )
 
     def get_config(self):
         return {
             **super().get_config(),
-            "num_classes": self.num_classes,
             "num_queries": self.num_queries,
             "num_query_blocks": self.num_query_blocks,
             "num_leading_tokens": self.num_leading_tokens,

@@ -4,11 +4,14 @@ from keras_vtr.backbones.vit import is_vit
 from keras_vtr.backbones.vit import normalization_of
 from keras_vtr.backbones.vit_copy import ViTCopy
 from keras_vtr.functional_models import as_functional
+from keras_vtr.layers import ClassHead
 from keras_vtr.layers import MaskQueryEncoder
+from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.models.detr.detection_model import DetectionModel
 from keras_vtr.models.named_model import with_names
 from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
+from keras_vtr.stages import DETR
 from keras_vtr.stages import ViT
 from keras_vtr.strict_model import StrictModel
 
@@ -72,6 +75,7 @@ def build_eomt(
     >>> print(tuple(outputs["logits"].shape), tuple(outputs["masks"].shape))
     (1, 7, 4) (1, 7, 16, 24)
     """
+    check_positive_int("num_classes", num_classes)
     if not is_vit(vit):
         raise ValueError(
             "`vit` must be a functional model with layers named "
@@ -82,7 +86,6 @@ def build_eomt(
     image_shape = image_shape or tuple(vit.inputs[0].shape[1:])
     patch_size = max(1, vit.get_layer(ViT.PATCHES).patch_size)
     options = {
-        "num_classes": num_classes,
         "num_queries": num_queries,
         "num_query_blocks": num_query_blocks,
         "upsampling": max(1, patch_size // MASK_STRIDE),
@@ -96,9 +99,17 @@ def build_eomt(
     normalization = normalization_of(vit)
     if normalization is not None:
         pixels = normalize_pixels(images, *normalization)
-    keys = ("logits", "masks", "auxiliary_logits", "auxiliary_masks")
+    class_head = ClassHead(
+        num_classes + 1, dtype="float32", name=DETR.CLASS_HEAD
+    )
+    in_float32 = keras.layers.Activation(
+        "linear", dtype="float32", name=DETR.MASKS
+    )
+    answers, masks, earlier_answers, earlier_masks = encoder(pixels)
     outputs = {
-        key: keras.layers.Activation("linear", dtype="float32", name=key)(x)
-        for key, x in zip(keys, encoder(pixels), strict=True)
+        "logits": class_head(answers),
+        "masks": in_float32(masks),
+        "auxiliary_logits": class_head(earlier_answers),
+        "auxiliary_masks": in_float32(earlier_masks),
     }
     return with_names(DetectionModel(images, outputs, name=name), class_names)

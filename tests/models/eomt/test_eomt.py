@@ -1,0 +1,70 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_vtr.data import digit_scenes
+from keras_vtr.losses import HungarianLoss
+from keras_vtr.losses import UncertainPoints
+from keras_vtr.losses import eomt_terms
+from keras_vtr.metrics import CocoAveragePrecision
+from keras_vtr.models import build_eomt
+from tests.layer_checks import to_numpy
+from tests.tiny_models import tiny_vit
+
+
+def tiny_eomt(**change):
+    vit = tiny_vit(
+        image_shape=(64, 64, 1), patch_size=16, num_register_tokens=2
+    )
+    return build_eomt(
+        10, vit, **{"num_queries": 6, "num_query_blocks": 1, **change}
+    )
+
+
+def test_it_answers_with_classes_and_masks_of_a_quarter_of_the_size(rng):
+    eomt = tiny_eomt(class_names=[f"digit {i}" for i in range(10)])
+    shapes = {key: tuple(x.shape) for key, x in eomt.output.items()}
+    assert shapes == {
+        "logits": (None, 6, 11),
+        "masks": (None, 6, 16, 16),
+        "auxiliary_logits": (None, 1, 6, 11),
+        "auxiliary_masks": (None, 1, 6, 16, 16),
+    }
+    assert eomt.num_classes == 10 and eomt.class_names[3] == "digit 3"
+
+
+def test_the_vit_s_weights_are_copied():
+    vit = tiny_vit(image_shape=(64, 64, 1), patch_size=16)
+    eomt = build_eomt(10, vit, num_queries=6, num_query_blocks=1)
+    copies = {x.path.removeprefix("vit_"): x for x in eomt.weights}
+    assert all(
+        np.array_equal(copies[x.path], x)
+        for x in vit.weights
+        if not x.path.startswith("head")
+    )
+    assert len(copies) > len(vit.weights)
+
+
+@pytest.mark.parametrize("mask_steps", [None, 6])
+def test_it_is_trained_saved_and_evaluated(mask_steps, tmp_path):
+    eomt = tiny_eomt(mask_steps=mask_steps)
+    terms = eomt_terms(points=UncertainPoints(16))
+    eomt.compile("adamw", HungarianLoss(terms))
+    scenes = digit_scenes("train", batch_size=4, num_scenes=16, masks=True)
+    history = eomt.fit(scenes, epochs=2, verbose=0, shuffle=False).history
+    assert history["loss"][1] < history["loss"][0]
+    eomt.save(tmp_path / "eomt.keras")
+    again = keras.models.load_model(tmp_path / "eomt.keras")
+    images, _ = next(iter(scenes))
+    for key, value in eomt(images).items():
+        np.testing.assert_allclose(
+            to_numpy(again(images)[key]), to_numpy(value), atol=1e-5
+        )
+    precision = CocoAveragePrecision((64, 64), masks=True)
+    result = precision.evaluate(eomt, scenes.take(1))
+    assert 0 <= result["mask_AP"] <= 1 and 0 <= result["AP"] <= 1
+
+
+def test_a_model_that_is_no_vit_is_refused():
+    with pytest.raises(ValueError, match="`vit` must be a functional model"):
+        build_eomt(3, keras.Sequential([keras.layers.Dense(3)]))
