@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+MOST_POINTS = 12544  # 112 x 112, Mask2Former's
+
 
 class MaskPoints:
     """Chooses the points at which predicted and true masks are compared.
@@ -81,7 +83,9 @@ class UncertainPoints(MaskPoints):
     of an image the nearest pixel counts, not zeros outside of it.
 
     Args:
-        num_points: P, how many points of each mask are compared.
+        num_points: P, how many points of each mask are compared. Default: half
+            as many as a predicted mask has pixels, at most 12,544, which is
+            Mask2Former's number.
         oversampling: How many times P points are drawn to take the unsure ones
             from, 1 or more.
         importance: The share of unsure points, in [0, 1].
@@ -90,11 +94,12 @@ class UncertainPoints(MaskPoints):
         ValueError: If an argument is out of its range.
     """
 
-    def __init__(self, num_points=12544, oversampling=3.0, importance=0.75):
-        if not isinstance(num_points, int) or num_points < 1:
+    def __init__(self, num_points=None, oversampling=3.0, importance=0.75):
+        is_number = isinstance(num_points, int) and num_points > 0
+        if num_points is not None and not is_number:
             raise ValueError(
-                "`num_points` must be an integer, 1 or more. Received: "
-                f"num_points={num_points}"
+                "`num_points` must be an integer, 1 or more, or None. "
+                f"Received: num_points={num_points}"
             )
         if not oversampling >= 1:
             raise ValueError(
@@ -112,9 +117,10 @@ class UncertainPoints(MaskPoints):
         self._generator = keras.random.SeedGenerator(0)
 
     def of_pairs(self, logits, masks):
-        num_unsure = round(self.importance * self.num_points)
-        num_drawn = round(self.oversampling * self.num_points)
-        num_random = self.num_points - num_unsure
+        num_points = self._number_for(logits)
+        num_unsure = round(self.importance * num_points)
+        num_drawn = round(self.oversampling * num_points)
+        num_random = num_points - num_unsure
         points = self._draw(num_drawn + num_random, logits)
         logits = interpolate(logits, points)
         masks = ops.broadcast_to(
@@ -131,7 +137,7 @@ class UncertainPoints(MaskPoints):
         return choose(logits), choose(masks)
 
     def of_all(self, logits, masks):
-        points = self._draw(self.num_points, logits)
+        points = self._draw(self._number_for(logits), logits)
         return interpolate(logits, points), interpolate(masks, points)[:, None]
 
     def get_config(self):
@@ -140,6 +146,14 @@ class UncertainPoints(MaskPoints):
             "oversampling": self.oversampling,
             "importance": self.importance,
         }
+
+    def _number_for(self, logits):
+        if self.num_points is not None:
+            return self.num_points
+        height, width = logits.shape[3:]
+        if not (isinstance(height, int) and isinstance(width, int)):
+            return MOST_POINTS  # None, or a symbol of JAX
+        return min(max(1, height * width // 2), MOST_POINTS)
 
     def _draw(self, number, logits):
         """(number, 2) points in [0, 1), by a seed from the logits.

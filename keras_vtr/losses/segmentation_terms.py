@@ -48,8 +48,8 @@ def point_mask_terms(weight=5.0, dice_weight=5.0, points=None):
     Args:
         weight: Weight of the cross-entropy in loss and matching.
         dice_weight: Weight of the Dice term, likewise.
-        points: Default: `UncertainPoints()`. A sixteenth of the pixels of a
-            predicted mask is enough in RF-DETR.
+        points: Default: `UncertainPoints()`. A sixteenth of a predicted mask's
+            pixels is RF-DETR's number.
 
     Returns:
         A list to add to `sigmoid_terms()` or a `LabelTerm`.

@@ -178,9 +178,7 @@ def test_an_encoder_of_one_s_own_is_refused_where_it_would_be_replaced():
     own = OwnEncoder.from_config({**encoder.get_config(), "name": "encoder"})
     other = keras.Model(vit.input, own(encoder.input))
     assert build_vit_backbone(other).output_shape[-1] == 12
-    with pytest.raises(
-        ValueError, match="have a TransformerEncoder"
-    ):
+    with pytest.raises(ValueError, match="have a TransformerEncoder"):
         build_vit_backbone(other, window_size=2)
 
 

@@ -213,6 +213,16 @@ def test_the_points_are_those_that_are_unsure(rng):
     assert all(x.shape == (2, 1, 3, 40) for x in least)
 
 
+def test_half_of_the_pixels_are_compared_unless_told():
+    logits = np.zeros((1, 1, 2, 10, 12), "float32")
+    found, masks = UncertainPoints().of_pairs(
+        logits, np.zeros((1, 2, 20, 24), "f4")
+    )
+    assert found.shape == masks.shape == (1, 1, 2, 60)
+    large = np.zeros((1, 1, 1, 200, 200), "float32")
+    assert UncertainPoints()._number_for(large) == 12544
+
+
 def test_points_change_with_the_predictions_and_with_nothing_else(rng):
     y_true, y_pred = batch(rng)
     loss = HungarianLoss(
