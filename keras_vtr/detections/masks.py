@@ -38,17 +38,10 @@ def decode_masks(logits, image_shape, padding_mask=None):
             "`logits` must have the shape (B, n, height', width'). Received: "
             f"logits.shape={logits.shape}"
         )
-    sides = np.broadcast_to(
-        np.asarray(sides_of(image_shape, len(logits))), (len(logits), 2)
-    )
-    shares = np.ones((len(logits), 2))
-    if padding_mask is not None:
-        padding_mask = np.asarray(padding_mask)
-        shares = [padding_mask.any(axis=i).mean(axis=1) for i in (2, 1)]
-        shares = np.stack(shares, axis=1)  # of height and width
+    sizes = sizes_and_shares(len(logits), image_shape, padding_mask)
     return [
-        _enlarge(maps, [int(x) for x in size], share) > 0
-        for maps, size, share in zip(logits, sides, shares, strict=True)
+        enlarge(maps, *size) > 0
+        for maps, size in zip(logits, sizes, strict=True)
     ]
 
 
@@ -82,7 +75,19 @@ def padding_of(inputs):
     return inputs.get("padding_mask") if isinstance(inputs, dict) else None
 
 
-def _enlarge(maps, size, share):
+def sizes_and_shares(num_images, image_shape, padding_mask=None):
+    """Of each image, (height, width), and the real share of the input's."""
+    sides = np.asarray(sides_of(image_shape, num_images))
+    sides = np.broadcast_to(sides, (num_images, 2)).astype(int).tolist()
+    shares = np.ones((num_images, 2))
+    if padding_mask is not None:
+        padding_mask = np.asarray(padding_mask)
+        shares = [padding_mask.any(axis=i).mean(axis=1) for i in (2, 1)]
+        shares = np.stack(shares, axis=1)
+    return list(zip(sides, shares, strict=True))
+
+
+def enlarge(maps, size, share):
     """(n, height', width') -> (n, *size), of the upper left `share` alone."""
     rows, columns = (
         _interpolation(before, part, after)

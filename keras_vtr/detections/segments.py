@@ -4,6 +4,8 @@ import numpy as np
 from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_outputs
 from keras_vtr.detection_checks import height_and_width
+from keras_vtr.detections.masks import enlarge
+from keras_vtr.detections.masks import sizes_and_shares
 
 # Segments of so few pixels are noise.
 LEAST_AREA = 5
@@ -16,6 +18,7 @@ def decode_segments(
     outputs,
     image_shape,
     *,
+    padding_mask=None,
     things=COCO_THINGS,
     score_threshold=0.85,
     target_shape=None,
@@ -31,13 +34,15 @@ def decode_segments(
     Args:
         outputs: Dict with `"logits"` (B, Q, K + 1) or `"sigmoid_logits"`
             (B, Q, K), and `"masks"` (B, Q, height', width') of a model that was
-            built with `masks`, for images without padding.
+            built with `masks`.
         image_shape: `(height, width)` or `(height, width, channels)` of all
-            the images in pixels.
+            the images in pixels, or (B, 2), those of each.
+        padding_mask: Optional (B, H, W) bool, True = real, of the model's
+            input, whose padding is cut off.
         things: Classes of which each object is a segment of its own.
         score_threshold: Queries with a lower probability are left out.
         target_shape: Optional `(height, width)` that segments are enlarged or
-            reduced to. Default: `image_shape`.
+            reduced to. Default: each image's.
 
     Returns:
         A list of B dicts: `"segments"` (height, width) int32, the number of
@@ -70,22 +75,22 @@ def decode_segments(
     masks = keras.ops.convert_to_numpy(
         keras.ops.cast(outputs["masks"], "float32")
     )
-    shape = height_and_width(image_shape)
-    if target_shape is None:
-        target_shape = shape
-    target_shape = height_and_width(target_shape, "target_shape")
+    sizes = sizes_and_shares(len(masks), image_shape, padding_mask)
+    if target_shape is not None:
+        target_shape = height_and_width(target_shape, "target_shape")
     return [
-        _segments(*image, shape, target_shape, set(things), score_threshold)
-        for image in zip(probabilities, masks, strict=True)
+        _segments(*image, target_shape, set(things), score_threshold)
+        for image in zip(probabilities, masks, sizes, strict=True)
     ]
 
 
-def _segments(probabilities, masks, shape, target_shape, things, threshold):
+def _segments(probabilities, masks, size, target_shape, things, threshold):
+    target_shape = target_shape or tuple(size[0])
     scores, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
     chosen = (scores >= 0) & (scores > threshold)
     chosen &= np.isfinite(masks).all(axis=(1, 2))
     scores, labels = scores[chosen], labels[chosen]
-    masks = _resize(masks[chosen], shape)
+    masks = enlarge(masks[chosen], *size)
     same = _same_stuff(labels, things)
     segments, areas = _divide(masks, target_shape, same)
     while len(labels) and (areas < LEAST_AREA).any():
@@ -99,19 +104,6 @@ def _segments(probabilities, masks, shape, target_shape, things, threshold):
         "areas": areas,
         "is_thing": np.isin(labels, list(things)),
     }
-
-
-def _resize(masks, shape):
-    """(n, height, width), bilinearly, without antialiasing, as torch."""
-    if not len(masks):
-        return np.zeros((0, *shape), "float32")
-    resized = keras.ops.image.resize(
-        masks[..., None],
-        shape,
-        interpolation="bilinear",
-        data_format="channels_last",
-    )
-    return keras.ops.convert_to_numpy(resized)[..., 0]
 
 
 def _same_stuff(labels, things):

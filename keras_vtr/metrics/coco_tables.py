@@ -105,6 +105,27 @@ def _with_area_of_mask(row):
     return {**row, "area": float(rle_of.area(row["segmentation"]))}
 
 
+def decoded_masks(y_true, kind, size):
+    """(n, height, width) bool, the masks of an image's objects or crowds."""
+    if f"{kind}rles" in y_true:
+        rles = [
+            {"size": list(size), "counts": x} if x else None
+            for x in y_true[f"{kind}rles"]
+        ]
+        masks = [
+            np.zeros(size, bool) if x is None else rle_of.decode(x).astype(bool)
+            for x in rles
+        ]
+        return np.array(masks, bool).reshape(-1, *size)
+    masks = y_true.get(f"{kind}masks", np.zeros((0, *size), bool))
+    if masks.shape[1:] != tuple(size):
+        raise ValueError(
+            "`y_true` must hold masks of the images' own size. Received: "
+            f"masks of {masks.shape[1:]}, an image of {tuple(size)}"
+        )
+    return np.asarray(masks, bool)
+
+
 def true_masks(y_true, kind, sides):
     """The COCO RLE of each object or crowd of an image."""
     if f"{kind}rles" not in y_true:
