@@ -3,12 +3,14 @@
 import inspect
 
 from keras_vtr.pretrained.detr import names as detr
+from keras_vtr.pretrained.eomt import names as eomt
 from keras_vtr.pretrained.resnet import names as resnet
 from keras_vtr.pretrained.vit import google
 from keras_vtr.pretrained.vit import hugging_face
 from keras_vtr.pretrained.vit.timm import names as timm
 
-FAMILIES = [google, timm, hugging_face, detr, resnet]
+# EoMT before the ViT that it is made of.
+FAMILIES = [google, timm, eomt, hugging_face, detr, resnet]
 
 
 def register(family):

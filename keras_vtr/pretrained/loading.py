@@ -23,8 +23,9 @@ def from_pretrained(
     et al. 2021), timm's safetensors, and Hugging Face's folders (ViT; DeiT,
     also distilled; DINOv2, also with registers; the hybrids with a ResNet).
     DETR: its authors' `.pth` and Hugging Face's folders, detection and
-    panoptic. The ResNets of torchvision, timm and Hugging Face, as backbones.
-    The content of a file decides which of them it is.
+    panoptic. EoMT: Hugging Face's folders. The ResNets of torchvision, timm and
+    Hugging Face, as backbones. The content of a file decides which of them it
+    is.
 
     Args:
         path: Of a file or folder, or "hf://organization/name" (needs
@@ -57,9 +58,9 @@ def from_pretrained(
             DC5, which the authors' files don't record.
 
     Returns:
-        A functional model, as from `keras_vtr.models.build_vit` or
-        `build_detr`, with COCO's or config.json's class names. Its first layer
-        normalizes pixels as in the training of the weights.
+        A functional model, as from `keras_vtr.models.build_vit`, `build_detr`
+        or `build_eomt`, with COCO's or config.json's class names. Its first
+        layer normalizes pixels as in the training of the weights.
 
     Raises:
         PretrainedError: If a file is broken, unsafe, or needs something that
@@ -134,7 +135,7 @@ def _name_map(pretrained, position_grid=None):
     if family is None:
         raise PretrainedError(
             f"{pretrained} holds no model that is known here. Known are the "
-            "names of ViT, DeiT, DINOv2, ViT's hybrids, DETR and ResNets by "
+            "names of ViT, DeiT, DINOv2, ViT's hybrids, DETR, EoMT, ResNets by "
             "Google, timm, Hugging Face and DETR's authors, and families added "
             "with keras_vtr.pretrained.register. The file has "
             f"{sorted(pretrained.shapes)[:5]} ..."

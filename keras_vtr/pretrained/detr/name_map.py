@@ -80,13 +80,11 @@ class DetrNameMap(NameMap):
         return lambda value: value[:, :num_queries], remark
 
     def start(self, model, weight):
-        """In a new class head, "no object" is as likely as all classes."""
+        """Only a new class head doesn't keep its initial values."""
         value = keras.ops.convert_to_numpy(weight)
         has_no_object = classifier_of(model.output).has_no_object
         if weight.path.startswith(self.heads) and has_no_object:
-            value = np.zeros_like(value)
-            if weight.path.endswith("bias"):
-                value[-1] = math.log(len(value) - 1)
+            value = start_of_class_head(weight, np.zeros_like(value))
         return value
 
     def wrong_settings(self, model):
@@ -103,6 +101,13 @@ class DetrNameMap(NameMap):
         if dilation is not None and _dilation(model) not in (None, dilation):
             wrong.append(f"dilation={dilation} (DC5) in the backbone")
         return wrong
+
+
+def start_of_class_head(weight, value):
+    """Zeros, with which "no object" is as likely as all classes together."""
+    if weight.path.endswith("bias"):
+        value[-1] = math.log(len(value) - 1)
+    return value
 
 
 def _dilation(model):

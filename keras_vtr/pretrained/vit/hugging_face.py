@@ -74,7 +74,7 @@ def read(shapes, config, position_grid=None):
     patches = next(x for x in shapes if x.endswith(f"{PATCHES}.weight"))
     prefix = patches.removesuffix(f"{PATCHES}.weight")
     embeddings = f"{prefix}embeddings."
-    arguments, weights = _encoder(shapes, prefix, kind)
+    arguments, weights = read_encoder(shapes, prefix, kind)
     if arguments["activation"] is None:
         arguments["activation"] = activation
     arguments |= {
@@ -145,7 +145,8 @@ def _add_tokens(shapes, prefix, kind, arguments, weights, grids):
     return remarks
 
 
-def _encoder(shapes, prefix, kind):
+def read_encoder(shapes, prefix, kind):
+    """Arguments of `build_vit`, and weights, of the blocks and the norm."""
     pattern = rf"({re.escape(prefix)}(?:encoder\.)?layers?)\.0\."
     found = (re.match(pattern, name) for name in shapes)
     stem = next((x.group(1) for x in found if x), f"{prefix}encoder.layer")
@@ -156,6 +157,8 @@ def _encoder(shapes, prefix, kind):
         if first + "attention.attention.query.weight" in shapes
         else NAMES_5
     )
+    if f"{first}attention.out_proj.weight" in shapes:
+        names = {**names, "output_projection": "attention.out_proj"}
     inner, output = next(
         (
             (inner, output)

@@ -98,29 +98,10 @@ class VitNameMap(NameMap):
         return super().start(model, weight)
 
     def adapt(self, model, weight, shape):
-        is_position = weight.path == f"{ViT.POSITIONS}/position_embedding"
-        if not is_position or shape[-1] != weight.shape[-1]:
+        if weight.path != f"{ViT.POSITIONS}/position_embedding":
             return None
         layer = model.get_layer(ViT.POSITIONS)
-        new_grid = getattr(layer, "grid", None)
-        grid = self.arguments["position_grid"]
-        num_leading = getattr(layer, "num_leading_tokens", 0)
-        is_whole = shape[1] == num_leading + math.prod(grid)
-        if not new_grid or tuple(new_grid) == grid or not is_whole:
-            return None
-        interpolation = self.arguments["position_interpolation"]
-
-        def resize(value):
-            rest = value[0, num_leading:].reshape(*grid, -1)
-            rest = resize_grid(rest, new_grid, interpolation)
-            rest = keras.ops.convert_to_numpy(rest)
-            rest = rest.reshape(1, -1, value.shape[-1])
-            return np.concatenate([value[:, :num_leading], rest], axis=1)
-
-        return resize, (
-            f"Positions were resized from {grid[0]} x {grid[1]} to "
-            f"{new_grid[0]} x {new_grid[1]} ({interpolation})."
-        )
+        return resized_positions(layer, weight, shape, self.arguments)
 
     def _num_channels(self, shapes):
         """Of the images, from the first convolution's kernel."""
@@ -130,6 +111,39 @@ class VitNameMap(NameMap):
         origin = self.weights[path]
         blank = np.broadcast_to(np.float32(0), shapes[origin.names[0]])
         return origin.convert(blank).shape[2]
+
+
+def resized_positions(layer, weight, shape, arguments):
+    """What `NameMap.adapt` returns for the positions of a ViT.
+
+    Args:
+        layer: The ViT's layer of positions.
+        weight: Its table.
+        shape: Of the file's table, (1, leading + rows * columns, D).
+        arguments: With the file's `position_grid` and
+            `position_interpolation`.
+    """
+    if shape[-1] != weight.shape[-1]:
+        return None
+    new_grid = getattr(layer, "grid", None)
+    grid = arguments["position_grid"]
+    num_leading = getattr(layer, "num_leading_tokens", 0)
+    is_whole = shape[1] == num_leading + math.prod(grid)
+    if not new_grid or tuple(new_grid) == grid or not is_whole:
+        return None
+    interpolation = arguments["position_interpolation"]
+
+    def resize(value):
+        rest = value[0, num_leading:].reshape(*grid, -1)
+        rest = resize_grid(rest, new_grid, interpolation)
+        rest = keras.ops.convert_to_numpy(rest)
+        rest = rest.reshape(1, -1, value.shape[-1])
+        return np.concatenate([value[:, :num_leading], rest], axis=1)
+
+    return resize, (
+        f"Positions were resized from {grid[0]} x {grid[1]} to "
+        f"{new_grid[0]} x {new_grid[1]} ({interpolation})."
+    )
 
 
 def token_stride(patch_size, bit_resnet=None):

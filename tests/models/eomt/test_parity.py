@@ -6,8 +6,7 @@ import pytest
 
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.losses import eomt_terms
-from keras_vtr.models import build_eomt
-from keras_vtr.models import build_vit
+from keras_vtr.pretrained import from_pretrained
 from tests.layer_checks import to_numpy
 from tests.losses.pixel_centers import PixelCenters
 
@@ -27,8 +26,6 @@ STD = 57.0  # of all channels
 
 
 def reference(rng):
-    from transformers import EomtForUniversalSegmentation
-
     config = transformers.EomtConfig(
         hidden_size=32,
         num_hidden_layers=NUM_LAYERS,
@@ -39,95 +36,17 @@ def reference(rng):
         num_labels=5,
         layerscale_value=0.7,
     )
-    model = EomtForUniversalSegmentation(config).double()
+    model = transformers.EomtForUniversalSegmentation(config)
     for parameter in model.parameters():  # zeros and ones would hide mistakes
         noise = 0.1 * rng.normal(size=tuple(parameter.shape))
-        parameter.data += torch.tensor(noise)
+        parameter.data += torch.tensor(noise).float()
     return model
 
 
-def ours(theirs):
-    vit = build_vit(
-        0,
-        size="tiny",
-        image_shape=(SIDE, SIDE, 3),
-        hidden_dim=32,
-        num_layers=NUM_LAYERS,
-        num_heads=2,
-        mlp_dim=128,
-        num_register_tokens=4,
-        layer_scale=1.0,
-        pixel_mean=0.0,
-        pixel_std=STD,
-    )
-    model = build_eomt(
-        5, vit, num_queries=6, num_query_blocks=NUM_BLOCKS, mask_steps=100
-    )
-    tensors = {k: x.numpy() for k, x in theirs.state_dict().items()}
-    for weight in model.weights:
-        if not weight.path.endswith("/step"):
-            weight.assign(converted(weight.path, tensors))
-    return model
-
-
-def converted(path, tensors):
-    """The array of one of our weights."""
-    embeddings = "embeddings."
-    if path.startswith("vit_patches"):
-        name = embeddings + "patch_embeddings.projection."
-    elif path.startswith("vit_class"):
-        return tensors[embeddings + "cls_token"]
-    elif path.startswith("vit_register"):
-        return tensors[embeddings + "register_tokens"]
-    elif path.startswith("vit_positions"):
-        table = tensors[embeddings + "position_embeddings.weight"]
-        return np.pad(table, ((1, 0), (0, 0)))[None]
-    elif path.startswith("class_head"):
-        name = "class_predictor."
-    elif path.endswith("queries"):
-        return tensors["query.weight"][None]
-    else:
-        name = name_of(path.removeprefix("vit_encoder/").split("/")[:-1])
-    kind = path.split("/")[-1]
-    if kind == "scale":
-        return tensors[name + "lambda1"]
-    array = tensors[name + ("bias" if kind in ("bias", "beta") else "weight")]
-    if kind != "kernel":
-        return array
-    if array.ndim == 2:
-        return array.T
-    if "enlargement" in path:  # (in, out, height, width), ours (.., out, in)
-        return np.transpose(array, (2, 3, 1, 0))
-    if array.shape[1] == 1 and "prediction" in path:  # depthwise
-        return np.transpose(array, (2, 3, 0, 1))
-    return np.transpose(array, (2, 3, 1, 0))
-
-
-def name_of(parts):
-    """The beginning of a tensor's name."""
-    if parts[0] == "norm":
-        return "layernorm."
-    if parts[0] == "prediction":
-        kind, _, number = parts[1].rpartition("_")
-        if kind == "embedding":
-            return f"mask_head.fc{int(number) + 1}."
-        names = {"enlargement": "conv1", "convolution": "conv2"}
-        block = f"upscale_block.block.{number}."
-        return block + names.get(kind, "layernorm2d") + "."
-    number = parts[0].removeprefix("block_")
-    inside = {
-        "self_attention layer query_projection": "attention.q_proj",
-        "self_attention layer key_projection": "attention.k_proj",
-        "self_attention layer value_projection": "attention.v_proj",
-        "self_attention layer output_projection": "attention.out_proj",
-        "self_attention norm": "norm1",
-        "self_attention layer_scale": "layer_scale1",
-        "feed_forward layer inner_projection": "mlp.fc1",
-        "feed_forward layer output_projection": "mlp.fc2",
-        "feed_forward norm": "norm2",
-        "feed_forward layer_scale": "layer_scale2",
-    }
-    return f"layers.{number}.{inside[' '.join(parts[1:])]}."
+def ours(theirs, folder, **change):
+    theirs.save_pretrained(folder)
+    options = {"pixel_mean": 0.0, "pixel_std": STD, "verbose": False}
+    return from_pretrained(folder, **{**options, **change})
 
 
 def targets(rng):
@@ -164,9 +83,10 @@ def their_loss(model, pixels, y_true, monkeypatch):
     )
 
 
-def test_outputs_and_loss_are_theirs(rng, monkeypatch):
+def test_outputs_and_loss_are_theirs(rng, monkeypatch, tmp_path):
     theirs = reference(rng)
-    model = ours(theirs)
+    model = ours(theirs, tmp_path, mask_steps=100)
+    theirs = theirs.double()
     images = rng.uniform(0, 255, (2, SIDE, SIDE, 3)).astype("float32")
     pixels = torch.tensor(images.transpose(0, 3, 1, 2) / STD).double()
     theirs.eval()
@@ -197,3 +117,24 @@ def test_outputs_and_loss_are_theirs(rng, monkeypatch):
     np.testing.assert_allclose(
         float(loss(y_true, found)), float(expected.loss), rtol=1e-4
     )
+
+
+def test_other_sizes_and_classes_are_loaded(rng, tmp_path, capsys):
+    theirs = reference(rng)
+    model = ours(theirs, tmp_path, image_shape=(32, 96, 3), num_classes=3)
+    shapes = {key: x.shape[1:] for key, x in model.output.items()}
+    assert shapes["logits"] == (6, 4) and shapes["masks"] == (6, 8, 24)
+    head = model.get_layer("class_head")
+    np.testing.assert_allclose(to_numpy(head.bias), [0, 0, 0, np.log(3)])
+    ours(theirs, tmp_path, image_shape=(32, 96, 3), verbose=True)
+    assert "resized from 4 x 4 to 2 x 6" in capsys.readouterr().out
+
+
+def test_what_is_not_computed_is_refused(rng, tmp_path):
+    theirs = reference(rng)
+    theirs.config.hidden_act = "swish"
+    with pytest.raises(ValueError, match="hidden_act"):
+        ours(theirs, tmp_path)
+    theirs.config.hidden_act, theirs.config.unheard_of = "gelu", 3
+    with pytest.raises(ValueError, match="unheard_of"):
+        ours(theirs, tmp_path)

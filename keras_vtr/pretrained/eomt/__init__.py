@@ -1,0 +1,1 @@
+"""EoMT's weights, in transformers' names."""
