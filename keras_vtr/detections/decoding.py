@@ -59,15 +59,7 @@ def decode_detections(
     >>> print(tuple(detections["boxes"].shape))
     (2, 5, 4)
     """
-    classifier = classifier_of(outputs)
-    logits = keras.ops.cast(outputs[classifier.key], "float32")
-    probabilities = classifier.probabilities(logits)  # (B, Q, K)
-    if "boxes" not in outputs and "masks" in outputs:
-        check_outputs(outputs, "masks", ("height'", "width'"))
-        masks = outputs["masks"]
-        outputs = {**outputs, "boxes": boxes_of_masks(masks)}
-        probabilities = probabilities * mask_scores(masks)[..., None]
-    check_outputs(outputs, "boxes", (4,))
+    outputs, quality = _with_boxes(outputs)
     if max_detections is not None and max_detections < 1:
         raise ValueError(
             "`max_detections` must be 1 or more, or None for all. Received: "
@@ -78,6 +70,11 @@ def decode_detections(
             "`score_threshold` must be within [0, 1]. Received: "
             f"score_threshold={score_threshold}"
         )
+    classifier = classifier_of(outputs)
+    logits = keras.ops.cast(outputs[classifier.key], "float32")
+    probabilities = classifier.probabilities(logits)  # (B, Q, K)
+    if quality is not None:
+        probabilities = probabilities * quality
     # Not `argmax`, whose bit tricks on TensorFlow few other runtimes know.
     scores, labels = keras.ops.top_k(probabilities, 1)  # (B, Q, 1)
     scores, labels = scores[..., 0], keras.ops.cast(labels[..., 0], "int32")
@@ -99,11 +96,25 @@ def decode_detections(
         "labels": keras.ops.where(is_found, labels, -1),
     }
     if "masks" in outputs:
-        check_outputs(outputs, "masks", ("height'", "width'"))
         detections["masks"] = keras.ops.take_along_axis(
             outputs["masks"], order[..., None, None], axis=1
         )
     return detections
+
+
+def _with_boxes(outputs):
+    """The outputs with boxes; (B, Q, 1), by what to multiply scores, or None.
+
+    A model of masks alone has their extents.
+    """
+    if "masks" in outputs:
+        check_outputs(outputs, "masks", ("height'", "width'"))
+    quality = None
+    if "masks" in outputs and "boxes" not in outputs:
+        quality = mask_scores(outputs["masks"])[..., None]
+        outputs = {**outputs, "boxes": boxes_of_masks(outputs["masks"])}
+    check_outputs(outputs, "boxes", (4,))
+    return outputs, quality
 
 
 def _is_valid(logits, boxes):

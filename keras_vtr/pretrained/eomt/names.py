@@ -37,42 +37,14 @@ def recognize(shapes):
 
 def read(shapes, config, position_grid=None):
     config.choice("model_type", ("eomt",), REQUIRED)
-    activation = config.choice("hidden_act", ACTIVATIONS, "gelu")
-    num_heads = config.integer("num_attention_heads", REQUIRED)
-    epsilon = config.number("layer_norm_eps", 1e-6)
     num_query_blocks = config.integer("num_blocks", REQUIRED)
-    read_vit_keys(config)
+    vit, weights, remarks = _read_vit(shapes, config, position_grid)
     config.ignore(CHANGES_NOTHING)
-    vit, weights = read_encoder(shapes, "", "dinov2")
-    if vit["activation"] is None:
-        vit["activation"] = activation
-    hidden_dim, _, patch_size, _ = shapes[f"{PATCHES}.weight"]
-    vit |= {
-        "patch_size": patch_size,
-        "hidden_dim": hidden_dim,
-        "num_heads": num_heads,
-        "layer_norm_epsilon": epsilon,
-        "position_interpolation": "bicubic_antialias",
-    }
-    grid = grid_of_sides(config.sides("image_size"), patch_size, None)
-    vit["position_grid"], remarks = name_maps.grid_of_positions(
-        shapes[POSITIONS][:1], position_grid, grid
-    )
-    tokens, token_weights = read_tokens(
-        shapes, ("embeddings.cls_token",), "embeddings.register_tokens"
-    )
-    vit |= tokens
-    weights |= token_weights
-    weights |= from_tensors.convolution("patches/projection", PATCHES)
-    # Ours has a row for the class token, too.
-    weights["positions/position_embedding"] = FromTensors(
-        (POSITIONS,), lambda table: np.pad(table, ((1, 0), (0, 0)))[None]
-    )
     pixels, pixel_remarks, knows_pixels = name_maps.pixels(
         config, IMAGENET_MEAN, IMAGENET_STD
     )
     weights = {f"vit_{path}": x for path, x in weights.items()}
-    weights |= _read_heads(shapes, patch_size)
+    weights |= _read_heads(shapes, vit["patch_size"])
     num_classes = shapes["class_predictor.weight"][0] - 1
     arguments = {
         "num_classes": num_classes,
@@ -89,6 +61,37 @@ def read(shapes, config, position_grid=None):
         knows_pixels=knows_pixels,
         vit=vit,
     )
+
+
+def _read_vit(shapes, config, position_grid):
+    """Arguments of `build_vit`, weights, and remarks."""
+    activation = config.choice("hidden_act", ACTIVATIONS, "gelu")
+    hidden_dim, _, patch_size, _ = shapes[f"{PATCHES}.weight"]
+    arguments, weights = read_encoder(shapes, "", "dinov2")
+    if arguments["activation"] is None:
+        arguments["activation"] = activation
+    arguments |= {
+        "patch_size": patch_size,
+        "hidden_dim": hidden_dim,
+        "num_heads": config.integer("num_attention_heads", REQUIRED),
+        "layer_norm_epsilon": config.number("layer_norm_eps", 1e-6),
+        "position_interpolation": "bicubic_antialias",
+    }
+    read_vit_keys(config)
+    grid = grid_of_sides(config.sides("image_size"), patch_size, None)
+    arguments["position_grid"], remarks = name_maps.grid_of_positions(
+        shapes[POSITIONS][:1], position_grid, grid
+    )
+    tokens, token_weights = read_tokens(
+        shapes, ("embeddings.cls_token",), "embeddings.register_tokens"
+    )
+    weights |= token_weights
+    weights |= from_tensors.convolution("patches/projection", PATCHES)
+    # Ours has a row for the class token, too.
+    weights["positions/position_embedding"] = FromTensors(
+        (POSITIONS,), lambda table: np.pad(table, ((1, 0), (0, 0)))[None]
+    )
+    return arguments | tokens, weights, remarks
 
 
 def _read_heads(shapes, patch_size):
