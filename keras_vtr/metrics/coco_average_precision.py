@@ -169,6 +169,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             )
         self.reset_state()
         for images, y_true in data:
+            # JAX's trainer takes no tensors of TensorFlow.
+            images = keras.tree.map_structure(np.asarray, images)
             outputs = model.predict_on_batch(images)
             shapes = self._sides(y_true, len(y_true["labels"]))
             detections = decode_detections(outputs, shapes)

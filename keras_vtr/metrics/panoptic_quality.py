@@ -114,6 +114,8 @@ class PanopticQuality(keras.callbacks.Callback):
         """
         self.reset_state()
         for images, y_true in self.data if data is None else data:
+            # JAX's trainer takes no tensors of TensorFlow.
+            images = keras.tree.map_structure(np.asarray, images)
             outputs = model.predict_on_batch(images)
             classifier = classifier_of(outputs)
             every = range(classifier.num_classes(outputs[classifier.key]))
