@@ -152,13 +152,7 @@ def read_encoder(shapes, prefix, kind):
     stem = next((x.group(1) for x in found if x), f"{prefix}encoder.layer")
     num_layers = from_tensors.count_layers(shapes, stem + ".{}.")
     first = f"{stem}.0."
-    names = (
-        NAMES_4
-        if first + "attention.attention.query.weight" in shapes
-        else NAMES_5
-    )
-    if f"{first}attention.out_proj.weight" in shapes:
-        names = {**names, "output_projection": "attention.out_proj"}
+    names = _names_of_attention(shapes, first)
     inner, output = next(
         (
             (inner, output)
@@ -198,6 +192,15 @@ def read_encoder(shapes, prefix, kind):
                     (f"{theirs}.layer_scale{j + 1}.lambda1",)
                 )
     return arguments, weights
+
+
+def _names_of_attention(shapes, first):
+    """Of version 4, of version 5, or of EoMT, which are nearly these."""
+    if first + "attention.attention.query.weight" in shapes:
+        return NAMES_4
+    if first + "attention.out_proj.weight" in shapes:
+        return {**NAMES_5, "output_projection": "attention.out_proj"}
+    return NAMES_5
 
 
 def _joined_dense(ours, prefix, names):
