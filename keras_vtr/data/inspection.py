@@ -12,10 +12,10 @@ from keras_vtr.data.pictures.reading import read_file
 
 # The queries that `keras-vtr train` makes, and `keras-vtr inspect` expects.
 NUM_QUERIES = 25
-# Upper ends of the histogram of sides, relative to the image's.
 # A mask may differ from its box by so many pixels, or by this share of it.
 MARGIN = 3.0
 MARGIN_SHARE = 0.1
+# Upper ends of the histogram of sides, relative to the image's.
 SIZES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 

@@ -60,6 +60,11 @@ class MaskTerm(Term):
         return ops.pad(cost, ((0, 0), (missing, 0), (0, 0), (0, 0)))
 
     def sums(self, pairs):
+        if pairs.targets is None or pairs.assignment is None:
+            raise ValueError(
+                f"The term {self.name!r} needs `targets` and `assignment` of "
+                "the `Pairs` of each pairing. Received: a pairing without them"
+            )
         masks = _check_masks(self, pairs.targets, pairs.y_pred)
         logits = pairs.matched_predictions("masks")  # (B, L', T, ...)
         is_target = pairs.assignment[:, -logits.shape[1] :] >= 0

@@ -108,6 +108,8 @@ def match_groups(terms, y_true, y_pred, num_images, num_targets):
 
     layers = with_prefix(y_pred, "group_", fold)  # (B, L * G, Q, ...)
     num_groups = y_pred["group_boxes"].shape[2] // num_queries
+    # They may have fewer outputs than the model's own queries: no masks.
+    terms = [x for x in terms if all(key in layers for key in x.needs)]
     return _match_layers(
         terms, y_true, layers, num_images, num_targets, num_groups
     )

@@ -30,7 +30,14 @@ def tint_masks(picture, masks, numbers, shown):
         numbers: (n,) of the color of each, used cyclically.
         shown: (n,) bool, which of them.
     """
-    masks = np.asarray(masks, bool)
+    masks = np.asarray(masks)
+    if masks.dtype.kind == "f" and masks.size:
+        raise ValueError(
+            "`masks` must be bool. Received: numbers, such as the logits of "
+            "decode_detections; keras_vtr.detections.decode_masks makes masks "
+            "of them"
+        )
+    masks = masks.astype(bool)
     size = (picture.height, picture.width)
     if masks.shape != (len(numbers), *size):
         raise ValueError(

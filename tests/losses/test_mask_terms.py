@@ -266,6 +266,21 @@ def test_masks_that_are_missing_or_do_not_fit_are_refused(rng):
         loss(wrong, y_pred)
 
 
+def test_groups_are_matched_by_what_they_predict(rng):
+    """Their queries have no masks, so these are no part of their cost."""
+    y_true, y_pred = batch(rng)
+    rest = {key: y_pred[key] for key in ("logits", "boxes")}
+    y_pred |= {f"group_{key}": x[:, None] for key, x in rest.items()}
+    found = values_of(
+        point_mask_terms(points=UncertainPoints(9)), y_true, y_pred
+    )
+    alone = values_of([], y_true, rest)
+    np.testing.assert_allclose(
+        found["group_box_loss"], alone["box_loss"], rtol=1e-6
+    )
+    assert "group_mask_loss" not in found
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -65,6 +65,9 @@ def test_other_sizes_are_refused():
         ValueError, match=r"masks.shape=\(1, 40, 60\).*\(20, 60\)"
     ):
         draw_masks(BLACK[:20], [square(0, 0, 3)], [1])
+    logits = np.full((1, 40, 60), -3.0)  # True as bool, and no object
+    with pytest.raises(ValueError, match="decode_masks makes masks of them"):
+        draw_masks(BLACK, logits, [1], boxes=[[1, 1, 5, 5]])
     segments = {"segments": np.zeros((40, 60), int), "labels": [1]}
     with pytest.raises(ValueError, match=r"segments of \(40, 60\)"):
         draw_segments(BLACK[:20], segments)
