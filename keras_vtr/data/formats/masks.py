@@ -12,6 +12,9 @@ from pycocotools import mask as rle_of
 from keras_vtr.data.formats import values
 from keras_vtr.data.formats.boxes import TOLERANCE
 
+# Of an outline, in heights and widths of its image.
+LONGEST_OUTLINE = 1000
+
 
 @dataclasses.dataclass(frozen=True)
 class RunLengthMasks:
@@ -89,13 +92,11 @@ def crosses_itself(value, shape):
     if isinstance(value, dict):
         return False
     for outline in value:
-        inside = _read_outline(outline, shape, clip=True)
-        points = np.array(inside).reshape(-1, 2)
-        x, y = points.T
+        points = np.array(_read_outline(outline, shape, clip=True))
+        x, y = points[::2], points[1::2]
         area = abs((x * np.roll(y, -1) - y * np.roll(x, -1)).sum()) / 2
-        length = np.linalg.norm(points - np.roll(points, -1, axis=0), axis=1)
-        (filled,) = rle_of.frPyObjects([inside], *shape)
-        if rle_of.area(filled) - area > length.sum() + 4:
+        (filled,) = rle_of.frPyObjects([points.tolist()], *shape)
+        if rle_of.area(filled) - area > _lengths(points).sum() + 4:
             return True
     return False
 
@@ -115,7 +116,16 @@ def _read_outline(value, shape, clip):
     inside = np.clip(points, 0, limits)
     if not clip and abs(points - inside).max() > TOLERANCE:
         raise ValueError("has an outline that is not within its image")
+    # pycocotools allocates memory for each pixel of an outline.
+    if _lengths(inside).sum() > LONGEST_OUTLINE * sum(shape):
+        raise ValueError("has an outline that is longer than any object's")
     return inside.tolist()
+
+
+def _lengths(outline):
+    """Of the sides of an outline x, y, x, y, ..."""
+    points = outline.reshape(-1, 2)
+    return np.linalg.norm(points - np.roll(points, -1, axis=0), axis=1)
 
 
 def _read_rle(value, shape):

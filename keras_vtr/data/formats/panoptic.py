@@ -1,10 +1,10 @@
 """COCO's panoptic annotations: a PNG of segment numbers for each image."""
 
 import dataclasses
+import os
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from keras_vtr.data.formats import masks as mask_forms
 from keras_vtr.data.formats import values
@@ -15,6 +15,7 @@ from keras_vtr.data.formats.coco import read_names
 from keras_vtr.data.formats.coco import read_rows
 from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.formats.records import RecordCollector
+from keras_vtr.data.pictures.files import read_picture
 
 ROW = ("image_id", "file_name", "segments_info")
 SEGMENT = ("id", "category_id", "bbox")
@@ -50,13 +51,10 @@ class SegmentMasks:
                 other segments than are listed.
         """
         try:
-            with Image.open(self.path) as picture:
-                pixels = np.asarray(picture.convert("RGB"), "int32")
+            pixels = read_picture(self.path)
         except OSError as error:
-            raise AnnotationError(f"{self.path} can't be read: {error}") from (
-                error
-            )
-        drawn = pixels @ np.array([1, 256, 65536], "int32")
+            raise AnnotationError(str(error)) from error
+        drawn = pixels.astype("int32") @ np.array([1, 256, 65536], "int32")
         if drawn.shape != tuple(self.shape):
             raise AnnotationError(
                 f"{self.path} must have the size of its image, height and "
@@ -119,7 +117,10 @@ def read_panoptic(annotations, images, segments, *, invalid="raise"):
         elif "segments" in record:
             collector.refuse(location, "is of an image that has one", row)
         else:
-            record["segments"] = str(folder / str(row["file_name"]))
+            name = f"{location}.file_name"
+            record["segments"] = _path(
+                collector, folder, name, row["file_name"]
+            )
             _add_segments(collector, record, location, row, classes)
     for record in collector.records:
         if "segments" not in record:
@@ -141,6 +142,17 @@ def _annotations(collector, content):
         if missing or not isinstance(row["segments_info"], list):
             collector.refuse(location, f"lacks {missing or ROW[-1:]}", row)
         yield location, row
+
+
+def _path(collector, folder, location, file_name):
+    """The path of a PNG, which may be missing until it is read."""
+    inside = os.path.abspath(folder)
+    if not isinstance(file_name, str) or not file_name.strip():
+        collector.refuse(location, "is not a file name", file_name)
+    path = os.path.normpath(os.path.join(inside, file_name))
+    if not pathlib.Path(path).is_relative_to(inside):
+        collector.refuse(location, f"is outside of {inside}", file_name)
+    return path
 
 
 def _add_segments(collector, record, location, row, classes):

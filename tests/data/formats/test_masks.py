@@ -76,6 +76,7 @@ def test_outlines_are_filled_and_several_are_one_object():
         ([[1, 1, 5, 5, 3, float("nan")]], "a value that is no number"),
         ([[1, 1, 1e12, 5, 3, 1e12]], "not within its image"),
         ([[1, 1, 1, 1, 1, 1]], "without a pixel"),
+        ([[0, 0, 60, 40] * 1000], "longer than any object's"),
         ({"counts": [2400]}, "has no size"),
         ({"size": [60, 40], "counts": [2400]}, "the size 60 x 40 of height"),
         ({"size": [40, 60], "counts": [2400]}, "without a pixel"),

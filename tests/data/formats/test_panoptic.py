@@ -75,6 +75,16 @@ def test_wrong_segments_are_named(change, reason, tmp_path):
         read_panoptic(*panoptic(tmp_path, **change))
 
 
+def test_a_png_outside_of_its_folder_is_refused(tmp_path):
+    paths = panoptic(tmp_path)
+    data = json.loads(paths[0].read_text())
+    for name, reason in (("../0.png", "is outside of"), (7, "is not a file")):
+        data["annotations"][1]["file_name"] = name
+        paths[0].write_text(json.dumps(data))
+        with pytest.raises(AnnotationError, match=f"file_name {reason}"):
+            read_panoptic(*paths)
+
+
 def test_segments_listed_and_not_drawn_and_the_other_way_round(tmp_path):
     paths = panoptic(tmp_path, id=264)
     masks = read_panoptic(*paths).records[0]["masks"]
