@@ -115,12 +115,13 @@ def check_detector(model):
     if (
         not (has_mask or isinstance(inputs, keras.KerasTensor))
         or not isinstance(outputs, dict)
-        or "boxes" not in outputs
+        or not {"boxes", "masks"} & set(outputs)
     ):
         raise ValueError(
             "`model` must be a functional detector: the images as its one "
             "input, or a dict of `images` and `padding_mask`, and a dict of "
-            "outputs with logits and 'boxes', such as build_detr returns. "
+            "outputs with logits and 'boxes' or 'masks', such as build_detr "
+            "returns. "
             f"Received: model={model!r}"
         )
     if any(key.startswith(("group_", "denoising_")) for key in outputs):

@@ -10,6 +10,7 @@ from keras_vtr.detections import decode_masks
 from keras_vtr.detections import encode_masks
 from keras_vtr.detections.masks import padding_of
 from keras_vtr.host_errors import own_errors
+from keras_vtr.metrics.batches import finite_batches
 from keras_vtr.metrics.coco_tables import CocoTables
 from keras_vtr.metrics.coco_tables import true_masks
 from keras_vtr.optimizers.averaged_weights import averaged_weights
@@ -118,8 +119,9 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         sides = self._sides(y_true, num_images)
         boxes, scores, labels = check_detections(detections, num_images)
         if self.masks:
-            keys = ("masks",) if "rles" not in y_true else ("crowd_rles",)
-            check_keys("y_true", y_true, keys)
+            key = "rles" if "rles" in y_true else "masks"
+            crowds = (f"crowd_{key}",) if "crowd_labels" in y_true else ()
+            check_keys("y_true", y_true, (key, *crowds))
             check_keys("detections", detections, ("masks",))
         y_true = {
             key: keras.ops.convert_to_numpy(x) for key, x in y_true.items()
@@ -161,16 +163,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             data: Batches of `(images, y_true)`. Default: as constructed.
         """
         data = self.data if data is None else data
-        # tf.data's value for an infinite data set.
-        if hasattr(data, "cardinality") and int(data.cardinality()) == -1:
-            raise ValueError(
-                "`data` must be finite. Received: an infinite data set. Take "
-                "a number of batches: data.take(10)"
-            )
         self.reset_state()
-        for images, y_true in data:
-            # JAX's trainer takes no tensors of TensorFlow.
-            images = keras.tree.map_structure(np.asarray, images)
+        for images, y_true in finite_batches(data):
             outputs = model.predict_on_batch(images)
             shapes = self._sides(y_true, len(y_true["labels"]))
             detections = decode_detections(outputs, shapes)

@@ -6,6 +6,7 @@ from keras_vtr.detection_checks import height_and_width
 from keras_vtr.detections import decode_segments
 from keras_vtr.detections.masks import padding_of
 from keras_vtr.host_errors import own_errors
+from keras_vtr.metrics.batches import finite_batches
 from keras_vtr.metrics.coco_tables import decoded_masks
 from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_keys
@@ -113,9 +114,8 @@ class PanopticQuality(keras.callbacks.Callback):
             data: Batches of `(images, y_true)`. Default: as constructed.
         """
         self.reset_state()
-        for images, y_true in self.data if data is None else data:
-            # JAX's trainer takes no tensors of TensorFlow.
-            images = keras.tree.map_structure(np.asarray, images)
+        data = self.data if data is None else data
+        for images, y_true in finite_batches(data):
             outputs = model.predict_on_batch(images)
             classifier = classifier_of(outputs)
             every = range(classifier.num_classes(outputs[classifier.key]))
@@ -165,6 +165,11 @@ class PanopticQuality(keras.callbacks.Callback):
         is_crowd = crowd_labels >= 0
         crowds = decoded_masks(y_true, "crowd_", size)[is_crowd]
         crowd_labels = crowd_labels[is_crowd]
+        if masks.sum(axis=0).max(initial=0) > 1:
+            raise ValueError(
+                "The true masks of an image must not overlap, since each pixel "
+                "has one segment. Received: masks that do"
+            )
         nowhere = ~masks.any(axis=0) & ~crowds.any(axis=0)
         found_labels = np.asarray(found["labels"])
         is_matched = np.zeros(len(labels), bool)

@@ -58,7 +58,8 @@ def compile_detr(
             before it, as in `keras_vtr.optimizers.layerwise_decay`: the final
             norm has the `backbone_learning_rate`, the patches the lowest one.
         masks_only: Whether the mask head alone is trained, all else being
-            frozen, as in section 4.4, after the boxes.
+            frozen, as in section 4.4, after the boxes. It stays frozen for
+            later calls; set `model.trainable = True` before them.
         weight_decay: Of all weights; multiplied with the learning rate.
         clip_norm: Largest global norm of the gradients.
         use_ema: Whether to keep an exponential moving average of the weights

@@ -119,3 +119,7 @@ def test_masks_of_a_model_without_a_head_are_refused():
         ValueError, match="`y_true` must be a dict with the keys"
     ):
         precision.update_state(y_true, detections)
+    y_true, detections = scene(square(1, 1, 9))
+    crowds = {"crowd_boxes": y_true["boxes"], "crowd_labels": y_true["labels"]}
+    with pytest.raises(ValueError, match="'crowd_masks'"):
+        precision.update_state({**y_true, **crowds}, detections)

@@ -183,5 +183,11 @@ def test_wrong_input_is_refused():
         judge((y_true, [{"segments": np.zeros((4, 10)), "labels": [1]}]))
     with pytest.raises(ValueError, match=r"dict with the keys \['masks'\]"):
         judge(({"labels": np.array([[1]])}, found(labels=[])))
+    both = truth(strip(0, 4), strip(3, 6), labels=[1, 2])
+    with pytest.raises(ValueError, match="must not overlap"):
+        judge((both, found(strip(0, 4), labels=[1])))
+    endless = digit_scenes("held_out", masks=True)
+    with pytest.raises(ValueError, match="an infinite data set"):
+        PanopticQuality((64, 64)).evaluate(None, endless)
     with pytest.raises(ValueError, match="needs `data`"):
         PanopticQuality((4, 4)).on_epoch_end(0, {})

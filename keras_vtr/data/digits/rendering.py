@@ -58,6 +58,8 @@ def render(drawn, pixels, scene, background):
 def ink_masks(drawn, pixels, scene, item, canvas, num_items):
     """The pixels of each digit that can be seen: bright, and none is brighter.
 
+    Of equally bright digits the first one has a pixel.
+
     Args:
         drawn: (n, patch, patch), from `draw`.
         pixels: Likewise.
@@ -70,12 +72,18 @@ def ink_masks(drawn, pixels, scene, item, canvas, num_items):
         (B, M, size, size) bool.
     """
     batch_size, size, _ = canvas.shape
-    rows = tf.reshape(canvas, (batch_size, -1))
-    brightest = tf.gather(rows, scene)  # (n, size * size)
-    brightest = tf.gather(brightest, pixels, batch_dims=1)
-    is_seen = tf.where((drawn >= brightest) & (drawn > MIN_INK), 1.0, 0.0)
+
+    def at_pixels(scenes):
+        rows = tf.gather(tf.reshape(scenes, (batch_size, -1)), scene)
+        return tf.gather(rows, pixels, batch_dims=1)  # (n, patch, patch)
+
+    is_seen = (drawn >= at_pixels(canvas)) & (drawn > MIN_INK)
+    rank = tf.cast(num_items - item, tf.float32)[:, None, None]
+    rank = tf.where(is_seen, rank, 0.0)
+    is_seen &= rank == at_pixels(_brightest(rank, pixels, scene, canvas.shape))
     shape = (batch_size, num_items, size, size)
-    return _brightest(is_seen, pixels, scene * num_items + item, shape) > 0
+    seen = tf.where(is_seen, 1.0, 0.0)
+    return _brightest(seen, pixels, scene * num_items + item, shape) > 0
 
 
 def _brightest(drawn, pixels, canvas, shape):

@@ -50,6 +50,14 @@ def test_a_mask_is_the_ink_that_no_brighter_digit_covers():
     np.testing.assert_array_equal(masks, expected)
 
 
+def test_of_two_equally_bright_digits_the_first_has_a_pixel():
+    images = [np.full((8, 8), 200)] * 2
+    boxes = [[6, 6, 19, 19], [0, 0, 10, 10]]
+    masks = scenes_of(images, boxes, [0, 0], np.zeros((1, 19, 19)), [1, 0])
+    assert masks[0, 0, :10, :10].all()  # the first item, not the first drawn
+    assert not masks[0].all(axis=0).any() and masks[0, 1, 10:, 10:].all()
+
+
 def test_a_background_is_a_darkened_region_of_a_photograph():
     # A pixel's value is its own place.
     photograph = np.arange(300 * 260, dtype="float32").reshape(1, 300, 260)

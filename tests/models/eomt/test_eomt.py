@@ -3,11 +3,13 @@ import numpy as np
 import pytest
 
 from keras_vtr.data import digit_scenes
+from keras_vtr.detections import detect
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.losses import UncertainPoints
 from keras_vtr.losses import eomt_terms
 from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.models import build_eomt
+from keras_vtr.serving import export_detector
 from tests.layer_checks import to_numpy
 from tests.tiny_models import tiny_vit
 
@@ -63,6 +65,17 @@ def test_it_is_trained_saved_and_evaluated(mask_steps, tmp_path):
     precision = CocoAveragePrecision((64, 64), masks=True)
     result = precision.evaluate(eomt, scenes.take(1))
     assert 0 <= result["mask_AP"] <= 1 and 0 <= result["AP"] <= 1
+
+
+def test_it_finds_objects_in_pictures_and_is_exported(rng, tmp_path):
+    eomt = tiny_eomt()
+    pictures = [rng.integers(0, 255, (40, 90), "uint8")[..., None]]
+    (found,) = detect(eomt, pictures, score_threshold=0.0)
+    assert found["masks"].shape == (6, 40, 90)
+    assert found["boxes"].shape == (6, 4)
+    if keras.backend.backend() == "tensorflow":
+        version = export_detector(eomt, tmp_path / "eomt")
+        assert (version / "saved_model.pb").exists()
 
 
 def test_a_model_that_is_no_vit_is_refused():
