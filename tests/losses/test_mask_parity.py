@@ -1,8 +1,6 @@
 """Losses of masks and their gradients equal transformers'."""
 
-import keras
 import numpy as np
-import pytest
 
 from keras_vtr.losses import DiceTerm
 from keras_vtr.losses import HungarianLoss
@@ -11,18 +9,11 @@ from keras_vtr.losses import MaskCrossentropyTerm
 from keras_vtr.losses import detr_terms
 from keras_vtr.losses import mask_terms
 from tests.losses.pixel_centers import PixelCenters
+from tests.parity import MARKS
+from tests.parity import torch
+from tests.parity import transformers
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-pytestmark = [
-    pytest.mark.parity,
-    pytest.mark.filterwarnings("ignore"),  # theirs
-    pytest.mark.skipif(
-        keras.backend.backend() != "tensorflow", reason="takes gradients"
-    ),
-]
-
-torch.set_num_threads(1)
+pytestmark = MARKS
 NUM_QUERIES, NUM_CLASSES, NUM_TARGETS = 12, 7, 6
 
 

@@ -12,18 +12,11 @@ from keras_vtr.losses import sigmoid_terms
 from keras_vtr.losses.matching import assign
 from keras_vtr.losses.matching import pairwise_cost
 from keras_vtr.models import decode_detections
+from tests.parity import MARKS
+from tests.parity import torch
+from tests.parity import transformers
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-pytestmark = [
-    pytest.mark.parity,
-    pytest.mark.filterwarnings("ignore"),  # theirs
-    pytest.mark.skipif(
-        keras.backend.backend() != "tensorflow", reason="takes gradients"
-    ),
-]
-
-torch.set_num_threads(1)
+pytestmark = MARKS
 NUM_LAYERS, NUM_QUERIES, NUM_CLASSES = 6, 100, 91
 # Targets are padded to one of these, so that few shapes are compiled.
 LENGTHS = (0, 25, 100)

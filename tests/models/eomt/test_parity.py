@@ -1,6 +1,5 @@
 """EoMT's outputs and loss equal transformers', at random weights."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -9,18 +8,11 @@ from keras_vtr.losses import eomt_terms
 from keras_vtr.pretrained import from_pretrained
 from tests.layer_checks import to_numpy
 from tests.losses.pixel_centers import PixelCenters
+from tests.parity import MARKS
+from tests.parity import torch
+from tests.parity import transformers
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-pytestmark = [
-    pytest.mark.parity,
-    pytest.mark.filterwarnings("ignore"),  # theirs
-    pytest.mark.skipif(
-        keras.backend.backend() != "tensorflow", reason="once is enough"
-    ),
-]
-
-torch.set_num_threads(1)
+pytestmark = MARKS
 NUM_LAYERS, NUM_BLOCKS, SIDE = 3, 2, 64
 STD = 57.0  # of all channels
 
