@@ -2,6 +2,7 @@ import keras
 from keras.layers import Conv2D
 from keras.layers import Conv2DTranspose
 
+from keras_vtr.layers.activations import exact_gelu
 from keras_vtr.layers.arguments import check_feature_map
 from keras_vtr.layers.arguments import check_static
 from keras_vtr.layers.parts import build_sublayer
@@ -112,7 +113,7 @@ class FeaturePyramid(keras.layers.Layer):
 
     def _resize(self, feature_map, padding_mask, scale):
         if scale == 4:
-            x = keras.ops.gelu(self.norm(self.first(feature_map)))
+            x = exact_gelu(self.norm(self.first(feature_map)))
             return self.second(x)
         if scale == 2:
             return self.doubling(feature_map)

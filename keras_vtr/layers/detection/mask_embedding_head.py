@@ -1,6 +1,7 @@
 import keras
 from keras import ops
 
+from keras_vtr.layers.activations import exact_gelu
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_static
 from keras_vtr.layers.detection.mask_prediction import products
@@ -82,7 +83,7 @@ class MaskEmbeddingHead(keras.layers.Layer):
             (
                 self._depthwise(f"convolution_{i}", pixels),
                 self._norm(f"norm_{i}", pixels),
-                self._dense(f"dense_{i}", hidden_dim, pixels, "gelu"),
+                self._dense(f"dense_{i}", hidden_dim, pixels, exact_gelu),
             )
             for i in range(queries_shape[1])
         ]
@@ -91,7 +92,7 @@ class MaskEmbeddingHead(keras.layers.Layer):
         )
         self.query_norm = self._norm("query_norm", answers)
         self.query_dense = self._dense(
-            "query_dense", hidden[-1], answers, "gelu"
+            "query_dense", hidden[-1], answers, exact_gelu
         )
         self.query_output = self._dense("query_output", hidden_dim, hidden)
         self.query_projection = self._dense(

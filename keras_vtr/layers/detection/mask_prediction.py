@@ -3,6 +3,7 @@ import math
 import keras
 from keras import ops
 
+from keras_vtr.layers.activations import exact_gelu
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import default_norm
@@ -66,8 +67,8 @@ class MaskPrediction(keras.layers.Layer):
             )
 
         self.embedding = [
-            dense("embedding_0", hidden_dim, "gelu"),
-            dense("embedding_1", hidden_dim, "gelu"),
+            dense("embedding_0", hidden_dim, exact_gelu),
+            dense("embedding_1", hidden_dim, exact_gelu),
             dense("embedding_2", hidden_dim),
         ]
         convolution = {"padding": "same", "data_format": "channels_last"}
@@ -81,7 +82,7 @@ class MaskPrediction(keras.layers.Layer):
                     filters=hidden_dim,
                     kernel_size=2,
                     strides=2,
-                    activation="gelu",
+                    activation=exact_gelu,
                     **convolution,
                 ),
                 build_sublayer(
@@ -123,4 +124,5 @@ def products(embeddings, pixels):
     batch_size, height, width, hidden_dim = ops.shape(pixels)
     pixels = ops.reshape(pixels, (batch_size, height * width, hidden_dim))
     logits = ops.matmul(embeddings, ops.transpose(pixels, (0, 2, 1)))
-    return ops.reshape(logits, (batch_size, -1, height, width))
+    num_queries = ops.shape(embeddings)[1]  # static, if it is known
+    return ops.reshape(logits, (batch_size, num_queries, height, width))

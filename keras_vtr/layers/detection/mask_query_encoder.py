@@ -128,7 +128,8 @@ class MaskQueryEncoder(TransformerEncoder):
         for block in self.blocks[:first]:
             tokens, _ = self._call_block(block, tokens)
         queries = ops.cast(self.queries, tokens.dtype)
-        queries = ops.repeat(queries, ops.shape(tokens)[0], axis=0)
+        shape = (ops.shape(tokens)[0], *queries.shape[1:])
+        queries = ops.broadcast_to(queries, shape)
         tokens = ops.concatenate([tokens, queries], axis=1)
         predictions = []
         for share, block in zip(shares, self.blocks[first:], strict=True):

@@ -4,7 +4,7 @@ import pytest
 from scipy import special
 
 from keras_vtr.layers import FeedForward
-from keras_vtr.layers.transformer.feed_forward import exact_gelu
+from keras_vtr.layers.activations import exact_gelu
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
