@@ -15,8 +15,6 @@ from keras_vtr.stages import DETR
 from keras_vtr.stages import ViT
 from keras_vtr.strict_model import StrictModel
 
-MASK_STRIDE = 4  # pixels of the image to one of a mask
-
 
 def build_eomt(
     num_classes,
@@ -25,6 +23,7 @@ def build_eomt(
     image_shape=None,
     num_queries=200,
     num_query_blocks=4,
+    mask_stride=4,
     mask_steps=None,
     class_names=None,
     name="eomt",
@@ -47,6 +46,8 @@ def build_eomt(
         num_queries: Q, more than the most objects in an image.
         num_query_blocks: How many blocks see the queries; the authors have 3
             of 12 and 4 of 24.
+        mask_stride: Pixels of the image to one of a mask, along each axis: the
+            ViT's patch size, or a half, a quarter ... of it.
         mask_steps: Steps of the training, in which masked attention is annealed
             away (section 3.3), as in `MaskQueryEncoder`. Default: none.
         class_names: Optional K names.
@@ -55,7 +56,8 @@ def build_eomt(
     Returns:
         A `keras_vtr.models.DetectionModel` from pixels in [0, 255], (B, height,
         width, channels), to a dict of float32: `"logits"` (B, Q, K + 1), the
-        last one "no object", `"masks"` (B, Q, height / 4, width / 4) logits,
+        last one "no object", `"masks"` (B, Q, height / mask_stride, width /
+        mask_stride) logits,
         and those before each of the L query blocks, `"auxiliary_logits"` and
         `"auxiliary_masks"` (B, L, Q, ...).
 
@@ -84,11 +86,17 @@ def build_eomt(
         )
     vit = as_functional(vit)
     image_shape = image_shape or tuple(vit.inputs[0].shape[1:])
-    patch_size = max(1, vit.get_layer(ViT.PATCHES).patch_size)
+    patch_size = vit.get_layer(ViT.PATCHES).patch_size
+    check_positive_int("mask_stride", mask_stride)
+    if patch_size % mask_stride:
+        raise ValueError(
+            "`mask_stride` must divide the ViT's patch size. Received: "
+            f"mask_stride={mask_stride}, patch_size={patch_size}"
+        )
     options = {
         "num_queries": num_queries,
         "num_query_blocks": num_query_blocks,
-        "upsampling": max(1, patch_size // MASK_STRIDE),
+        "upsampling": patch_size // mask_stride,
         "mask_steps": mask_steps,
     }
     images = image_input(image_shape)
