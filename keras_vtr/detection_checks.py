@@ -134,6 +134,14 @@ def check_detector(model):
     return classifier.num_classes(outputs[classifier.key])
 
 
+def check_threshold(score_threshold):
+    if not 0 <= score_threshold <= 1:
+        raise ValueError(
+            "`score_threshold` must be within [0, 1]. Received: "
+            f"score_threshold={score_threshold}"
+        )
+
+
 def sides_of(image_shape, num_images=None, name="image_shape"):
     """Height and width of all images, or of each.
 

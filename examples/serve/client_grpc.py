@@ -5,6 +5,7 @@
 
 Takes 10 seconds, most of them to import TensorFlow. Prints, for each picture,
 the detections above a score: name, score, and the box in the picture's pixels.
+With `--masks FOLDER`, writes the masks there, as client_rest.py does.
 """
 
 import argparse
@@ -36,15 +37,28 @@ def ask(server, model, pictures, timeout=60):
     return {key: tf.make_ndarray(x) for key, x in response.outputs.items()}
 
 
-def show(path, ok, found, threshold):
-    if not ok:
+def show(path, answer, threshold, folder):
+    if not answer["ok"]:
         print(f"{path}: not a JPEG or PNG, or too large")
         return
     print(f"{path}:")
-    for score, name, box in found:
-        if score >= threshold:
-            name = name.decode() if isinstance(name, bytes) else name
-            print(f"  {name}  {score:.3f}  {[round(float(x), 1) for x in box]}")
+    names = answer.get("label_names", answer["labels"])
+    for i, score in enumerate(answer["scores"]):
+        if score < threshold or answer["labels"][i] < 0:
+            continue
+        name = names[i].decode() if isinstance(names[i], bytes) else names[i]
+        line = f"  {name}  {score:.3f}"
+        if "boxes" in answer:
+            line += f"  {[round(float(x), 1) for x in answer['boxes'][i]]}"
+        if folder and "mask_bytes" in answer:
+            file = folder / f"{path.stem}_{i}.png"
+            file.write_bytes(answer["mask_bytes"][i])
+            line += f"  {file}"
+        print(line)
+    if folder and "map_bytes" in answer:
+        file = folder / f"{path.stem}_segments.png"
+        file.write_bytes(answer["map_bytes"])
+        print(f"  {file}")
 
 
 def main():
@@ -53,17 +67,18 @@ def main():
     parser.add_argument("--server", default="127.0.0.1:8500")
     parser.add_argument("--model", default="digit_detr")
     parser.add_argument("--threshold", type=float, default=0.5)
+    parser.add_argument("--masks", type=pathlib.Path, metavar="FOLDER")
     arguments = parser.parse_args()
     pictures = [path.read_bytes() for path in arguments.pictures]
     try:
         answer = ask(arguments.server, arguments.model, pictures)
     except grpc.RpcError as error:
         sys.exit(f"{arguments.server}: {error.code().name}: {error.details()}")
-    names = answer.get("label_names", answer["labels"])
+    if arguments.masks:
+        arguments.masks.mkdir(parents=True, exist_ok=True)
     for i, path in enumerate(arguments.pictures):
-        columns = (answer["scores"], names, answer["boxes"])
-        found = zip(*(x[i] for x in columns), strict=True)
-        show(path, answer["ok"][i], found, arguments.threshold)
+        row = {key: x[i] for key, x in answer.items()}
+        show(path, row, arguments.threshold, arguments.masks)
 
 
 if __name__ == "__main__":

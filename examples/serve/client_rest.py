@@ -3,7 +3,10 @@
     python examples/serve/client_rest.py docs/digit_scene.png
 
 Takes less than 5 seconds and needs Python alone. Prints, for each picture, the
-detections above a score: name, score, and the box in the picture's pixels.
+detections above a score: name, score, and the box in the picture's pixels. With
+`--masks FOLDER`, writes the masks there, PNGs of the picture's own size: one
+for each detection, white in the object; or, of a segmenter, one for each
+picture, the number of each pixel's segment.
 """
 
 import argparse
@@ -30,16 +33,27 @@ def ask(url, pictures, timeout=60):
         return json.load(response)["predictions"]
 
 
-def show(path, answer, threshold):
+def show(path, answer, threshold, folder):
     if not answer["ok"]:
         print(f"{path}: not a JPEG or PNG, or too large")
         return
     print(f"{path}:")
     names = answer.get("label_names", answer["labels"])
-    found = zip(answer["scores"], names, answer["boxes"], strict=True)
-    for score, name, box in found:
-        if score >= threshold:
-            print(f"  {name}  {score:.3f}  {[round(x, 1) for x in box]}")
+    for i, score in enumerate(answer["scores"]):
+        if score < threshold or answer["labels"][i] < 0:
+            continue
+        line = f"  {names[i]}  {score:.3f}"
+        if "boxes" in answer:
+            line += f"  {[round(x, 1) for x in answer['boxes'][i]]}"
+        if folder and "mask_bytes" in answer:
+            file = folder / f"{path.stem}_{i}.png"
+            file.write_bytes(base64.b64decode(answer["mask_bytes"][i]["b64"]))
+            line += f"  {file}"
+        print(line)
+    if folder and "map_bytes" in answer:
+        file = folder / f"{path.stem}_segments.png"
+        file.write_bytes(base64.b64decode(answer["map_bytes"]["b64"]))
+        print(f"  {file}")
 
 
 def main():
@@ -48,6 +62,7 @@ def main():
     parser.add_argument("--server", default="http://127.0.0.1:8501")
     parser.add_argument("--model", default="digit_detr")
     parser.add_argument("--threshold", type=float, default=0.5)
+    parser.add_argument("--masks", type=pathlib.Path, metavar="FOLDER")
     arguments = parser.parse_args()
     url = f"{arguments.server}/v1/models/{arguments.model}:predict"
     pictures = [path.read_bytes() for path in arguments.pictures]
@@ -57,8 +72,10 @@ def main():
         sys.exit(f"{url} refused the request: {error.read().decode()[:500]}")
     except urllib.error.URLError as error:
         sys.exit(f"No server answers at {url}: {error.reason}")
+    if arguments.masks:
+        arguments.masks.mkdir(parents=True, exist_ok=True)
     for path, answer in zip(arguments.pictures, answers, strict=True):
-        show(path, answer, arguments.threshold)
+        show(path, answer, arguments.threshold, arguments.masks)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ import keras
 
 from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_outputs
+from keras_vtr.detection_checks import check_threshold
 from keras_vtr.detection_checks import sides_of
 from keras_vtr.detections.mask_boxes import boxes_of_masks
 from keras_vtr.detections.mask_boxes import mask_scores
@@ -65,11 +66,7 @@ def decode_detections(
             "`max_detections` must be 1 or more, or None for all. Received: "
             f"max_detections={max_detections}"
         )
-    if not 0 <= score_threshold <= 1:
-        raise ValueError(
-            "`score_threshold` must be within [0, 1]. Received: "
-            f"score_threshold={score_threshold}"
-        )
+    check_threshold(score_threshold)
     classifier = classifier_of(outputs)
     logits = keras.ops.cast(outputs[classifier.key], "float32")
     probabilities = classifier.probabilities(logits)  # (B, Q, K)

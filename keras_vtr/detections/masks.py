@@ -38,7 +38,7 @@ def decode_masks(logits, image_shape, padding_mask=None):
             "`logits` must have the shape (B, n, height', width'). Received: "
             f"logits.shape={logits.shape}"
         )
-    sizes = sizes_and_shares(len(logits), image_shape, padding_mask)
+    sizes = sizes_and_steps(len(logits), image_shape, padding_mask)
     return [
         enlarge(maps, *size) > 0
         for maps, size in zip(logits, sizes, strict=True)
@@ -75,30 +75,44 @@ def padding_of(inputs):
     return inputs.get("padding_mask") if isinstance(inputs, dict) else None
 
 
-def sizes_and_shares(num_images, image_shape, padding_mask=None):
-    """Of each image, (height, width), and the real share of the input's."""
+def sizes_and_steps(num_images, image_shape, padding_mask=None):
+    """Of each image, (height, width), and by which part of the input's sides
+    its pixels stand apart.
+    """
     sides = np.asarray(sides_of(image_shape, num_images))
-    sides = np.broadcast_to(sides, (num_images, 2)).astype(int).tolist()
+    sides = np.broadcast_to(sides, (num_images, 2)).astype(int)
     shares = np.ones((num_images, 2))
     if padding_mask is not None:
         padding_mask = np.asarray(padding_mask)
         shares = [padding_mask.any(axis=i).mean(axis=1) for i in (2, 1)]
         shares = np.stack(shares, axis=1)
-    return list(zip(sides, shares, strict=True))
+    steps = (shares / sides).tolist()
+    return list(zip(sides.tolist(), steps, strict=True))
 
 
-def enlarge(maps, size, share):
-    """(n, height', width') -> (n, *size), of the upper left `share` alone."""
+def enlarge(maps, size, steps, ops=np):
+    """Bilinear between the centers of the maps' pixels, the edge beyond them.
+
+    Args:
+        maps: (n, height', width') float32 of the complete input.
+        size: (height, width).
+        steps: As of `sizes_and_steps`.
+        ops: NumPy; in a graph `keras.ops`.
+
+    Returns:
+        (n, height, width) float32.
+    """
     rows, columns = (
-        _interpolation(before, part, after)
-        for before, part, after in zip(maps.shape[1:], share, size, strict=True)
+        _interpolation(ops.shape(maps)[i + 1], size[i], steps[i], ops)
+        for i in range(2)
     )
-    return rows @ maps @ columns.T
+    return ops.matmul(ops.matmul(rows, maps), ops.transpose(columns))
 
 
-def _interpolation(before, share, after):
-    """(after, before) float32: bilinear weights, the edge beyond the edge."""
-    center = (np.arange(after) + 0.5) * (share * before / after) - 0.5
-    center = np.clip(center, 0, before - 1)
-    distance = np.abs(center[:, None] - np.arange(before))
-    return np.maximum(1 - distance, 0).astype("float32")
+def _interpolation(before, after, step, ops):
+    """(after, before) float32."""
+    places = ops.arange(before, dtype="float32")
+    last = ops.max(places)
+    center = ops.arange(after, dtype="float32") + 0.5
+    center = ops.clip(center * (step * (last + 1)) - 0.5, 0, last)
+    return ops.maximum(1 - ops.abs(center[:, None] - places), 0)

@@ -3,12 +3,15 @@ import numpy as np
 
 from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_outputs
+from keras_vtr.detection_checks import check_threshold
 from keras_vtr.detection_checks import height_and_width
 from keras_vtr.detections.masks import enlarge
-from keras_vtr.detections.masks import sizes_and_shares
+from keras_vtr.detections.masks import sizes_and_steps
 
 # Segments of so few pixels are noise.
 LEAST_AREA = 5
+# The logit of "no segment", below all others.
+NOTHING = -1e30
 # COCO's ids of things; what lies above is stuff, of which there is one segment
 # a class.
 COCO_THINGS = range(91)
@@ -52,7 +55,8 @@ def decode_segments(
 
     Raises:
         ValueError: If `outputs` lacks a key or its shapes don't fit, or
-            `image_shape` or `target_shape` isn't (height, width).
+            `image_shape` or `target_shape` isn't (height, width), or
+            `score_threshold` is not within [0, 1].
 
     Example:
 
@@ -65,67 +69,108 @@ def decode_segments(
     >>> print(found["segments"].tolist(), found["labels"].tolist())
     [[0, 0, 0, 0], [0, 0, 0, 0]] [1]
     """
+    probabilities, masks = map(
+        keras.ops.convert_to_numpy, sure_queries(outputs, score_threshold)
+    )
+    sizes = sizes_and_steps(len(masks), image_shape, padding_mask)
+    if target_shape is not None:
+        target_shape = height_and_width(target_shape, "target_shape")
+    is_thing = things_of(things, probabilities.shape[2])
+    found = []
+    for row in zip(probabilities, masks, sizes, strict=True):
+        one = divide_image(*row[:2], *row[2], is_thing, target_shape)
+        for key in ("segments", "labels"):
+            one[key] = one[key].astype("int32")
+        found.append({**one, "is_thing": is_thing[one["labels"]]})
+    return found
+
+
+def sure_queries(outputs, score_threshold):
+    """(B, Q, K) probabilities, -1 of queries left out; (B, Q, ...) masks."""
+    ops = keras.ops
+    check_threshold(score_threshold)
     check_outputs(outputs, "masks", ("height'", "width'"))
     classifier = classifier_of(outputs)
     logits = outputs[classifier.key]
-    is_object = classifier.is_object(logits, score_threshold)[..., None]
-    probabilities = classifier.probabilities(logits)
-    probabilities = keras.ops.where(is_object, probabilities, -1.0)
-    probabilities = keras.ops.convert_to_numpy(probabilities)
-    masks = keras.ops.convert_to_numpy(
-        keras.ops.cast(outputs["masks"], "float32")
+    masks = ops.cast(outputs["masks"], "float32")
+    probabilities = ops.cast(classifier.probabilities(logits), "float32")
+    is_sure = ops.logical_and(
+        classifier.is_object(logits, score_threshold),
+        ops.max(probabilities, axis=-1) > score_threshold,
     )
-    sizes = sizes_and_shares(len(masks), image_shape, padding_mask)
-    if target_shape is not None:
-        target_shape = height_and_width(target_shape, "target_shape")
-    return [
-        _segments(*image, target_shape, set(things), score_threshold)
-        for image in zip(probabilities, masks, sizes, strict=True)
-    ]
+    is_finite = ops.all(ops.isfinite(masks), axis=(2, 3))
+    is_sure = ops.logical_and(is_sure, is_finite)[..., None]
+    return ops.where(is_sure, probabilities, -1.0), masks
 
 
-def _segments(probabilities, masks, size, target_shape, things, threshold):
-    target_shape = target_shape or tuple(size[0])
-    scores, labels = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    chosen = (scores >= 0) & (scores > threshold)
-    chosen &= np.isfinite(masks).all(axis=(1, 2))
-    scores, labels = scores[chosen], labels[chosen]
-    masks = enlarge(masks[chosen], *size)
-    same = _same_stuff(labels, things)
-    segments, areas = _divide(masks, target_shape, same)
-    while len(labels) and (areas < LEAST_AREA).any():
-        large = areas >= LEAST_AREA
-        scores, labels, masks = scores[large], labels[large], masks[large]
-        segments, areas = _divide(masks, target_shape, np.arange(len(labels)))
+def things_of(things, num_classes):
+    """(K + 1,) bool, whether a class is of things; the last one is nothing."""
+    return np.isin(np.arange(num_classes + 1), [*things, num_classes])
+
+
+def divide_image(
+    probabilities, masks, size, steps, is_thing, target_shape=None, ops=np
+):
+    """The segments of one image.
+
+    Args:
+        probabilities: (Q, K) of `sure_queries`.
+        masks: (Q, height', width').
+        size: As of `enlarge`.
+        steps: As of `enlarge`.
+        is_thing: Of `things_of`.
+        target_shape: As of `decode_segments`.
+        ops: NumPy; in a graph `keras.ops`.
+
+    Returns:
+        A dict as of `decode_segments`, without `"is_thing"`.
+    """
+    scores = ops.max(probabilities, axis=1)
+    chosen = ops.nonzero(scores >= 0)[0]
+    scores = ops.take(scores, chosen, axis=0)
+    labels = ops.argmax(ops.take(probabilities, chosen, axis=0), axis=1)
+    nothing = ops.full_like(masks[:1], NOTHING)
+    masks = ops.concatenate([ops.take(masks, chosen, axis=0), nothing], axis=0)
+    masks = enlarge(masks, size, steps, ops)
+    num_masks = ops.shape(labels)[0]
+    numbers = ops.arange(num_masks + 1)
+    owners = _same_stuff(labels, is_thing, numbers, ops)
+    is_large = numbers >= 0
+    # Whoever loses a segment leaves its pixels to others, which only grow: only
+    # stuff that has lost what it had merged can be too small at the third time.
+    for _ in range(3):
+        segments, areas = _divide(masks, owners, is_large, target_shape, ops)
+        is_large = ops.logical_or(areas >= LEAST_AREA, numbers == num_masks)
+        owners = numbers
+    kept = ops.nonzero(is_large[:-1])[0]
+    ranks = ops.cumsum(ops.where(is_large, 1, 0)) - 1
+    ranks = ops.where(numbers == num_masks, -1, ranks)
     return {
-        "segments": segments,
-        "labels": labels.astype("int32"),
-        "scores": scores,
-        "areas": areas,
-        "is_thing": np.isin(labels, list(things)),
+        "segments": ops.take(ranks, segments, axis=0),
+        "labels": ops.take(labels, kept, axis=0),
+        "scores": ops.take(scores, kept, axis=0),
+        "areas": ops.take(areas, kept, axis=0),
     }
 
 
-def _same_stuff(labels, things):
+def _same_stuff(labels, is_thing, numbers, ops):
     """For each mask the first one of the same stuff; a thing is by itself."""
-    first = {}
-    return np.array(
-        [
-            i if label in things else first.setdefault(label, i)
-            for i, label in enumerate(labels)
-        ],
-        int,
-    )
+    labels = ops.pad(labels, (0, 1), constant_values=len(is_thing) - 1)
+    is_stuff = ops.logical_not(ops.take(is_thing, labels, axis=0))
+    is_same = ops.logical_and(labels[:, None] == labels, is_stuff)
+    is_same = ops.logical_or(is_same, numbers[:, None] == numbers)
+    return ops.argmin(ops.where(is_same, 0, 1), axis=1)
 
 
-def _divide(masks, shape, same):
-    """The segment of each pixel, and how many pixels each has."""
-    if not len(masks):
-        return np.full(shape, -1, "int32"), np.zeros(0, int)
-    segments = same[masks.argmax(axis=0)].astype("int32")
-    rows, columns = (
-        (2 * np.arange(side) + 1) * size // (2 * side)  # the nearest ones
-        for side, size in zip(shape, segments.shape, strict=True)
-    )
-    segments = segments[rows[:, None], columns]
-    return segments, np.bincount(segments.ravel(), minlength=len(masks))
+def _divide(masks, owners, is_large, shape, ops):
+    """The owner of each pixel, of the large ones, and how many each has."""
+    logits = ops.where(is_large[:, None, None], masks, -np.inf)
+    segments = ops.take(owners, ops.argmax(logits, axis=0), axis=0)
+    if shape is not None:
+        rows, columns = (
+            (2 * np.arange(side) + 1) * size // (2 * side)  # the nearest ones
+            for side, size in zip(shape, segments.shape, strict=True)
+        )
+        segments = segments[rows[:, None], columns]
+    areas = ops.bincount(ops.ravel(segments), minlength=ops.shape(owners)[0])
+    return segments, areas

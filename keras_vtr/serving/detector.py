@@ -11,6 +11,7 @@ from keras_vtr.detections import decode_detections
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers.tokens.class_head import class_names_of
 from keras_vtr.serving.exporter import Exporter
+from keras_vtr.serving.mask_pictures import draw_object_masks
 
 
 def export_detector(
@@ -46,9 +47,11 @@ def export_detector(
     The outputs of the first two are `boxes` (B, n, 4) float32, absolute `xyxy`
     pixels of the original image, upright; `scores` (B, n) float32, in
     descending order; `labels` (B, n) int32, -1 for no detection; `label_names`
-    (B, n) string, if there are `class_names`; and `ok` (B,) int32, 0 for an
-    image that could not be read. Such an image has no detections and does not
-    affect the others.
+    (B, n) string, if there are `class_names`; of a model with masks
+    `mask_bytes` (B, n) string, each a PNG of the original image's size with one
+    channel, 255 in the object and 0 elsewhere, "" for no detection; and `ok`
+    (B,) int32, 0 for an image that could not be read. Such an image has no
+    detections and does not affect the others.
 
     An image is stretched to the model's fixed size, or fitted into it if the
     model has a `padding_mask`; with a free size and a `padding_mask` it is
@@ -56,7 +59,8 @@ def export_detector(
 
     The other formats have one function, from `images` (B, height, width, C)
     float32 in [0, 255], of the model's size, to `boxes`, `scores` and `labels`
-    in these pixels.
+    in these pixels, and `masks` (B, n, height', width'), logits as
+    `keras_vtr.detections.decode_masks` takes them.
 
     A version is written to a hidden folder, loaded and run in a process without
     Keras, and renamed if its outputs are right. No version is overwritten.
@@ -102,40 +106,54 @@ def export_detector(
     PosixPath('savedmodels/digit_detr/1')
     """
     model = with_images(model)
-    num_classes = check_detector(model)
-    if class_names is None:
-        class_names = class_names_of(model)
-    preparation, words = detector_input(
-        model, image_size, short_side, longest_side, max_bytes, max_pixels
-    )
 
     def answer(outputs, image_shape):
         found = decode_detections(
             outputs, image_shape, max_detections, score_threshold
         )
-        return {key: found[key] for key in ("boxes", "scores", "labels")}
+        if "masks" in found:  # in half precision, perhaps
+            found["masks"] = keras.ops.cast(found["masks"], "float32")
+        return found
 
-    config = {
-        "task": "detection",
-        "num_classes": num_classes,
-        "score_threshold": score_threshold,
-        "max_detections": max_detections,
-        "resizing": words,
-    }
-    exporter = Exporter(
+    exporter = exporter_of(
         model,
-        preparation,
-        answer,
-        _raw,
-        config,
         class_names,
+        (image_size, short_side, longest_side, max_bytes, max_pixels),
+        answer,
+        {
+            "task": "detection",
+            "score_threshold": score_threshold,
+            "max_detections": max_detections,
+        },
+        draw_object_masks if has_masks(model) else None,
     )
     return exporter.publish(
         folder, format, version, warmup_batch_sizes, calibration_images
     )
 
 
-def _raw(outputs):
+def exporter_of(model, class_names, sizes, answer, config, draw):
+    """The exporter of a detector.
+
+    Args:
+        model: Checked here.
+        class_names: As for `export_detector`.
+        sizes: The arguments of `detector_input` after the model.
+        answer: As of `Exporter`.
+        config: What the task adds to config.json.
+        draw: As of `Exporter`.
+    """
+    num_classes = check_detector(model)
+    preparation, words = detector_input(model, *sizes)
+    config = {**config, "num_classes": num_classes, "resizing": words}
+    if class_names is None:
+        class_names = class_names_of(model)
+    return Exporter(
+        model, preparation, answer, raw_outputs, config, class_names, draw
+    )
+
+
+def raw_outputs(outputs):
     """The outputs without those that only the loss needs."""
     keys = (classifier_of(outputs).key, "boxes", "masks")
     return {
@@ -143,3 +161,7 @@ def _raw(outputs):
         for key in keys
         if key in outputs
     }
+
+
+def has_masks(model):
+    return isinstance(model.output, dict) and "masks" in model.output

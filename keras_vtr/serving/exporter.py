@@ -37,6 +37,10 @@ class Exporter:
         raw: From the model's outputs to the outputs of the signature `raw`.
         config: Dict for the exported config.json.
         class_names: As the user gave them: K, in a list or a dict; or None.
+        draw: Optional function for a SavedModel, from what `answer` returns,
+            (B, 2) heights and widths, and (B, 2) float32, by which part of the
+            model's input the pixels of an image stand apart, to a dict of
+            tensors (B, ...), with TensorFlow.
     """
 
     model: keras.Model
@@ -45,6 +49,7 @@ class Exporter:
     raw: Any
     config: dict
     class_names: Any = None
+    draw: Any = None
 
     def __post_init__(self):
         if self.class_names is not None:
@@ -122,7 +127,7 @@ class Exporter:
             module, signatures = make_module(
                 model,
                 self.preparation,
-                self.answer,
+                self._answer_with_pictures,
                 self.raw,
                 self.class_names,
                 config,
@@ -148,6 +153,10 @@ class Exporter:
         }
         text = json_text(config, indent=2, ensure_ascii=False)
         path.write_text(text, encoding="utf-8")
+
+    def _answer_with_pictures(self, outputs, image_shape, steps):
+        answer = self.answer(outputs, image_shape)
+        return self.draw(answer, image_shape, steps) if self.draw else answer
 
     def _append_answer(self, model):
         """The model from images of one size, with `answer` after it."""

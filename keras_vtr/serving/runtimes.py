@@ -14,6 +14,7 @@ RUNTIMES = {
     "openvino": ("model.xml", ("openvino",)),
 }
 TOLERANCE = 1e-4
+LOGITS = {"logits", "sigmoid_logits", "masks"}
 
 
 def check_runtime(format):
@@ -76,7 +77,7 @@ def write_runtime(folder, format, model, calibration_images=None):
 
 
 def _largest_error(found, expected, side):
-    """The largest difference; of boxes relative to the image's side.
+    """The largest difference, each output relative to its `_scale`.
 
     Detections with nearly equal scores may be in another order. So each one is
     compared with all, and its smallest error counts. Classes may be many
@@ -87,14 +88,29 @@ def _largest_error(found, expected, side):
     }:
         return np.inf
     if "boxes" not in expected:
-        values = {key: x for key, x in expected.items() if key != "labels"}
-        return max(np.abs(found[key] - x).max() for key, x in values.items())
-    errors = 0.0
-    for key, x in expected.items():
-        pairs = np.abs(found[key][:, :, None] - x[:, None])  # (B, n, n, ...)
-        pairs = pairs.reshape(*pairs.shape[:3], -1).max(axis=-1)
-        errors = np.maximum(errors, pairs / (side if key == "boxes" else 1.0))
-    return errors.min(axis=2).max()
+        return np.max(
+            [
+                np.abs(found[key] - x).max() / _scale(key, x, side)
+                for key, x in expected.items()
+                if key != "labels"
+            ]
+        )
+    smallest = []
+    for i, j in np.ndindex(expected["labels"].shape):
+        errors = 0.0  # (n,)
+        for key, x in expected.items():
+            pairs = np.abs(found[key][i, j] - x[i]).reshape(len(x[i]), -1)
+            error = pairs.max(axis=1) / _scale(key, x, side)
+            errors = np.maximum(errors, error)
+        smallest.append(errors.min())
+    return np.max(smallest)
+
+
+def _scale(key, x, side):
+    """Of boxes the image's side; of logits the largest, if it is above 1."""
+    if key == "boxes":
+        return side
+    return max(1.0, np.abs(x).max()) if key in LOGITS else 1.0
 
 
 def run_onnx(path):

@@ -9,8 +9,8 @@ def make_module(model, preparation, answer, raw, class_names, config):
     Args:
         model: A functional model.
         preparation: A `keras_vtr.data.pictures.preparation.Preparation`.
-        answer: From the model's outputs and (B, 2) int32 heights and widths to
-            a dict of tensors (B, ...).
+        answer: From the model's outputs, (B, 2) int32 heights and widths, and
+            what `steps_of` returns, to a dict of tensors (B, ...).
         raw: From the model's outputs to the outputs of the signature `raw`.
         class_names: K strings, or None.
         config: Path of a file that is exported with the model.
@@ -23,8 +23,7 @@ def make_module(model, preparation, answer, raw, class_names, config):
     module.config = tf.saved_model.Asset(str(config))
     names = None if class_names is None else tf.constant(class_names)
 
-    # Traced once for all signatures.
-    inputs = _input_specs(model)
+    inputs = _input_specs(model)  # traced once for all signatures
     spec = inputs if isinstance(model.input, dict) else inputs["images"]
     call_model = tf.function(
         lambda inputs: model(inputs, training=False),
@@ -33,7 +32,8 @@ def make_module(model, preparation, answer, raw, class_names, config):
     )
 
     def respond(inputs, image_shape, ok, num_rows):
-        outputs = answer(call_model(inputs), image_shape)
+        sizes = image_shape, steps_of(inputs, image_shape)
+        outputs = answer(call_model(inputs), *sizes)
         outputs = {
             key: _clear_unreadable(key, x, ok) for key, x in outputs.items()
         }
@@ -96,10 +96,25 @@ def _first_rows(outputs, num_rows):
     return {key: x[:num_rows] for key, x in outputs.items()}
 
 
+def steps_of(inputs, image_shape):
+    """(B, 2): by which part of the input's sides an image's pixels stand apart.
+
+    As `keras_vtr.detections.masks.sizes_and_steps`.
+    """
+    steps = 1 / tf.cast(image_shape, "float32")
+    if isinstance(inputs, dict):
+        mask = inputs["padding_mask"]
+        real = [tf.reduce_any(mask, axis=axis) for axis in (2, 1)]
+        shares = [tf.reduce_mean(tf.cast(x, "float32"), axis=1) for x in real]
+        steps *= tf.stack(shares, axis=1)
+    return steps
+
+
 def _clear_unreadable(key, x, ok):
-    """Sets labels to -1 and other outputs to 0 for unreadable images."""
+    """Labels of -1, texts of "" and zeros for unreadable images."""
     ok = tf.reshape(ok, (-1, *(1 for _ in x.shape[1:])))
-    return tf.where(ok, x, tf.cast(-1 if key == "labels" else 0, x.dtype))
+    cleared = "" if x.dtype == tf.string else -1 if key == "labels" else 0
+    return tf.where(ok, x, tf.constant(cleared, x.dtype))
 
 
 def _look_up_names(labels, names):

@@ -55,6 +55,29 @@ def test_a_client_shows_what_the_model_found(client, server, files, ask):
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("kind", ["objects", "segments"])
+def test_a_client_writes_masks(client, kind, files, tmp_path):
+    answer = {"scores": [0.9, 0.8, 0.0], "labels": [4, 2, -1], "ok": 1}
+    if kind == "objects":
+        answer["mask_bytes"] = [b"one PNG", b"another", b""]
+        answer["boxes"] = [[0.0, 1.0, 2.0, 3.0]] * 3
+        expected = {"turned_0.png": b"one PNG", "turned_1.png": b"another"}
+    else:
+        answer["map_bytes"] = b"a map"
+        expected = {"turned_segments.png": b"a map"}
+    signatures = {"serving_default": stand_in.Fixed(answer)}
+    with stand_in.serve("digit_detr", signatures) as addresses:
+        server = dict(zip(CLIENTS, addresses, strict=True))[client]
+        folder = tmp_path / "a" / "folder"
+        result = run(
+            *(client, files[0], "--server", server, "--masks", str(folder))
+        )
+    assert result.returncode == 0, result.stderr
+    assert {x.name: x.read_bytes() for x in folder.iterdir()} == expected
+    assert all(name in result.stdout for name in expected)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_prints_errors_without_a_traceback(client, server, files):
     unknown = run(client, files[0], "--server", server[client], "--model=other")
     assert unknown.returncode == 1 and "Servable not found" in unknown.stderr

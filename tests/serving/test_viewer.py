@@ -105,6 +105,44 @@ def test_boxes_are_drawn_where_the_model_found_something(page, ask, tmp_path):
         assert (abs(near - expected).sum(axis=-1) < 60).any(), (x, y)
 
 
+@pytest.mark.parametrize("kind", ["objects", "segments"])
+def test_masks_are_drawn_over_the_picture(browser, kind, tmp_path):
+    """One object at the left, one below it at the right."""
+    numbers = np.zeros((40, 60), "uint8")
+    numbers[:20, :30], numbers[30:, 40:] = 1, 2
+    answer = {"scores": [0.9, 0.8, 0.0], "labels": [1, 0, -1], "ok": 1}
+    tones = [1, 0]
+    if kind == "objects":
+        masks = [encoded(255 * (numbers == x).astype("uint8")) for x in (1, 2)]
+        answer["mask_bytes"] = [*masks, b""]
+        answer["boxes"] = [[0, 0, 30, 20], [40, 30, 60, 40], [0, 0, 0, 0]]
+    else:
+        answer["map_bytes"], tones = encoded(numbers), [0, 1]
+    (tmp_path / "gray.png").write_bytes(encoded(np.full((40, 60), 100, "u1")))
+    signatures = {"serving_default": stand_in.Fixed(answer)}
+    with stand_in.serve("digit_detr", signatures) as (rest, _):
+        browser.get(f"file://{SERVE / 'viewer.html'}?server={rest}")
+        assert choose(browser, tmp_path / "gray.png").startswith("2 found")
+        canvas = find(browser, "#canvas")
+        screen = Image.open(io.BytesIO(canvas.screenshot_as_png))
+    found = np.array(screen.convert("RGB")).astype(int)
+    scale = screen.width / 60
+    half = [(100 + np.array(color(browser, tone))) / 2 for tone in tones]
+    for (x, y), expected in (
+        ((25, 15), half[0]),
+        ((58, 38), half[1]),
+        ((25, 30), [100] * 3),
+    ):
+        pixel = found[int(y * scale), int(x * scale)]
+        assert abs(pixel - expected).max() < 12, (x, y, pixel, expected)
+
+
+def encoded(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def color(page, label):
     """The color of a label as red, green and blue."""
     return page.execute_script(
