@@ -24,6 +24,7 @@ ARROWS = {
     "classifiers": set(),
     "targets": set(),
     "box_ops": set(),
+    "mask_ops": set(),
     "detection_checks": {"classifiers", "targets"},
     "detections": {
         "classifiers",
@@ -31,6 +32,7 @@ ARROWS = {
         "detection_checks",
         "functional_models",
         "layers",
+        "mask_ops",
     },
     "functional_models": set(),
     "stages": set(),
@@ -50,7 +52,7 @@ ARROWS = {
     },
     "pretrained": {"backbones", "classifiers", "layers", "models", "stages"},
     "optimizers": {"replicas", "stages"},
-    "losses": {"box_ops", "classifiers", "targets", "replicas"},
+    "losses": {"box_ops", "classifiers", "mask_ops", "targets", "replicas"},
     "metrics": {
         "box_ops",
         "classifiers",
@@ -89,6 +91,7 @@ ARROWS = {
         "functional_models",
         "json_text",
         "layers",
+        "mask_ops",
         "version",
     },
     "atomic_folder": set(),

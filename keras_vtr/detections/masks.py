@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_vtr.detection_checks import sides_of
+from keras_vtr.mask_ops import resize_masks
 
 
 def decode_masks(logits, image_shape, padding_mask=None):
@@ -40,7 +41,7 @@ def decode_masks(logits, image_shape, padding_mask=None):
         )
     sizes = sizes_and_steps(len(logits), image_shape, padding_mask)
     return [
-        enlarge(maps, *size) > 0
+        resize_masks(maps, *size) > 0
         for maps, size in zip(logits, sizes, strict=True)
     ]
 
@@ -88,31 +89,3 @@ def sizes_and_steps(num_images, image_shape, padding_mask=None):
         shares = np.stack(shares, axis=1)
     steps = (shares / sides).tolist()
     return list(zip(sides.tolist(), steps, strict=True))
-
-
-def enlarge(maps, size, steps, ops=np):
-    """Bilinear between the centers of the maps' pixels, the edge beyond them.
-
-    Args:
-        maps: (n, height', width') float32 of the complete input.
-        size: (height, width).
-        steps: As of `sizes_and_steps`.
-        ops: NumPy; in a graph `keras.ops`.
-
-    Returns:
-        (n, height, width) float32.
-    """
-    rows, columns = (
-        _interpolation(ops.shape(maps)[i + 1], size[i], steps[i], ops)
-        for i in range(2)
-    )
-    return ops.matmul(ops.matmul(rows, maps), ops.transpose(columns))
-
-
-def _interpolation(before, after, step, ops):
-    """(after, before) float32."""
-    places = ops.arange(before, dtype="float32")
-    last = ops.max(places)
-    center = ops.arange(after, dtype="float32") + 0.5
-    center = ops.clip(center * (step * (last + 1)) - 0.5, 0, last)
-    return ops.maximum(1 - ops.abs(center[:, None] - places), 0)

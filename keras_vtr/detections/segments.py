@@ -5,8 +5,8 @@ from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_outputs
 from keras_vtr.detection_checks import check_threshold
 from keras_vtr.detection_checks import height_and_width
-from keras_vtr.detections.masks import enlarge
 from keras_vtr.detections.masks import sizes_and_steps
+from keras_vtr.mask_ops import resize_masks
 
 # Segments of so few pixels are noise.
 LEAST_AREA = 5
@@ -116,8 +116,8 @@ def divide_image(
     Args:
         probabilities: (Q, K) of `sure_queries`.
         masks: (Q, height', width').
-        size: As of `enlarge`.
-        steps: As of `enlarge`.
+        size: As of `resize_masks`.
+        steps: As of `resize_masks`.
         is_thing: Of `things_of`.
         target_shape: As of `decode_segments`.
         ops: NumPy; in a graph `keras.ops`.
@@ -131,7 +131,7 @@ def divide_image(
     labels = ops.argmax(ops.take(probabilities, chosen, axis=0), axis=1)
     nothing = ops.full_like(masks[:1], NOTHING)
     masks = ops.concatenate([ops.take(masks, chosen, axis=0), nothing], axis=0)
-    masks = enlarge(masks, size, steps, ops)
+    masks = resize_masks(masks, size, steps, ops)
     num_masks = ops.shape(labels)[0]
     numbers = ops.arange(num_masks + 1)
     owners = _same_stuff(labels, is_thing, numbers, ops)

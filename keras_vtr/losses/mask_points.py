@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-MOST_POINTS = 12544  # 112 x 112, Mask2Former's
+from keras_vtr.mask_ops import resize_masks
 
 
 class MaskPoints:
@@ -55,16 +55,9 @@ class AllPixels(MaskPoints):
     """
 
     def of_pairs(self, logits, masks):
-        batch_size, num_layers, num_masks, *size = ops.shape(logits)
         shape = ops.shape(masks)
-        logits = ops.image.resize(
-            ops.reshape(logits, (-1, *size, 1)),
-            shape[2:],
-            interpolation="bilinear",
-            data_format="channels_last",
-        )
-        logits = ops.reshape(logits, (batch_size, num_layers, num_masks, -1))
-        return logits, ops.reshape(masks, (shape[0], 1, shape[1], -1))
+        masks = ops.reshape(masks, (shape[0], 1, shape[1], -1))
+        return _resize(logits, shape[2:]), masks
 
     def of_all(self, logits, masks):
         return self.of_pairs(logits, masks)
@@ -79,13 +72,13 @@ class UncertainPoints(MaskPoints):
     where the logits are nearest to 0, and some further ones anywhere. The
     memory doesn't depend on the size of the images. Differences: all masks of
     a batch choose from the same points, which are drawn by a seed from the
-    predictions, so that the loss is a function of its inputs; and at the edge
-    of an image the nearest pixel counts, not zeros outside of it.
+    predictions, so that the loss is a function of its inputs; at the edge of an
+    image the nearest pixel counts, not zeros outside of it; and of predicted
+    masks that have no more pixels than P, the points are the centers of all.
 
     Args:
-        num_points: P, how many points of each mask are compared. Default: half
-            as many as a predicted mask has pixels, at most 12,544, which is
-            Mask2Former's number.
+        num_points: P, the most points of each mask that are compared. Default:
+            Mask2Former's number, 112 x 112.
         oversampling: How many times P points are drawn to take the unsure ones
             from, 1 or more.
         importance: The share of unsure points, in [0, 1].
@@ -94,12 +87,11 @@ class UncertainPoints(MaskPoints):
         ValueError: If an argument is out of its range.
     """
 
-    def __init__(self, num_points=None, oversampling=3.0, importance=0.75):
-        is_number = isinstance(num_points, int) and num_points > 0
-        if num_points is not None and not is_number:
+    def __init__(self, num_points=12544, oversampling=3.0, importance=0.75):
+        if not (isinstance(num_points, int) and num_points > 0):
             raise ValueError(
-                "`num_points` must be an integer, 1 or more, or None. "
-                f"Received: num_points={num_points}"
+                "`num_points` must be an integer, 1 or more. Received: "
+                f"num_points={num_points}"
             )
         if not oversampling >= 1:
             raise ValueError(
@@ -117,10 +109,32 @@ class UncertainPoints(MaskPoints):
         self._generator = keras.random.SeedGenerator(0)
 
     def of_pairs(self, logits, masks):
-        num_points = self._number_for(logits)
-        num_unsure = round(self.importance * num_points)
-        num_drawn = round(self.oversampling * num_points)
-        num_random = num_points - num_unsure
+        return self._all_or(self._unsure, logits, masks)
+
+    def of_all(self, logits, masks):
+        def some(logits, masks):
+            points = self._draw(self.num_points, logits)
+            masks = interpolate(masks, points)
+            return interpolate(logits, points), masks[:, None]
+
+        return self._all_or(some, logits, masks)
+
+    def _all_or(self, some, logits, masks):
+        """All points of small masks, or some of large ones."""
+        height, width = ops.shape(logits)[3:]
+        is_small = height * width <= self.num_points
+        if isinstance(is_small, bool):
+            return (_centers if is_small else some)(logits, masks)
+        return ops.cond(  # a model for images of any size, on TensorFlow
+            is_small,
+            lambda: _centers(logits, masks),
+            lambda: some(logits, masks),
+        )
+
+    def _unsure(self, logits, masks):
+        num_unsure = round(self.importance * self.num_points)
+        num_drawn = round(self.oversampling * self.num_points)
+        num_random = self.num_points - num_unsure
         points = self._draw(num_drawn + num_random, logits)
         logits = interpolate(logits, points)
         masks = ops.broadcast_to(
@@ -136,24 +150,12 @@ class UncertainPoints(MaskPoints):
 
         return choose(logits), choose(masks)
 
-    def of_all(self, logits, masks):
-        points = self._draw(self._number_for(logits), logits)
-        return interpolate(logits, points), interpolate(masks, points)[:, None]
-
     def get_config(self):
         return {
             "num_points": self.num_points,
             "oversampling": self.oversampling,
             "importance": self.importance,
         }
-
-    def _number_for(self, logits):
-        if self.num_points is not None:
-            return self.num_points
-        height, width = logits.shape[3:]
-        if not (isinstance(height, int) and isinstance(width, int)):
-            return MOST_POINTS  # None, or a symbol of JAX
-        return min(max(1, height * width // 2), MOST_POINTS)
 
     def _draw(self, number, logits):
         """(number, 2) points in [0, 1), by a seed from the logits.
@@ -170,6 +172,19 @@ class UncertainPoints(MaskPoints):
             return keras.random.uniform(
                 (number, 2), dtype="float32", seed=self._generator
             )
+
+
+def _centers(logits, masks):
+    """At the centers of the predicted masks' pixels, each of them."""
+    shape = ops.shape(logits)
+    masks = _resize(masks, shape[3:])[:, None]
+    return ops.reshape(logits, (*shape[:3], -1)), masks
+
+
+def _resize(maps, size):
+    """(..., height, width) -> (..., P), all pixels of the size."""
+    maps = resize_masks(maps, size, ops=ops)
+    return ops.reshape(maps, (*ops.shape(maps)[:-2], -1))
 
 
 def interpolate(maps, points):

@@ -2,17 +2,21 @@ import keras
 
 from keras_vtr.optimizers.multi_optimizer import OUTER_ARGUMENTS
 from keras_vtr.optimizers.multi_optimizer import MultiOptimizer
+from keras_vtr.stages import DETR
 from keras_vtr.stages import ViT
 
-# The stages after the last block.
+# Of a ViT, and of its copy in `build_eomt`.
+ENCODER = f"(vit_)?{ViT.ENCODER}"
+# The stages after the last block, and what is new in `build_eomt`.
 LAST = (
-    f"(^|/)({ViT.ENCODER}/norm|{ViT.POOLING}|{ViT.REPRESENTATION}|"
-    f"{ViT.HEAD}|{ViT.DISTILLATION_HEAD})/"
+    f"(^|/)(?=({ENCODER}/(norm|prediction|queries)|{ViT.POOLING}|"
+    f"{ViT.REPRESENTATION}|{ViT.HEAD}|{ViT.DISTILLATION_HEAD}|"
+    f"{DETR.CLASS_HEAD})(/|$))"
 )
 # Vectors and learned tokens, which get no weight decay.
 UNDECAYED = (
     "(bias|gamma|beta|scale|class_token|position_embedding|row_embedding|"
-    "column_embedding|probe)$"
+    "column_embedding|probe|queries)$"
 )
 
 
@@ -33,7 +37,8 @@ def layerwise_decay(optimizer, num_layers, decay=0.75):
         decay: Factor from one layer to the one before it.
 
     Returns:
-        A `MultiOptimizer` for models from `keras_vtr.models.build_vit`.
+        A `MultiOptimizer` for models from `keras_vtr.models.build_vit` and
+        `build_eomt`, whose queries and mask head have the full rate, too.
 
     Raises:
         ValueError: If `decay` is not in (0, 1].
@@ -76,7 +81,7 @@ def layerwise_factors(num_layers, decay):
 
     The last pattern, that of the layers before the encoder, fits all paths.
     """
-    blocks = [f"(^|/){ViT.ENCODER}/block_{i}/" for i in range(num_layers)]
+    blocks = [f"(^|/){ENCODER}/block_{i}/" for i in range(num_layers)]
     patterns = [*blocks, LAST, ""]
     depths = [*range(1, num_layers + 2), 0]
     return [

@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from keras_vtr.detections.masks import enlarge
 from keras_vtr.detections.segments import divide_image
+from keras_vtr.mask_ops import resize_masks
 
 MANY_SEGMENTS = 255  # of more, a byte has no number
 
@@ -28,7 +28,7 @@ def draw_object_masks(answer, image_shape, steps):
 
     def encode(row):
         mask, size, step = row
-        inside = enlarge(mask[None], size, step, keras.ops)[0] > 0
+        inside = resize_masks(mask, size, step, keras.ops) > 0
         pixels = tf.where(inside, tf.constant(255, tf.uint8), 0)
         return tf.io.encode_png(pixels[..., None])
 

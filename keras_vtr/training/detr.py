@@ -79,7 +79,7 @@ def compile_detr(
 
     Raises:
         ValueError: If a number is out of its range, or the model has no
-            backbone.
+            backbone or no boxes.
 
     Example:
 
@@ -124,6 +124,17 @@ def compile_detr(
     return model, schedule
 
 
+def _check_boxes(model):
+    if isinstance(model.output, dict) and "boxes" not in model.output:
+        raise ValueError(
+            "`model` must predict boxes; this is DETR's recipe. Compile one of "
+            "masks alone, such as build_eomt returns, with "
+            "HungarianLoss(keras_vtr.losses.eomt_terms()) and an optimizer of "
+            "keras_vtr.optimizers.layerwise_decay. Received: model="
+            f"{model.name!r} with the outputs {sorted(model.output)}"
+        )
+
+
 def _freeze_all_but_masks(model):
     names = [layer.name for layer in model.layers]
     if DETR.MASK_HEAD not in names:
@@ -145,6 +156,7 @@ def _check_positive(**numbers):
 
 def _backbone_rates(model, learning_rate, layer_decay):
     """The paths of the backbone's trained weights, by their learning rate."""
+    _check_boxes(model)
     if not learning_rate >= 0:
         raise ValueError(
             "`backbone_learning_rate` must be 0, which freezes it, or above. "

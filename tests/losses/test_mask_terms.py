@@ -213,14 +213,31 @@ def test_the_points_are_those_that_are_unsure(rng):
     assert all(x.shape == (2, 1, 3, 40) for x in least)
 
 
-def test_half_of_the_pixels_are_compared_unless_told():
-    logits = np.zeros((1, 1, 2, 10, 12), "float32")
-    found, masks = UncertainPoints().of_pairs(
-        logits, np.zeros((1, 2, 20, 24), "f4")
-    )
-    assert found.shape == masks.shape == (1, 1, 2, 60)
-    large = np.zeros((1, 1, 1, 200, 200), "float32")
-    assert UncertainPoints()._number_for(large) == 12544
+@pytest.mark.parametrize("of", ["of_pairs", "of_all"])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_all_pixels_of_small_masks_are_compared(of, is_known, rng):
+    """Also in a graph that doesn't know how large they are."""
+    if not is_known and keras.backend.backend() != "tensorflow":
+        pytest.skip("JAX knows all shapes")
+    points = UncertainPoints(120)
+    choose = getattr(points, of)
+    if not is_known:
+        import tensorflow as tf
+
+        free = (tf.TensorSpec((None,) * 5), tf.TensorSpec((None,) * 4))
+        choose = tf.function(choose, input_signature=free, autograph=False)
+    masks = (rng.uniform(size=(1, 3, 20, 24)) > 0.5).astype("float32")
+    for size in ((10, 12), (20, 24)):
+        logits = rng.normal(size=(1, 2, 3, *size)).astype("float32")
+        found, true = map(to_numpy, choose(logits, masks))
+        assert found.shape == (1, 2, 3, 120)
+        assert true.shape[0] == 1 and true.shape[2:] == (3, 120)
+        is_small = size == (10, 12)
+        pixels = logits.reshape(found.shape) if is_small else found
+        np.testing.assert_array_equal(found, pixels)
+        if is_small:  # each center is a corner of four pixels
+            means = masks.reshape(1, 3, 10, 2, 12, 2).mean(axis=(3, 5))
+            np.testing.assert_allclose(true[0, 0], means.reshape(3, 120))
 
 
 def test_points_change_with_the_predictions_and_with_nothing_else(rng):

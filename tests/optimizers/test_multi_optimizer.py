@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 import keras_vtr
+from keras_vtr.models import build_eomt
 from keras_vtr.optimizers import MultiOptimizer
 from keras_vtr.optimizers import layerwise_decay
+from tests.tiny_models import tiny_vit
 
 pytestmark = pytest.mark.compiled
 
@@ -215,6 +217,30 @@ def test_layerwise_decay_gives_each_layer_its_rate():
         "positions/position_embedding": 0.0625,
     }
     assert {path: rates[path] for path in expected} == expected
+
+
+def test_layerwise_decay_knows_what_is_new_in_a_segmenter():
+    vit = tiny_vit(image_shape=(32, 32, 1), patch_size=16)
+    eomt = build_eomt(3, vit, num_queries=2, num_query_blocks=1)
+    adam = AdamW(1e-3, weight_decay=0.1)
+    num_layers = vit.get_layer("encoder").num_layers
+    optimizer = layerwise_decay(adam, num_layers, decay=0.5)
+    optimizer.build(eomt.trainable_variables)
+    rates = {
+        variable.path: float(optimizer.members[owner].learning_rate)
+        for variable, owner in zip(
+            eomt.trainable_variables, optimizer.owners, strict=True
+        )
+    }
+    first = 0.5 ** (num_layers + 1)
+    for path, expected in (
+        ("vit_patches/projection/kernel", first),
+        ("vit_encoder/block_0/feed_forward/norm/gamma", 2 * first),
+        ("vit_encoder/queries", 1.0),
+        ("vit_encoder/prediction/embedding_0/kernel", 1.0),
+        ("class_head/bias", 1.0),
+    ):
+        assert rates[path] == pytest.approx(expected), path
 
 
 def test_layerwise_decay_takes_over_what_concerns_all():

@@ -4,6 +4,7 @@ import pytest
 
 from keras_vtr.backbones import build_resnet
 from keras_vtr.losses import HungarianLoss
+from keras_vtr.models import build_eomt
 from keras_vtr.training import compile_detr
 from tests.tiny_models import batch
 from tests.tiny_models import color_detr
@@ -108,6 +109,13 @@ def test_a_model_without_backbone_is_refused():
     model = keras.Model(images, keras.layers.Dense(3)(images), name="flat")
     with pytest.raises(ValueError, match="Received: model='flat'"):
         compile_detr(model, 1)
+
+
+def test_a_model_of_masks_alone_has_another_recipe():
+    vit = tiny_vit(image_shape=(32, 32, 1), patch_size=16)
+    eomt = build_eomt(3, vit, num_queries=2, num_query_blocks=1)
+    with pytest.raises(ValueError, match=r"must predict boxes.*eomt_terms"):
+        compile_detr(eomt, 1)
 
 
 def test_a_backbone_whose_weights_have_others_paths_is_refused():

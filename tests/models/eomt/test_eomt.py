@@ -35,6 +35,14 @@ def test_it_answers_with_classes_and_masks_of_a_quarter_of_the_size(rng):
     assert eomt.num_classes == 10 and eomt.class_names[3] == "digit 3"
 
 
+@pytest.mark.parametrize(("stride", "side"), [(2, 32), (16, 4)])
+def test_masks_are_as_fine_as_asked(stride, side):
+    eomt = tiny_eomt(mask_stride=stride)
+    assert eomt.output["masks"].shape == (None, 6, side, side)
+    with pytest.raises(ValueError, match="mask_stride=3, patch_size=16"):
+        tiny_eomt(mask_stride=3)
+
+
 def test_the_vit_s_weights_are_copied():
     vit = tiny_vit(image_shape=(64, 64, 1), patch_size=16)
     eomt = build_eomt(10, vit, num_queries=6, num_query_blocks=1)
