@@ -130,12 +130,12 @@ def _lengths(outline):
 
 def _read_rle(value, shape):
     try:
-        size = [values.whole_number(x) for x in value["size"]]
+        height, width = (values.whole_number(x) for x in value["size"])
     except (KeyError, TypeError, ValueError):
         raise ValueError("has no size (height, width)") from None
-    if size != list(shape):
+    if (height, width) != tuple(shape):
         raise ValueError(
-            f"has the size {size[0]} x {size[-1]} of height and width, but its "
+            f"has the size {height} x {width} of height and width, but its "
             f"image {shape[0]} x {shape[1]}"
         )
     counts = value.get("counts")

@@ -1,6 +1,7 @@
 """JSON that is nearly COCO: a data set, or our error, and nothing else."""
 
 import json
+import resource
 import tracemalloc
 
 import keras
@@ -30,6 +31,28 @@ ANY = st.recursive(
 SIDE = st.floats(-2, 40) | st.integers(0, 40) | ANY
 
 
+OUTLINES = st.lists(st.lists(SIDE | st.floats(), max_size=10) | ANY, max_size=3)
+COUNTS = (
+    st.lists(st.integers(-5, 700) | ANY, max_size=6)
+    | st.text(st.characters(min_codepoint=40, max_codepoint=120), max_size=9)
+    | st.just("0" * 5000)
+)
+RLE = st.fixed_dictionaries(
+    {
+        "size": st.just([20, 30]) | st.lists(SIDE, max_size=3) | ANY,
+        "counts": COUNTS | ANY,
+    }
+)
+RIGHT = st.sampled_from(
+    [
+        [[2, 3, 11, 3, 11, 11]],
+        {"size": [20, 30], "counts": [100, 50, 450]},
+        {"size": [20, 30], "counts": "T3b1R>"},
+    ]
+)
+SEGMENTATIONS = RIGHT | OUTLINES | RLE | ANY
+
+
 def rows(**fields):
     row = st.fixed_dictionaries({k: v | ANY for k, v in fields.items()})
     return st.lists(row | ANY, max_size=3) | ANY
@@ -50,6 +73,7 @@ NEARLY = st.fixed_dictionaries(
             bbox=st.lists(SIDE, min_size=4, max_size=4),
             iscrowd=st.integers(0, 1),
             area=SIDE,
+            segmentation=SEGMENTATIONS,
         ),
         "categories": rows(id=st.integers(0, 2), name=st.text(max_size=3)),
     }
@@ -64,9 +88,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_only_our_error_comes_out_in_bounded_memory(folder):
+@pytest.mark.parametrize("masks", [False, True])
+def test_only_our_error_comes_out_in_bounded_memory(masks, folder):
     path = folder / "nearly.json"
     outcomes = set()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     @settings(
         max_examples=300,
@@ -78,7 +104,7 @@ def test_only_our_error_comes_out_in_bounded_memory(folder):
         path.write_text(json.dumps(content))
         tracemalloc.start()
         try:
-            data = read_coco(path, folder, invalid=invalid)
+            data = read_coco(path, folder, invalid=invalid, masks=masks)
         except AnnotationError as error:
             assert str(path) in str(error) and len(str(error)) < 1000
             outcomes.add("refused")
@@ -94,6 +120,44 @@ def test_only_our_error_comes_out_in_bounded_memory(folder):
             assert np.isfinite(record["areas"]).all()
             assert (boxes[:, 2:] > boxes[:, :2]).all()
             assert (record["labels"] < len(data.class_names)).all()
+            for kind in ("", "crowd_") if masks else ():
+                decoded = record[f"{kind}masks"].decoded()
+                assert decoded.shape[1:] == record["shape"]
+                assert len(decoded) == len(record[f"{kind}boxes"])
+
+    check()
+    assert outcomes == {"read", "refused"}
+    # Of the whole process, pycocotools' memory, too, in KiB.
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < 2**18
+
+
+VALID = {
+    "images": [{"id": 1, "file_name": "a.png", "width": 30, "height": 20}],
+    "categories": [{"id": 1, "name": "one"}],
+}
+
+
+def test_segmentations_alone_are_masks_or_our_error(folder):
+    """All else being right, so that every example reaches them."""
+    path = folder / "segmentations.json"
+    outcomes = set()
+
+    @settings(max_examples=300, deadline=None)
+    @given(segmentation=SEGMENTATIONS)
+    def check(segmentation):
+        row = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [2, 3, 9, 8]}
+        annotations = [{**row, "segmentation": segmentation}]
+        path.write_text(json.dumps({**VALID, "annotations": annotations}))
+        try:
+            data = read_coco(path, folder, masks=True)
+        except AnnotationError as error:
+            assert str(path) in str(error) and len(str(error)) < 1000
+            outcomes.add("refused")
+            return
+        outcomes.add("read")
+        (record,) = data.records
+        assert record["masks"].decoded().shape == (1, 20, 30)
 
     check()
     assert outcomes == {"read", "refused"}
