@@ -7,7 +7,7 @@ The sub-packages, in the order data flows: `data`, `layers`, `backbones`,
 `import keras_vtr` imports those whose classes are saved within a model, because
 Keras must know them to load it. The others, and TensorFlow's data sets, Pillow
 and pycocotools with them, are imported when they are first used (PEP 562).
-`keras_vtr.detect` is `detections.detect`.
+`keras_vtr.detect` and `segment` are those of `detections`.
 """
 
 import importlib
@@ -29,6 +29,7 @@ __all__ = [
     "box_ops",
     "detections",
     "detect",
+    "segment",
     "losses",
     "metrics",
     "optimizers",
@@ -41,8 +42,8 @@ __all__ = [
 
 
 def __getattr__(name):
-    if name == "detect":
-        return importlib.import_module("keras_vtr.detections").detect
+    if name in ("detect", "segment"):
+        return getattr(importlib.import_module("keras_vtr.detections"), name)
     if name in __all__:
         return importlib.import_module(f"keras_vtr.{name}")
     raise AttributeError(f"module 'keras_vtr' has no attribute {name!r}")

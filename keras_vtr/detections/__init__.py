@@ -1,4 +1,9 @@
-"""A detector's outputs as boxes and segments; `detect`, from pictures on."""
+"""A detector's outputs as boxes and segments.
+
+`detect` and `segment` do it from pictures on.
+"""
+
+import importlib
 
 from keras_vtr.detections.decoding import decode_detections
 from keras_vtr.detections.masks import decode_masks
@@ -7,6 +12,7 @@ from keras_vtr.detections.segments import decode_segments
 
 __all__ = [
     "detect",
+    "segment",
     "decode_detections",
     "decode_masks",
     "encode_masks",
@@ -14,9 +20,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    if name == "detect":  # reads pictures with TensorFlow: on first use only
-        from keras_vtr.detections.detecting import detect
+# They read pictures with TensorFlow: on first use only.
+ON_USE = {"detect": "detecting", "segment": "segmenting"}
 
-        return detect
+
+def __getattr__(name):
+    if name in ON_USE:
+        path = f"keras_vtr.detections.{ON_USE[name]}"
+        return getattr(importlib.import_module(path), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -67,23 +67,12 @@ def detect(
     >>> print(found["boxes"].shape, set(found["names"]) <= {"cat", "dog"})
     (10, 4) True
     """
-    if isinstance(images, (str, os.PathLike, Image.Image)):
-        images = [images]
-    model = with_images(model)
-    check_detector(model)
-    preparation, _ = detector_input(model, image_size, short_side, longest_side)
-    num_channels = preparation.image_shape[2]
-    names = class_names_of(model)
     answers = []
-    for image in images:
-        pixels = _pixels(image, num_channels)
-        inputs, _, _ = preparation.read_images(pixels[None])
-        inputs = keras.tree.map_structure(np.asarray, inputs)
+    for pixels, inputs, outputs, names in ask_model(
+        model, images, image_size, short_side, longest_side
+    ):
         found = decode_detections(
-            model(inputs, training=False),
-            pixels.shape[:2],
-            max_detections,
-            score_threshold,
+            outputs, pixels.shape[:2], max_detections, score_threshold
         )
         found = {
             key: keras.ops.convert_to_numpy(x)[0] for key, x in found.items()
@@ -96,6 +85,31 @@ def detect(
         found["names"] = [names and names[i] for i in found["labels"]]
         answers.append(found)
     return answers
+
+
+def ask_model(model, images, *sizes):
+    """Asks a detector about one picture after the other.
+
+    Args:
+        model: As of `detect`.
+        images: As of `detect`.
+        *sizes: `image_size`, `short_side` and `longest_side` of `detect`.
+
+    Yields:
+        The pixels (height, width, C), the model's inputs and outputs for them,
+        of one image, and its class names or None.
+    """
+    if isinstance(images, (str, os.PathLike, Image.Image)):
+        images = [images]
+    model = with_images(model)
+    check_detector(model)
+    preparation, _ = detector_input(model, *sizes)
+    names = class_names_of(model)
+    for image in images:
+        pixels = _pixels(image, preparation.image_shape[2])
+        inputs, _, _ = preparation.read_images(pixels[None])
+        inputs = keras.tree.map_structure(np.asarray, inputs)
+        yield pixels, inputs, model(inputs, training=False), names
 
 
 def _pixels(image, num_channels):

@@ -3,7 +3,9 @@ import pathlib
 import numpy as np
 import pytest
 
+from keras_vtr.detections import segment
 from keras_vtr.models import decode_segments
+from tests.tiny_models import color_detr
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "panoptic.npz"
 
@@ -41,6 +43,27 @@ def test_stuff_becomes_one_segment_and_things_stay_two():
         assert found["is_thing"].all() == is_thing
         assert len(found["labels"]) == 1 + is_thing
         assert found["areas"].sum() == 32
+
+
+@pytest.mark.parametrize("change", [{}, {"padding": "published"}])
+def test_pictures_of_any_size_are_divided(change, rng):
+    names = [f"class {i}" for i in range(7)]
+    detr = color_detr(
+        hidden_dim=16, num_heads=8, masks=True, class_names=names, **change
+    )
+    detr.get_layer("class_head").bias.assign([9.0] + 7 * [0.0])
+    images = [
+        rng.integers(0, 255, (*s, 3), "uint8") for s in ((23, 37), (64, 48))
+    ]
+    options = {"things": [0], "score_threshold": 0.5}
+    for image, found in zip(
+        images, segment(detr, images, **options), strict=True
+    ):
+        assert found["segments"].shape == image.shape[:2]
+        assert found["areas"].sum() == found["segments"].size
+        assert set(found["names"]) == {"class 0"} and found["is_thing"].all()
+    with pytest.raises(ValueError, match="must be a dict with the keys"):
+        segment(color_detr(), images)
 
 
 def test_outputs_without_masks_are_refused():
