@@ -1,5 +1,10 @@
+import functools
 import gc
 import os
+import subprocess
+import sys
+import traceback
+import types
 from unittest import mock
 
 # XLA's programs run a few times here: to improve them takes longer than they
@@ -55,6 +60,30 @@ def seeded(seeded_and_collected):
     # own seed is set, which is done once a file. Keras has seeds of its own.
     with mock.patch("tensorflow.random.set_seed"):
         keras.utils.set_random_seed(7)
+
+
+@pytest.fixture(autouse=True)
+def checked_here(request, monkeypatch):
+    """Exports are loaded and asked in this process.
+
+    A further one takes 6 seconds to import TensorFlow. Those of
+    serving/test_self_check.py, and of fixtures for a session, have their own.
+    """
+    self_check = sys.modules.get("keras_vtr.serving.self_check")
+    if self_check and request.path.stem != "test_self_check":
+        fake = types.SimpleNamespace(run=functools.partial(_run, self_check))
+        monkeypatch.setattr(self_check, "subprocess", fake)
+
+
+def _run(program, command, **_):
+    """As `subprocess.run` of the program, whose file is the third word."""
+    with mock.patch("sys.argv", command[2:]):
+        try:
+            program.main()
+        except Exception:
+            error = traceback.format_exc()
+            return subprocess.CompletedProcess(command, 1, "", error)
+    return subprocess.CompletedProcess(command, 0, "", "")
 
 
 @pytest.fixture

@@ -73,8 +73,8 @@ class UncertainPoints(MaskPoints):
     memory doesn't depend on the size of the images. Differences: all masks of
     a batch choose from the same points, which are drawn by a seed from the
     predictions, so that the loss is a function of its inputs; at the edge of an
-    image the nearest pixel counts, not zeros outside of it; and of predicted
-    masks that have no more pixels than P, the points are the centers of all.
+    image the nearest pixel counts, not zeros outside of it; and of true masks
+    that have no more pixels than P, all pixels are compared.
 
     Args:
         num_points: P, the most points of each mask that are compared. Default:
@@ -120,14 +120,15 @@ class UncertainPoints(MaskPoints):
         return self._all_or(some, logits, masks)
 
     def _all_or(self, some, logits, masks):
-        """All points of small masks, or some of large ones."""
-        height, width = ops.shape(logits)[3:]
+        """All pixels of small masks, or some points of large ones."""
+        every = AllPixels().of_pairs
+        height, width = ops.shape(masks)[2:]
         is_small = height * width <= self.num_points
         if isinstance(is_small, bool):
-            return (_centers if is_small else some)(logits, masks)
+            return (every if is_small else some)(logits, masks)
         return ops.cond(  # a model for images of any size, on TensorFlow
             is_small,
-            lambda: _centers(logits, masks),
+            lambda: every(logits, masks),
             lambda: some(logits, masks),
         )
 
@@ -172,13 +173,6 @@ class UncertainPoints(MaskPoints):
             return keras.random.uniform(
                 (number, 2), dtype="float32", seed=self._generator
             )
-
-
-def _centers(logits, masks):
-    """At the centers of the predicted masks' pixels, each of them."""
-    shape = ops.shape(logits)
-    masks = _resize(masks, shape[3:])[:, None]
-    return ops.reshape(logits, (*shape[:3], -1)), masks
 
 
 def _resize(maps, size):

@@ -226,18 +226,16 @@ def test_all_pixels_of_small_masks_are_compared(of, is_known, rng):
 
         free = (tf.TensorSpec((None,) * 5), tf.TensorSpec((None,) * 4))
         choose = tf.function(choose, input_signature=free, autograph=False)
-    masks = (rng.uniform(size=(1, 3, 20, 24)) > 0.5).astype("float32")
+    logits = rng.normal(size=(1, 2, 3, 5, 6)).astype("float32")
     for size in ((10, 12), (20, 24)):
-        logits = rng.normal(size=(1, 2, 3, *size)).astype("float32")
-        found, true = map(to_numpy, choose(logits, masks))
-        assert found.shape == (1, 2, 3, 120)
-        assert true.shape[0] == 1 and true.shape[2:] == (3, 120)
-        is_small = size == (10, 12)
-        pixels = logits.reshape(found.shape) if is_small else found
-        np.testing.assert_array_equal(found, pixels)
-        if is_small:  # each center is a corner of four pixels
-            means = masks.reshape(1, 3, 10, 2, 12, 2).mean(axis=(3, 5))
-            np.testing.assert_allclose(true[0, 0], means.reshape(3, 120))
+        masks = (rng.uniform(size=(1, 3, *size)) > 0.5).astype("float32")
+        found = [to_numpy(x) for x in choose(logits, masks)]
+        every = [to_numpy(x) for x in AllPixels().of_pairs(logits, masks)]
+        assert found[0].shape == (1, 2, 3, 120)
+        assert found[1].shape[2:] == (3, 120)
+        if size == (10, 12):
+            for one, other in zip(found, every, strict=True):
+                np.testing.assert_array_equal(one, other)
 
 
 def test_points_change_with_the_predictions_and_with_nothing_else(rng):
