@@ -134,6 +134,18 @@ def check_detector(model):
     return classifier.num_classes(outputs[classifier.key])
 
 
+def check_segmenter(model):
+    """Refuses a model that is no functional detector with masks; returns K."""
+    num_classes = check_detector(model)
+    if "masks" not in model.output:
+        raise ValueError(
+            "`model` must have masks: build it with build_eomt or "
+            "build_detr(masks=True). Received: a model with the outputs "
+            f"{sorted(model.output)}"
+        )
+    return num_classes
+
+
 def check_threshold(score_threshold):
     if not 0 <= score_threshold <= 1:
         raise ValueError(

@@ -37,26 +37,27 @@ def ask(server, model, pictures, timeout=60):
     return {key: tf.make_ndarray(x) for key, x in response.outputs.items()}
 
 
-def show(path, answer, threshold, folder):
+def show(number, path, answer, threshold, folder):
     if not answer["ok"]:
         print(f"{path}: not a JPEG or PNG, or too large")
         return
     print(f"{path}:")
     names = answer.get("label_names", answer["labels"])
+    is_map = "map_bytes" in answer
     for i, score in enumerate(answer["scores"]):
-        if score < threshold or answer["labels"][i] < 0:
+        if answer["labels"][i] < 0 or (score < threshold and not is_map):
             continue
         name = names[i].decode() if isinstance(names[i], bytes) else names[i]
-        line = f"  {name}  {score:.3f}"
+        line = f"  {f'{i + 1}: ' if is_map else ''}{name}  {score:.3f}"
         if "boxes" in answer:
             line += f"  {[round(float(x), 1) for x in answer['boxes'][i]]}"
         if folder and "mask_bytes" in answer:
-            file = folder / f"{path.stem}_{i}.png"
+            file = folder / f"{number}_{path.stem}_{i}.png"
             file.write_bytes(answer["mask_bytes"][i])
             line += f"  {file}"
         print(line)
-    if folder and "map_bytes" in answer:
-        file = folder / f"{path.stem}_segments.png"
+    if folder and is_map:
+        file = folder / f"{number}_{path.stem}_segments.png"
         file.write_bytes(answer["map_bytes"])
         print(f"  {file}")
 
@@ -78,7 +79,7 @@ def main():
         arguments.masks.mkdir(parents=True, exist_ok=True)
     for i, path in enumerate(arguments.pictures):
         row = {key: x[i] for key, x in answer.items()}
-        show(path, row, arguments.threshold, arguments.masks)
+        show(i, path, row, arguments.threshold, arguments.masks)
 
 
 if __name__ == "__main__":

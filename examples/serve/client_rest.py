@@ -6,7 +6,7 @@ Takes less than 5 seconds and needs Python alone. Prints, for each picture, the
 detections above a score: name, score, and the box in the picture's pixels. With
 `--masks FOLDER`, writes the masks there, PNGs of the picture's own size: one
 for each detection, white in the object; or, of a segmenter, one for each
-picture, the number of each pixel's segment.
+picture, whose pixels have the numbers that stand before the segments' names.
 """
 
 import argparse
@@ -33,25 +33,26 @@ def ask(url, pictures, timeout=60):
         return json.load(response)["predictions"]
 
 
-def show(path, answer, threshold, folder):
+def show(number, path, answer, threshold, folder):
     if not answer["ok"]:
         print(f"{path}: not a JPEG or PNG, or too large")
         return
     print(f"{path}:")
     names = answer.get("label_names", answer["labels"])
+    is_map = "map_bytes" in answer
     for i, score in enumerate(answer["scores"]):
-        if score < threshold or answer["labels"][i] < 0:
+        if answer["labels"][i] < 0 or (score < threshold and not is_map):
             continue
-        line = f"  {names[i]}  {score:.3f}"
+        line = f"  {f'{i + 1}: ' if is_map else ''}{names[i]}  {score:.3f}"
         if "boxes" in answer:
             line += f"  {[round(x, 1) for x in answer['boxes'][i]]}"
         if folder and "mask_bytes" in answer:
-            file = folder / f"{path.stem}_{i}.png"
+            file = folder / f"{number}_{path.stem}_{i}.png"
             file.write_bytes(base64.b64decode(answer["mask_bytes"][i]["b64"]))
             line += f"  {file}"
         print(line)
-    if folder and "map_bytes" in answer:
-        file = folder / f"{path.stem}_segments.png"
+    if folder and is_map:
+        file = folder / f"{number}_{path.stem}_segments.png"
         file.write_bytes(base64.b64decode(answer["map_bytes"]["b64"]))
         print(f"  {file}")
 
@@ -74,8 +75,9 @@ def main():
         sys.exit(f"No server answers at {url}: {error.reason}")
     if arguments.masks:
         arguments.masks.mkdir(parents=True, exist_ok=True)
-    for path, answer in zip(arguments.pictures, answers, strict=True):
-        show(path, answer, arguments.threshold, arguments.masks)
+    for i, answer in enumerate(answers):
+        path = arguments.pictures[i]
+        show(i, path, answer, arguments.threshold, arguments.masks)
 
 
 if __name__ == "__main__":

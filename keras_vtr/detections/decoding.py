@@ -123,13 +123,19 @@ def _is_valid(logits, boxes):
         ),
         axis=-1,
     )  # NaN fails every comparison
-    # The softmax of a row with NaN has other numbers in it on some processors
-    # (TensorFlow 2.21 with AVX-512), so the logits are asked.
-    is_score = keras.ops.logical_and(
+    return keras.ops.logical_and(are_finite(logits), is_box)
+
+
+def are_finite(logits):
+    """(B, Q): whether the scores of (B, Q, K) logits are finite.
+
+    The softmax of a row with NaN has other numbers in it on some processors
+    (TensorFlow 2.21 with AVX-512), so the logits are asked.
+    """
+    return keras.ops.logical_and(
         keras.ops.all(logits <= LARGEST, axis=-1),
         keras.ops.any(logits >= -LARGEST, axis=-1),
     )
-    return keras.ops.logical_and(is_score, is_box)
 
 
 def _absolute_corners(boxes, image_shape):

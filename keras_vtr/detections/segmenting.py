@@ -1,9 +1,12 @@
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
+from keras_vtr.detection_checks import check_segmenter
+from keras_vtr.detection_checks import check_threshold
 from keras_vtr.detections.detecting import ask_model
 from keras_vtr.detections.masks import padding_of
 from keras_vtr.detections.segments import COCO_THINGS
 from keras_vtr.detections.segments import decode_segments
+from keras_vtr.functional_models import with_images
 
 
 def segment(
@@ -51,6 +54,8 @@ def segment(
     >>> print(found["segments"].shape)
     (48, 96)
     """
+    check_segmenter(with_images(model))
+    check_threshold(score_threshold)
     answers = []
     for pixels, inputs, outputs, names in ask_model(
         model, images, image_size, short_side, longest_side

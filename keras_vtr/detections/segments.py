@@ -5,6 +5,7 @@ from keras_vtr.classifiers import classifier_of
 from keras_vtr.detection_checks import check_outputs
 from keras_vtr.detection_checks import check_threshold
 from keras_vtr.detection_checks import height_and_width
+from keras_vtr.detections.decoding import are_finite
 from keras_vtr.detections.masks import sizes_and_steps
 from keras_vtr.mask_ops import resize_masks
 
@@ -32,7 +33,7 @@ def decode_segments(
     `PostProcessPanoptic`: queries that are unsure or say "no object" are left
     out, each pixel goes to the mask with the highest logit, masks of the same
     stuff become one, and segments of less than five pixels vanish. A query
-    whose logits or mask are not finite is left out, too.
+    whose scores or mask are not finite is left out, too.
 
     Args:
         outputs: Dict with `"logits"` (B, Q, K + 1) or `"sigmoid_logits"`
@@ -55,8 +56,8 @@ def decode_segments(
 
     Raises:
         ValueError: If `outputs` lacks a key or its shapes don't fit, or
-            `image_shape` or `target_shape` isn't (height, width), or
-            `score_threshold` is not within [0, 1].
+            `image_shape` or `target_shape` isn't (height, width),
+            `score_threshold` is not within [0, 1], or `things` has names.
 
     Example:
 
@@ -69,6 +70,9 @@ def decode_segments(
     >>> print(found["segments"].tolist(), found["labels"].tolist())
     [[0, 0, 0, 0], [0, 0, 0, 0]] [1]
     """
+    check_outputs(outputs, "masks", ("height'", "width'"))
+    if not len(outputs["masks"]):
+        return []
     probabilities, masks = map(
         keras.ops.convert_to_numpy, sure_queries(outputs, score_threshold)
     )
@@ -99,12 +103,20 @@ def sure_queries(outputs, score_threshold):
         ops.max(probabilities, axis=-1) > score_threshold,
     )
     is_finite = ops.all(ops.isfinite(masks), axis=(2, 3))
+    is_finite = ops.logical_and(is_finite, are_finite(logits))
     is_sure = ops.logical_and(is_sure, is_finite)[..., None]
     return ops.where(is_sure, probabilities, -1.0), masks
 
 
 def things_of(things, num_classes):
     """(K + 1,) bool, whether a class is of things; the last one is nothing."""
+    if isinstance(things, str) or not all(
+        isinstance(x, (int, np.integer)) for x in things
+    ):
+        raise ValueError(
+            "`things` must be numbers of classes, from 0, not their names. "
+            f"Received: things={things!r}"
+        )
     return np.isin(np.arange(num_classes + 1), [*things, num_classes])
 
 

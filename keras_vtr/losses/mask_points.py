@@ -73,8 +73,10 @@ class UncertainPoints(MaskPoints):
     memory doesn't depend on the size of the images. Differences: all masks of
     a batch choose from the same points, which are drawn by a seed from the
     predictions, so that the loss is a function of its inputs; at the edge of an
-    image the nearest pixel counts, not zeros outside of it; and of true masks
-    that have no more pixels than P, all pixels are compared.
+    image the nearest pixel counts, not zeros outside of it; of true masks that
+    have no more pixels than P, all pixels are compared; and where TensorFlow
+    doesn't know the size of masks in advance, P is at most half as many as a
+    predicted one has pixels.
 
     Args:
         num_points: P, the most points of each mask that are compared. Default:
@@ -109,33 +111,12 @@ class UncertainPoints(MaskPoints):
         self._generator = keras.random.SeedGenerator(0)
 
     def of_pairs(self, logits, masks):
-        return self._all_or(self._unsure, logits, masks)
-
-    def of_all(self, logits, masks):
-        def some(logits, masks):
-            points = self._draw(self.num_points, logits)
-            masks = interpolate(masks, points)
-            return interpolate(logits, points), masks[:, None]
-
-        return self._all_or(some, logits, masks)
-
-    def _all_or(self, some, logits, masks):
-        """All pixels of small masks, or some points of large ones."""
-        every = AllPixels().of_pairs
-        height, width = ops.shape(masks)[2:]
-        is_small = height * width <= self.num_points
-        if isinstance(is_small, bool):
-            return (every if is_small else some)(logits, masks)
-        return ops.cond(  # a model for images of any size, on TensorFlow
-            is_small,
-            lambda: every(logits, masks),
-            lambda: some(logits, masks),
-        )
-
-    def _unsure(self, logits, masks):
-        num_unsure = round(self.importance * self.num_points)
-        num_drawn = round(self.oversampling * self.num_points)
-        num_random = self.num_points - num_unsure
+        if self._is_small(masks):
+            return AllPixels().of_pairs(logits, masks)
+        num_points = self._number_for(logits, masks)
+        num_unsure = _part(num_points, self.importance)
+        num_drawn = _part(num_points, self.oversampling)
+        num_random = num_points - num_unsure
         points = self._draw(num_drawn + num_random, logits)
         logits = interpolate(logits, points)
         masks = ops.broadcast_to(
@@ -150,6 +131,26 @@ class UncertainPoints(MaskPoints):
             return ops.concatenate([chosen, others], axis=-1)
 
         return choose(logits), choose(masks)
+
+    def of_all(self, logits, masks):
+        if self._is_small(masks):
+            return AllPixels().of_all(logits, masks)
+        points = self._draw(self._number_for(logits, masks), logits)
+        return interpolate(logits, points), interpolate(masks, points)[:, None]
+
+    def _is_small(self, masks):
+        return _is_known(masks) and masks.shape[2] * masks.shape[3] <= (
+            self.num_points
+        )
+
+    def _number_for(self, logits, masks):
+        """P, perhaps a scalar tensor."""
+        if _is_known(masks):
+            return self.num_points
+        height, width = ops.shape(logits)[3:]
+        half = (height * width + 1) // 2
+        smaller = min if isinstance(half, int) else ops.minimum
+        return smaller(self.num_points, half)
 
     def get_config(self):
         return {
@@ -173,6 +174,17 @@ class UncertainPoints(MaskPoints):
             return keras.random.uniform(
                 (number, 2), dtype="float32", seed=self._generator
             )
+
+
+def _is_known(masks):
+    return all(isinstance(side, int) for side in masks.shape[2:])
+
+
+def _part(number, share):
+    """As `round(share * number)`, also of a tensor."""
+    if isinstance(number, int):
+        return round(share * number)
+    return ops.cast(ops.round(share * ops.cast(number, "float32")), "int32")
 
 
 def _resize(maps, size):

@@ -149,7 +149,14 @@ def exporter_of(model, class_names, sizes, answer, config, draw):
     if class_names is None:
         class_names = class_names_of(model)
     return Exporter(
-        model, preparation, answer, raw_outputs, config, class_names, draw
+        model,
+        preparation,
+        answer,
+        raw_outputs,
+        config,
+        class_names,
+        draw,
+        derived=() if "boxes" in model.output else ("boxes",),
     )
 
 

@@ -41,6 +41,8 @@ class Exporter:
             (B, 2) heights and widths, and (B, 2) float32, by which part of the
             model's input the pixels of an image stand apart, to a dict of
             tensors (B, ...), with TensorFlow.
+        derived: Outputs that follow from others by a threshold, which rounding
+            may cross: they aren't compared in other runtimes.
     """
 
     model: keras.Model
@@ -50,6 +52,7 @@ class Exporter:
     config: dict
     class_names: Any = None
     draw: Any = None
+    derived: tuple = ()
 
     def __post_init__(self):
         if self.class_names is not None:
@@ -77,7 +80,11 @@ class Exporter:
                     hidden, model, name, warmup_batch_sizes
                 )
             write_runtime(
-                hidden, format, self._append_answer(model), calibration_images
+                hidden,
+                format,
+                self._append_answer(model),
+                calibration_images,
+                self.derived,
             )
             self._write_config(hidden / CONFIG_FILE)
 

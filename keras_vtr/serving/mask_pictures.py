@@ -62,11 +62,11 @@ def draw_segments_map(answer, image_shape, steps, is_thing):
         `"scores"` (B, Q) float32 of the segments, -1 and 0 after the last.
     """
     num_queries = answer["probabilities"].shape[1]
-    number = tf.uint8 if num_queries <= MANY_SEGMENTS else tf.uint16
+    dtype_of_map = tf.uint8 if num_queries <= MANY_SEGMENTS else tf.uint16
 
     def encode(row):
         found = divide_image(*row, is_thing, ops=keras.ops)
-        numbers = tf.cast(found["segments"] + 1, number)
+        numbers = tf.cast(found["segments"] + 1, dtype_of_map)
         missing = num_queries - tf.shape(found["labels"])[0]
         padded = [
             tf.pad(
@@ -86,6 +86,6 @@ def draw_segments_map(answer, image_shape, steps, is_thing):
         tf.TensorSpec((num_queries,), tf.float32),
     )
     pictures, labels, scores = tf.map_fn(
-        encode, rows, fn_output_signature=types
+        encode, rows, parallel_iterations=1, fn_output_signature=types
     )
     return {"map_bytes": pictures, "labels": labels, "scores": scores}

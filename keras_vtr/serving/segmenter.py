@@ -4,14 +4,13 @@ from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.pictures.decoding import MAX_BYTES
 from keras_vtr.data.pictures.decoding import MAX_PIXELS
-from keras_vtr.detection_checks import check_detector
+from keras_vtr.detection_checks import check_segmenter
 from keras_vtr.detection_checks import check_threshold
 from keras_vtr.detections.segments import COCO_THINGS
 from keras_vtr.detections.segments import sure_queries
 from keras_vtr.detections.segments import things_of
 from keras_vtr.functional_models import with_images
 from keras_vtr.serving.detector import exporter_of
-from keras_vtr.serving.detector import has_masks
 from keras_vtr.serving.detector import raw_outputs
 from keras_vtr.serving.mask_pictures import draw_segments_map
 
@@ -28,7 +27,7 @@ def export_segmenter(
     short_side=SHORT_SIDES[-1],
     longest_side=LONGEST_SIDE,
     max_bytes=MAX_BYTES,
-    max_pixels=MAX_PIXELS,
+    max_pixels=MAX_PIXELS // 16,
     version=None,
     warmup_batch_sizes=(),
     calibration_images=None,
@@ -60,7 +59,8 @@ def export_segmenter(
         short_side: As for `export_detector`.
         longest_side: As for `export_detector`.
         max_bytes: As for `export_detector`.
-        max_pixels: As for `export_detector`.
+        max_pixels: As for `export_detector`. While a picture is divided, each
+            query with an object takes about 15 bytes a pixel.
         version: As for `export_detector`.
         warmup_batch_sizes: As for `export_detector`.
         calibration_images: As for `export_detector`.
@@ -82,8 +82,7 @@ def export_segmenter(
     PosixPath('savedmodels/eomt/1')
     """
     model = with_images(model)
-    num_classes = check_detector(model)
-    _check_masks(model)
+    num_classes = check_segmenter(model)
     check_threshold(score_threshold)
     is_thing = things_of(things, num_classes)
 
@@ -109,12 +108,3 @@ def export_segmenter(
     return exporter.publish(
         folder, format, version, warmup_batch_sizes, calibration_images
     )
-
-
-def _check_masks(model):
-    if not has_masks(model):
-        raise ValueError(
-            "`model` must have masks: build it with build_eomt or "
-            "build_detr(masks=True). Received: a model with the outputs "
-            f"{sorted(model.output)}"
-        )

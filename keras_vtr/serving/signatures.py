@@ -103,8 +103,8 @@ def steps_of(inputs, image_shape):
     """
     steps = 1 / tf.cast(image_shape, "float32")
     if isinstance(inputs, dict):
-        mask = inputs["padding_mask"]
-        real = [tf.reduce_any(mask, axis=axis) for axis in (2, 1)]
+        padding_mask = inputs["padding_mask"]
+        real = [tf.reduce_any(padding_mask, axis=axis) for axis in (2, 1)]
         shares = [tf.reduce_mean(tf.cast(x, "float32"), axis=1) for x in real]
         steps *= tf.stack(shares, axis=1)
     return steps

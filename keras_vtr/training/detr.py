@@ -90,8 +90,8 @@ def compile_detr(
     >>> print([round(float(schedule(step)), 3) for step in (0, 19, 21)])
     [1.0, 1.0, 0.1]
     """
-    if drop_epoch is None:
-        drop_epoch = max(1, epochs * 2 // 3)
+    drop_epoch = max(1, epochs * 2 // 3) if drop_epoch is None else drop_epoch
+    _check_boxes(model)
     _check_positive(
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
@@ -156,7 +156,6 @@ def _check_positive(**numbers):
 
 def _backbone_rates(model, learning_rate, layer_decay):
     """The paths of the backbone's trained weights, by their learning rate."""
-    _check_boxes(model)
     if not learning_rate >= 0:
         raise ValueError(
             "`backbone_learning_rate` must be 0, which freezes it, or above. "

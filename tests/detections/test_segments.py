@@ -62,10 +62,27 @@ def test_pictures_of_any_size_are_divided(change, rng):
         assert found["segments"].shape == image.shape[:2]
         assert found["areas"].sum() == found["segments"].size
         assert set(found["names"]) == {"class 0"} and found["is_thing"].all()
-    with pytest.raises(ValueError, match="must be a dict with the keys"):
+    with pytest.raises(ValueError, match="must have masks: build it with"):
         segment(color_detr(), images)
+    with pytest.raises(ValueError, match=r"not their names.*'cat'"):
+        segment(detr, images, things=["cat"])
 
 
 def test_outputs_without_masks_are_refused():
     with pytest.raises(ValueError, match="must be a dict with the keys"):
         decode_segments({"logits": np.zeros((1, 2, 3))}, (4, 8))
+
+
+def test_no_image_has_no_segments():
+    empty = {"logits": np.zeros((0, 3, 4)), "masks": np.zeros((0, 3, 4, 4))}
+    assert decode_segments(empty, (4, 4)) == []
+
+
+@pytest.mark.parametrize("key", ["logits", "sigmoid_logits"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_query_without_finite_scores_has_no_segment(key, value):
+    logits = np.full((1, 2, 3), -9.0, "float32")
+    logits[0, 0, 0] = value
+    outputs = {key: logits, "masks": np.ones((1, 2, 4, 8), "float32")}
+    (found,) = decode_segments(outputs, (4, 8), score_threshold=0.5)
+    assert len(found["labels"]) == 0 and (found["segments"] == -1).all()

@@ -214,18 +214,8 @@ def test_the_points_are_those_that_are_unsure(rng):
 
 
 @pytest.mark.parametrize("of", ["of_pairs", "of_all"])
-@pytest.mark.parametrize("is_known", [True, False])
-def test_all_pixels_of_small_masks_are_compared(of, is_known, rng):
-    """Also in a graph that doesn't know how large they are."""
-    if not is_known and keras.backend.backend() != "tensorflow":
-        pytest.skip("JAX knows all shapes")
-    points = UncertainPoints(120)
-    choose = getattr(points, of)
-    if not is_known:
-        import tensorflow as tf
-
-        free = (tf.TensorSpec((None,) * 5), tf.TensorSpec((None,) * 4))
-        choose = tf.function(choose, input_signature=free, autograph=False)
+def test_all_pixels_of_small_masks_are_compared(of, rng):
+    choose = getattr(UncertainPoints(120), of)
     logits = rng.normal(size=(1, 2, 3, 5, 6)).astype("float32")
     for size in ((10, 12), (20, 24)):
         masks = (rng.uniform(size=(1, 3, *size)) > 0.5).astype("float32")
@@ -236,6 +226,45 @@ def test_all_pixels_of_small_masks_are_compared(of, is_known, rng):
         if size == (10, 12):
             for one, other in zip(found, every, strict=True):
                 np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("of", ["of_pairs", "of_all"])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_masks_of_unknown_size_have_points_of_their_number(
+    of, jit_compile, rng
+):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("JAX knows all shapes")
+    import tensorflow as tf
+
+    choose = getattr(UncertainPoints(20), of)
+
+    def slope(logits, masks):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            found, true = choose(logits, masks)
+            total = tf.reduce_sum(found * true)
+        return found, tape.gradient(total, logits)
+
+    function = tf.function(
+        slope,
+        input_signature=(
+            tf.TensorSpec((None,) * 5),
+            tf.TensorSpec((None,) * 4),
+        ),
+        autograph=False,
+        jit_compile=jit_compile,
+    )
+    masks = np.ones((1, 3, 20, 24), "float32")
+    for size, num_points in (((5, 6), 15), ((10, 12), 20)):
+        logits = rng.normal(size=(1, 2, 3, *size)).astype("float32")
+        found, gradient = function(logits, masks)
+        assert found.shape == (1, 2, 3, num_points)
+        assert gradient.shape == logits.shape
+        # Each point's weights on its neighbors sum to one.
+        np.testing.assert_allclose(
+            tf.reduce_sum(gradient), 6 * num_points, rtol=1e-4
+        )
 
 
 def test_points_change_with_the_predictions_and_with_nothing_else(rng):

@@ -61,10 +61,10 @@ def test_a_client_writes_masks(client, kind, files, tmp_path):
     if kind == "objects":
         answer["mask_bytes"] = [b"one PNG", b"another", b""]
         answer["boxes"] = [[0.0, 1.0, 2.0, 3.0]] * 3
-        expected = {"turned_0.png": b"one PNG", "turned_1.png": b"another"}
+        expected = {"0_turned_0.png": b"one PNG", "0_turned_1.png": b"another"}
     else:
         answer["map_bytes"] = b"a map"
-        expected = {"turned_segments.png": b"a map"}
+        expected = {"0_turned_segments.png": b"a map"}
     signatures = {"serving_default": stand_in.Fixed(answer)}
     with stand_in.serve("digit_detr", signatures) as addresses:
         server = dict(zip(CLIENTS, addresses, strict=True))[client]
@@ -75,6 +75,7 @@ def test_a_client_writes_masks(client, kind, files, tmp_path):
     assert result.returncode == 0, result.stderr
     assert {x.name: x.read_bytes() for x in folder.iterdir()} == expected
     assert all(name in result.stdout for name in expected)
+    assert ("2: 2  0.800" in result.stdout) == (kind == "segments")
 
 
 @pytest.mark.parametrize("client", CLIENTS)

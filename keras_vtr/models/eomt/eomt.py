@@ -15,6 +15,8 @@ from keras_vtr.stages import DETR
 from keras_vtr.stages import ViT
 from keras_vtr.strict_model import StrictModel
 
+MASK_STRIDE = 4
+
 
 def build_eomt(
     num_classes,
@@ -23,7 +25,7 @@ def build_eomt(
     image_shape=None,
     num_queries=200,
     num_query_blocks=4,
-    mask_stride=4,
+    mask_stride=None,
     mask_steps=None,
     class_names=None,
     name="eomt",
@@ -47,7 +49,8 @@ def build_eomt(
         num_query_blocks: How many blocks see the queries; the authors have 3
             of 12 and 4 of 24.
         mask_stride: Pixels of the image to one of a mask, along each axis: the
-            ViT's patch size, or a half, a quarter ... of it.
+            ViT's patch size, or a half, a quarter ... of it. Default: 4, the
+            authors', or the next larger one.
         mask_steps: Steps of the training, in which masked attention is annealed
             away (section 3.3), as in `MaskQueryEncoder`. Default: none.
         class_names: Optional K names.
@@ -57,9 +60,8 @@ def build_eomt(
         A `keras_vtr.models.DetectionModel` from pixels in [0, 255], (B, height,
         width, channels), to a dict of float32: `"logits"` (B, Q, K + 1), the
         last one "no object", `"masks"` (B, Q, height / mask_stride, width /
-        mask_stride) logits,
-        and those before each of the L query blocks, `"auxiliary_logits"` and
-        `"auxiliary_masks"` (B, L, Q, ...).
+        mask_stride) logits, and those before each of the L query blocks,
+        `"auxiliary_logits"` and `"auxiliary_masks"` (B, L, Q, ...).
 
     Raises:
         ValueError: If `vit` is no ViT, or has relative or rotary positions, or
@@ -87,16 +89,10 @@ def build_eomt(
     vit = as_functional(vit)
     image_shape = image_shape or tuple(vit.inputs[0].shape[1:])
     patch_size = vit.get_layer(ViT.PATCHES).patch_size
-    check_positive_int("mask_stride", mask_stride)
-    if patch_size % mask_stride:
-        raise ValueError(
-            "`mask_stride` must divide the ViT's patch size. Received: "
-            f"mask_stride={mask_stride}, patch_size={patch_size}"
-        )
     options = {
         "num_queries": num_queries,
         "num_query_blocks": num_query_blocks,
-        "upsampling": patch_size // mask_stride,
+        "upsampling": _upsampling(patch_size, mask_stride),
         "mask_steps": mask_steps,
     }
     images = image_input(image_shape)
@@ -121,3 +117,19 @@ def build_eomt(
         "auxiliary_masks": in_float32(earlier_masks),
     }
     return with_names(DetectionModel(images, outputs, name=name), class_names)
+
+
+def _upsampling(patch_size, mask_stride):
+    """How many times finer than the patches the masks are."""
+    strides = [patch_size]
+    while strides[-1] % 2 == 0:
+        strides.append(strides[-1] // 2)
+    if mask_stride is None:
+        fine = [x for x in strides if x >= MASK_STRIDE]
+        mask_stride = min(fine, default=patch_size)
+    if mask_stride not in strides:
+        raise ValueError(
+            f"`mask_stride` must be one of {strides}, the ViT's patch size "
+            f"halved. Received: mask_stride={mask_stride}"
+        )
+    return patch_size // mask_stride

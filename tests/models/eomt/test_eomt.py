@@ -39,8 +39,17 @@ def test_it_answers_with_classes_and_masks_of_a_quarter_of_the_size(rng):
 def test_masks_are_as_fine_as_asked(stride, side):
     eomt = tiny_eomt(mask_stride=stride)
     assert eomt.output["masks"].shape == (None, 6, side, side)
-    with pytest.raises(ValueError, match="mask_stride=3, patch_size=16"):
+    with pytest.raises(ValueError, match=r"\[16, 8, 4, 2, 1\].*mask_stride=3"):
         tiny_eomt(mask_stride=3)
+
+
+@pytest.mark.parametrize(("patch_size", "side"), [(14, 2), (2, 1), (12, 2)])
+def test_masks_are_fine_by_default_with_any_patch_size(patch_size, side):
+    vit = tiny_vit(
+        image_shape=(4 * patch_size,) * 2 + (1,), patch_size=patch_size
+    )
+    eomt = build_eomt(10, vit, num_queries=6, num_query_blocks=1)
+    assert eomt.output["masks"].shape == (None, 6, 4 * side, 4 * side)
 
 
 def test_the_vit_s_weights_are_copied():
