@@ -5,7 +5,8 @@
 takes 10 seconds and leaves scenes/train.json with 4,000 pictures in
 scenes/train/, and scenes/val.json with 200 of other writers in scenes/val/:
 something to try `keras-vtr` on. A digit that the picture's edge cuts off to
-four pixels or fewer is not annotated.
+four pixels or fewer is not annotated. Its outlines are one for each run of
+pixels of a row.
 """
 
 import argparse
@@ -16,8 +17,19 @@ import pathlib
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+import numpy as np
 
 import keras_vtr
+
+
+def outlines(mask):
+    """Polygons, [x, y, x, y, ...] of corners, of a mask (height, width)."""
+    found = []
+    for y, row in enumerate(mask.astype(int)):
+        ends = np.diff(row, prepend=0, append=0).nonzero()[0]
+        for x0, x1 in ends.reshape(-1, 2).tolist():
+            found.append([x0, y, x1, y, x1, y + 1, x0, y + 1])
+    return found
 
 
 def write_scenes(folder, num_scenes):
@@ -28,6 +40,7 @@ def write_scenes(folder, num_scenes):
             "train" if split == "train" else "held_out",
             batch_size=1,
             num_scenes=number,
+            masks=True,
         )
         images, annotations = [], []
         for i, (image, y_true) in enumerate(scenes.as_numpy_iterator()):
@@ -38,13 +51,14 @@ def write_scenes(folder, num_scenes):
             picture.save(folder / split / f"{i}.png")
             row = {"id": i, "height": height, "width": width}
             images.append({**row, "file_name": f"{i}.png"})
-            targets = y_true["boxes"][0], y_true["labels"][0]
-            for box, label in zip(*targets, strict=True):
+            targets = (y_true[key][0] for key in ("boxes", "labels", "masks"))
+            for box, label, mask in zip(*targets, strict=True):
                 x, y, w, h = 64 * (box - [*box[2:] / 2, 0, 0])
                 w, h = min(w, width - x), min(h, height - y)
                 if label >= 0 and w > 4 and h > 4:
                     row = {"id": len(annotations), "image_id": i}
                     row["bbox"] = [float(side) for side in (x, y, w, h)]
+                    row["segmentation"] = outlines(mask[:height, :width] > 0)
                     annotations.append({**row, "category_id": int(label) + 1})
         content = {"images": images, "annotations": annotations}
         digits = [{"id": i + 1, "name": str(i)} for i in range(10)]
