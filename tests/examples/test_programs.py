@@ -33,6 +33,9 @@ PROGRAMS = {
 # A few steps each, which are not worth compiling them.
 OF_FEW_STEPS = {
     "finetune_detr": ("scratch", "--scenes", 64, "--epochs", 1),
+    "finetune_masks": (
+        *("scratch", "--scenes", 64, "--box-epochs", 1, "--mask-epochs", 1),
+    ),
     **{f"claims/{name}": ("--short",) for name in CLAIMS},
 }
 # Run by the last two tests, and parts of the claims.
