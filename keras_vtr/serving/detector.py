@@ -125,7 +125,7 @@ def export_detector(
             "score_threshold": score_threshold,
             "max_detections": max_detections,
         },
-        draw_object_masks if has_masks(model) else None,
+        draw_object_masks,
     )
     return exporter.publish(
         folder, format, version, warmup_batch_sizes, calibration_images
@@ -168,7 +168,3 @@ def raw_outputs(outputs):
         for key in keys
         if key in outputs
     }
-
-
-def has_masks(model):
-    return isinstance(model.output, dict) and "masks" in model.output

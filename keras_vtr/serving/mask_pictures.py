@@ -10,11 +10,11 @@ MANY_SEGMENTS = 255  # of more, a byte has no number
 
 
 def draw_object_masks(answer, image_shape, steps):
-    """Replaces masks by one PNG for each detection.
+    """Replaces masks, if there are any, by one PNG for each detection.
 
     Args:
-        answer: Dict with `"labels"` (B, n) and `"masks"` (B, n, height',
-            width'), logits.
+        answer: Dict with `"labels"` (B, n) and optionally `"masks"` (B, n,
+            height', width'), logits.
         image_shape: (B, 2) int32, each image's own height and width.
         steps: (B, 2) float32, by which part of the masks' sides its pixels
             stand apart.
@@ -23,6 +23,8 @@ def draw_object_masks(answer, image_shape, steps):
         The dict with `"mask_bytes"` (B, n) string, PNG of one channel, 255 in
         the object and 0 elsewhere; empty without a detection.
     """
+    if "masks" not in answer:
+        return answer
     answer = dict(answer)
     masks, labels = tf.cast(answer.pop("masks"), "float32"), answer["labels"]
 
