@@ -1,11 +1,11 @@
-"""Masks of digits: what each head learns of them in eight minutes.
+"""Masks of digits: what each head learns of them in seven minutes of steps.
 
     python benchmarks/masks.py
 
 Scenes of 64 x 64 pixels, batches of 16. The time of a training step of each row
 is measured first, all rows in turn, and each row is trained for as many steps
-as fill seven minutes; the eighth is that of compiling and evaluating. Printed:
-average precision of masks and boxes on 500 held-out scenes.
+as fill the time, to which compiling and evaluating come. Printed: average
+precision of masks and boxes on 500 held-out scenes.
 "DETR's head" is trained as in the paper: boxes first, then the head alone.
 "Mask embeddings" is examples/train_masks.py. "EoMT" is a ViT from scratch.
 Takes 100 minutes on two cores; `--rows`, `--seeds` and `--minutes` do less, and
