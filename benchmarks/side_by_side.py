@@ -11,6 +11,8 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 
 
@@ -18,20 +20,27 @@ class Competitor:
     """A process that answers each line with what it measured, in JSON."""
 
     def __init__(self, command):
+        # A file: nobody reads while it runs, and a full pipe would stop it.
+        self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.errors,
             text=True,
         )
 
-    def wait_until_ready(self):
+    def wait_until_ready(self, seconds=None):
+        """What keeps it from running, None if nothing does."""
+        timer = threading.Timer(seconds or 3600.0, self.process.kill)
+        timer.start()
         line = self.process.stdout.readline().strip()
+        timer.cancel()
         if line == "ready":
             return None
         self.process.kill()
-        errors = self.process.stderr.read().strip().splitlines()
+        self.errors.seek(0)
+        errors = self.errors.read().strip().splitlines()
         return errors[-1] if errors else "no answer"
 
     def ask(self, line="go"):
@@ -42,6 +51,7 @@ class Competitor:
     def close(self):
         self.process.kill()
         self.process.wait()
+        self.errors.close()
 
 
 def start(worker, task, names, pythons):

@@ -40,8 +40,11 @@ def rf_detr(side, tiny=False):
         num_labels=NUM_CLASSES,
         num_queries=30 if tiny else 300,
         decoder_layers=3,
+        group_detr=1,  # of queries in training: ours has no further ones
         backbone_config={  # RF-DETR's, with patches of 16
             "model_type": "rf_detr_dinov2",
+            "hidden_size": SMALL_VIT["hidden_dim"] if tiny else 384,
+            "num_attention_heads": SMALL_VIT["num_heads"] if tiny else 6,
             "image_size": side,
             "patch_size": 16,
             "num_windows": 2,
