@@ -4,9 +4,9 @@
 
 takes 10 seconds and leaves scenes/train.json with 4,000 pictures in
 scenes/train/, and scenes/val.json with 200 of other writers in scenes/val/:
-something to try `keras-vtr` on. A digit that the picture's edge cuts off to
-four pixels or fewer is not annotated. Its outlines are one for each run of
-pixels of a row.
+something to try `keras-vtr` on. Boxes hold what can be seen of a digit; one of
+four pixels or fewer is not annotated, and each picture has a digit. Outlines
+are one for each run of pixels of a row.
 """
 
 import argparse
@@ -32,6 +32,19 @@ def outlines(mask):
     return found
 
 
+def rows_of(masks, labels):
+    """An annotation of each digit that can be seen."""
+    for mask, label in zip(masks, labels, strict=True):
+        y, x = mask.nonzero()
+        size = [np.ptp(x) + 1, np.ptp(y) + 1] if len(x) else [0, 0]
+        if min(size) > 4:
+            yield {
+                "bbox": [int(side) for side in (x.min(), y.min(), *size)],
+                "segmentation": outlines(mask),
+                "category_id": int(label) + 1,
+            }
+
+
 def write_scenes(folder, num_scenes):
     """A data set in COCO's format; pictures are cut to different sizes."""
     for split, number in (("train", num_scenes), ("val", 200)):
@@ -39,27 +52,26 @@ def write_scenes(folder, num_scenes):
         scenes = keras_vtr.data.digit_scenes(
             "train" if split == "train" else "held_out",
             batch_size=1,
-            num_scenes=number,
             masks=True,
-        )
+        ).as_numpy_iterator()
         images, annotations = [], []
-        for i, (image, y_true) in enumerate(scenes.as_numpy_iterator()):
+        while len(images) < number:
+            image, y_true = next(scenes)
+            i = len(images)
             height, width = 64 - i % 3 * 4, 64 - i % 5 * 3
+            masks = y_true["masks"][0, :, :height, :width]
+            rows = list(rows_of(masks, y_true["labels"][0]))
+            if not rows:
+                continue
+            for row in rows:
+                row |= {"id": len(annotations), "image_id": i}
+                annotations.append(row)
             picture = keras.utils.array_to_img(
                 image[0, :height, :width], scale=False
             )
             picture.save(folder / split / f"{i}.png")
             row = {"id": i, "height": height, "width": width}
             images.append({**row, "file_name": f"{i}.png"})
-            targets = (y_true[key][0] for key in ("boxes", "labels", "masks"))
-            for box, label, mask in zip(*targets, strict=True):
-                x, y, w, h = 64 * (box - [*box[2:] / 2, 0, 0])
-                w, h = min(w, width - x), min(h, height - y)
-                if label >= 0 and w > 4 and h > 4:
-                    row = {"id": len(annotations), "image_id": i}
-                    row["bbox"] = [float(side) for side in (x, y, w, h)]
-                    row["segmentation"] = outlines(mask[:height, :width] > 0)
-                    annotations.append({**row, "category_id": int(label) + 1})
         content = {"images": images, "annotations": annotations}
         digits = [{"id": i + 1, "name": str(i)} for i in range(10)]
         content = json.dumps({**content, "categories": digits})

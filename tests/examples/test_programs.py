@@ -96,7 +96,7 @@ def test_from_scenes_to_a_model_that_can_be_served(tmp_path):
     """The README's chapter on training, with masks."""
     run(tmp_path, EXAMPLES / "write_scenes.py", "scenes", "--scenes", 16)
     for command in (
-        "inspect scenes --output report",
+        "inspect scenes --masks --output report",
         "train scenes --masks --output run --epochs 1 "
         f"--config {EXAMPLES}/digits.yaml",
         "evaluate run",
