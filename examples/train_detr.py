@@ -92,6 +92,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, default=ROOT)
     arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(arguments.seed)
     scenes = keras_vtr.data.digit_scenes(
         "train", batch_size=16, seed=arguments.seed
@@ -109,11 +110,9 @@ def main():
         print(f"  {name:5} {result[name]:.3f}")
     images, y_true = next(held_out.rebatch(12).as_numpy_iterator())
     images = images.astype("uint8")
-    detections = keras_vtr.detections.decode_detections(
-        model(images), IMAGE_SHAPE
-    )
-    draw(images, y_true, detections, arguments.output)
-    export(model, images, detections, arguments.output)
+    found = keras_vtr.detections.decode_detections(model(images), IMAGE_SHAPE)
+    draw(images, y_true, found, arguments.output)
+    export(model, images, found, arguments.output)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vtr
+from keras_vtr import losses
 
 IMAGE_SHAPE = (64, 64, 1)
 NUM_TARGETS = 5  # the most digits of a scene; fewer are padded
@@ -50,16 +51,14 @@ def train(model, scenes, num_steps):
         warmup_target=1.5e-3,
         warmup_steps=warmup_steps,
     )
-    terms = keras_vtr.losses.sigmoid_terms(
-        box_term=keras_vtr.losses.RelativeBoxTerm()
-    )
+    terms = losses.sigmoid_terms(box_term=losses.RelativeBoxTerm())
     # Cross-entropy and Dice of the pixels, in the matching, too.
-    terms += keras_vtr.losses.point_mask_terms()
+    terms += losses.point_mask_terms()
     training_model.compile(
         keras.optimizers.AdamW(
             learning_rate, weight_decay=1e-4, beta_2=0.98, global_clipnorm=1.0
         ),
-        keras_vtr.losses.HungarianLoss(terms),
+        losses.HungarianLoss(terms),
     )
     training_model.fit(
         scenes,
@@ -88,6 +87,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=pathlib.Path, default=ROOT)
     arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(arguments.seed)
     scenes = keras_vtr.data.digit_scenes(
         "train", batch_size=16, seed=arguments.seed, masks=True

@@ -23,8 +23,8 @@ CLAIMS = (
 )
 PROGRAMS = {
     "build_by_hand": (),
-    "train_detr": ("--steps", 10, "--output", "."),
-    "train_masks": ("--steps", 10, "--output", "."),
+    "train_detr": ("--steps", 10, "--output", "new"),
+    "train_masks": ("--steps", 10, "--output", "new"),
     "train_vit": ("--epochs", 1),
     "translate_numbers": ("--epochs", 1),
     "read_digits": ("--epochs", 1),
