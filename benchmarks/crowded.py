@@ -73,7 +73,7 @@ def make(row, num_steps):
         num_queries=100,
         **encoder,
     )
-    compile_model(model, loss, num_steps)
+    compile_model(model, loss, num_steps, jit_compile=True)
     return detr, model
 
 
