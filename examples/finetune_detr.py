@@ -36,6 +36,21 @@ SMALL = {  # instead of the paper's, all in pixels
 }
 
 
+def read(folder, num_scenes, **options):
+    """Both data sets, of digits without a folder, and the scales for them."""
+    scales = {}
+    if folder is None:
+        folder, scales = pathlib.Path(tempfile.mkdtemp()), SMALL
+        write_scenes(folder, num_scenes)
+    options = {"invalid": "drop", **options}
+    train, held_out = (
+        read_coco(folder / f"{split}.json", folder / split, **options)
+        for split in ("train", "val")
+    )
+    print(f"Train: {train}\nHeld out: {held_out}")
+    return train, held_out, scales
+
+
 def build(source, dataset, is_vit, num_queries):
     names = dataset.class_names
     if is_vit:
@@ -70,15 +85,7 @@ def main():
     parser.add_argument("--scenes", type=int, default=4000)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(0)
-    folder, scales = arguments.folder, {}
-    if folder is None:
-        folder, scales = pathlib.Path(tempfile.mkdtemp()), SMALL
-        write_scenes(folder, arguments.scenes)
-    train, held_out = (
-        read_coco(folder / f"{split}.json", folder / split, invalid="drop")
-        for split in ("train", "val")
-    )
-    print(f"Train: {train}\nHeld out: {held_out}")
+    train, held_out, scales = read(arguments.folder, arguments.scenes)
     num_queries = 10 if scales else 300
     detr = build(arguments.source, train, arguments.vit, num_queries)
     rates = {}

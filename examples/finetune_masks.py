@@ -16,17 +16,14 @@ one core. Expect losses, average precision (masks: AP 0.54, AP50 0.79; boxes:
 import argparse
 import os
 import pathlib
-import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-from finetune_detr import SMALL
-from write_scenes import write_scenes
+from finetune_detr import read
 
 import keras_vtr
 from keras_vtr.data import detection_dataset
-from keras_vtr.data import read_coco
 from keras_vtr.training import compile_detr
 
 
@@ -64,17 +61,9 @@ def main():
     parser.add_argument("--scenes", type=int, default=4000)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(0)
-    folder, scales = arguments.folder, {}
-    if folder is None:
-        folder, scales = pathlib.Path(tempfile.mkdtemp()), SMALL
-        write_scenes(folder, arguments.scenes)
-    train, held_out = (
-        read_coco(
-            folder / f"{split}.json", folder / split, invalid="drop", masks=True
-        )
-        for split in ("train", "val")
+    train, held_out, scales = read(
+        arguments.folder, arguments.scenes, masks=True
     )
-    print(f"Train: {train}\nHeld out: {held_out}")
     detr = build(arguments.source, train.class_names)
     is_new = arguments.source == "scratch"
     rate = {"learning_rate": 1e-3} if is_new else {}
