@@ -30,14 +30,17 @@ class Competitor:
             text=True,
         )
 
-    def wait_until_ready(self, seconds=None):
+    def wait_until_ready(self, seconds=3600.0):
         """What keeps it from running, None if nothing does."""
-        timer = threading.Timer(seconds or 3600.0, self.process.kill)
+        timer = threading.Timer(seconds, self.process.kill)
+        begin = time.monotonic()
         timer.start()
         line = self.process.stdout.readline().strip()
         timer.cancel()
         if line == "ready":
             return None
+        if time.monotonic() - begin >= seconds:
+            return f"not ready within {seconds:.0f} seconds"
         self.process.kill()
         self.errors.seek(0)
         errors = self.errors.read().strip().splitlines()
