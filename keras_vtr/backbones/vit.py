@@ -22,6 +22,7 @@ def build_vit_backbone(
     padding_mask=False,
     feature_blocks=None,
     window_size=None,
+    num_windows=None,
     global_blocks=None,
     scales=(1,),
     name="vit",
@@ -36,9 +37,8 @@ def build_vit_backbone(
     are copies, and all of them are trainable. `build_detr` takes the backbone
     with the `pixel_mean` and `pixel_std` that the ViT was trained with.
 
-    RF-DETR (Robinson et al. 2025) reads 512 x 512 pixels in patches of 16, four
-    windows and `feature_blocks=(2, 5, 8, 11), window_size=16,
-    global_blocks=(3, 6, 9)`.
+    RF-DETR (Robinson et al. 2025) has patches of 16 and
+    `feature_blocks=(2, 5, 8, 11), num_windows=2, global_blocks=(3, 6, 9)`.
 
     Args:
         vit: From `keras_vtr.models.build_vit` or
@@ -54,6 +54,8 @@ def build_vit_backbone(
             are concatenated, each after the final norm. Default: the last.
         window_size: Side of the windows in patches, or (height, width), to
             which attention is limited in most blocks. Default: none is.
+        num_windows: Instead of a size, how many windows there are in each
+            column and in each row, or (in columns, in rows).
         global_blocks: Numbers of the blocks that see the complete image all the
             same. Default: the last block of each quarter of the blocks.
         scales: Sizes of the maps in sizes of the ViT's, in descending order, as
@@ -105,6 +107,7 @@ def build_vit_backbone(
     encoder_options = {
         "feature_blocks": feature_blocks,
         "window_size": window_size,
+        "num_windows": num_windows,
         "global_blocks": global_blocks,
     }
     is_replaced = any(x is not None for x in encoder_options.values())

@@ -115,12 +115,13 @@ class ViTCopy:
         return keras.tree.flatten(self.encoded)[0]
 
     def _check_bias(self, attention_bias):
-        window_size = self.encoder_options.get("window_size")
-        if attention_bias is not None and window_size is not None:
+        names = ("window_size", "num_windows")
+        given = {name: self.encoder_options.get(name) for name in names}
+        if attention_bias is not None and any(given.values()):
             raise ValueError(
-                "`window_size` must be None for a ViT with relative positions, "
-                "which are those of pairs of patches of the complete image. "
-                f"Received: window_size={window_size!r}, {self.vit.name!r}"
+                "`window_size` and `num_windows` must be None for a ViT with "
+                "relative positions, which are those of pairs of patches of "
+                f"the complete image. Received: {given}, {self.vit.name!r}"
             )
 
     def _cut(self, layer, images):

@@ -1,8 +1,10 @@
 """Tokens in, tokens out: the layers that all models are made of."""
 
 from keras_vtr.layers.attention.attention_map import MultiHeadAttentionMap
+from keras_vtr.layers.attention.deformable import DeformableAttention
 from keras_vtr.layers.attention.local import LocalAttention2D
 from keras_vtr.layers.attention.multi_head import MultiHeadAttention
+from keras_vtr.layers.convolution.c2f import C2fProjection
 from keras_vtr.layers.convolution.feature_pyramid import FeaturePyramid
 from keras_vtr.layers.convolution.frozen_norm import FrozenNormConv2D
 from keras_vtr.layers.convolution.standardized import StandardizedConv2D
@@ -66,6 +68,7 @@ __all__ = [
     "RotaryPositions2D",
     "MultiHeadAttention",
     "LocalAttention2D",
+    "DeformableAttention",
     "FeedForward",
     "Residual",
     "LayerScale",
@@ -98,6 +101,7 @@ __all__ = [
     "PatchGrid",
     "FeatureMapEncoder",
     "FeaturePyramid",
+    "C2fProjection",
     "PadToMultiple",
     "MaskPadding",
     "ResizePaddingMask",

@@ -32,3 +32,17 @@ ACTIVATIONS = {
     "relu": keras.ops.relu,
     "swiglu": swiglu,
 }
+
+
+def activation_of(activation):
+    """The function for an argument `activation` of a layer."""
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    try:
+        return keras.activations.get(activation)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`activation` must be one of {sorted(ACTIVATIONS)}, or a name or "
+            "function that keras.activations.get takes. Received: "
+            f"activation={activation!r}"
+        ) from error

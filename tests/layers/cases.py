@@ -245,6 +245,31 @@ for window_size, mask in (((2, 3), {}), (None, {"padding_mask": (2, 3, 5)})):
         **ATTENTION,
     )
 
+case(
+    layers.FeatureMapEncoder,
+    {
+        "block": in_a_block(layers.TransformerEncoderBlock, parts()),
+        "num_layers": 2,
+        "norm": norm,
+        "num_windows": 2,
+        "global_blocks": (1,),
+    },
+    {"tokens": (2, 15, 12), "feature_map": (2, 3, 5, 12)},
+    (2, 3, 5, 12),
+    **ATTENTION,
+)
+case(
+    layers.C2fProjection,
+    {
+        "filters": 10,
+        "num_blocks": 2,
+        "expansion": 0.3,
+        "activation": "gelu",
+        "layer_norm_epsilon": 1e-3,
+    },
+    {"feature_map": (2, 7, 5, 11)},
+    (2, 7, 5, 10),
+)
 case(layers.ObjectQueries, {"num_queries": 3}, {"memory": (2, 5, 7)}, (2, 3, 7))
 case(
     layers.AnchorQueries,
@@ -285,6 +310,42 @@ for refinement in (layers.LogitRefinement, layers.RelativeRefinement):
         output_dtype="float32",
     )
 case(
+    layers.DeformableAttention,
+    {"num_heads": 3, "num_points": 2},
+    {
+        "query": (2, 5, 12),
+        "key": (2, 14, 7),
+        "boxes": (2, 5, 4),
+        "centers": [(2, 7), (2, 2)],
+    },
+    (2, 5, 12),
+)
+case(
+    layers.AnchorDecoder,
+    {
+        "block": in_a_block(
+            layers.TransformerDecoderBlock,
+            parts(
+                attention=lambda: layers.MultiHeadAttention(2),
+                cross_attention=lambda: layers.DeformableAttention(4, 3),
+            ),
+        ),
+        "num_layers": 2,
+        "norm": norm,
+        "box_refinement": layers.RelativeRefinement,
+        "iterative_refinement": False,
+    },
+    {
+        "queries": (3, 5, 8),
+        "anchors": (3, 5, 4),
+        "memory": (3, 14, 8),
+        "centers": [(3, 7), (3, 2)],
+    },
+    [(3, 2, 5, 8), (3, 2, 5, 4), (3, 2, 5, 4)],
+    output_dtype=[None, "float32", "float32"],
+    **ATTENTION,
+)
+case(
     layers.AnchorDecoder,
     {
         "block": in_a_block(
@@ -312,6 +373,8 @@ for classifier, num_logits in (("softmax", 4), ("sigmoid", 3)):
             "num_classes": 3,
             "classifier": classifier,
             "side": 0.1,
+            "margin": 0.2,
+            "learned_moves": classifier == "sigmoid",
         },
         {"memory": (2, 6, 8), "centers": [(2, 3), (2, 2)]},
         [(2, 5, 4), (2, 5, num_logits), (2, 5, 4), (2, 5, 4)],

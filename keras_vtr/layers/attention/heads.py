@@ -13,3 +13,12 @@ def join_heads(heads):
     batch_size, num_heads, length, key_dim = ops.shape(heads)
     shape = (batch_size, length, num_heads * key_dim)
     return ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), shape)
+
+
+def split_groups(queries, num_groups):
+    """(B, G * Q, D) -> (B * G, Q, D): a sequence for each group, if any."""
+    if num_groups is None or queries is None:
+        return queries
+    batch_size, length, hidden_dim = ops.shape(queries)
+    shape = (batch_size * num_groups, length // num_groups, hidden_dim)
+    return ops.reshape(queries, shape)

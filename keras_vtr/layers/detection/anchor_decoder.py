@@ -1,12 +1,12 @@
 import keras
 from keras import ops
-from keras.layers import Dense
 
 from keras_vtr.layers.detection.anchor_queries import BoxEncoding
 from keras_vtr.layers.detection.box_attention_bias import AnchorAttentionBias
 from keras_vtr.layers.detection.box_attention_bias import BoxBias
 from keras_vtr.layers.detection.box_refinement import BoxRefinement
 from keras_vtr.layers.detection.box_refinement import LogitRefinement
+from keras_vtr.layers.detection.box_refinement import build_move_head
 from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import set_part
 from keras_vtr.layers.transformer.blocks import Stack
@@ -19,24 +19,30 @@ class AnchorDecoder(Stack):
 
     Liu et al. 2022 (DAB-DETR), section 4.3, with the blocks of
     `TransformerDecoder`. Before each block, the box gives the query's position
-    (`BoxEncoding`) and the bias of cross attention. After it, a head predicts
-    from the answer how the box moves. Gradients don't flow from a layer's box
-    to the next layer.
+    (`BoxEncoding`) and the bias of cross attention, or the box itself goes to
+    a cross attention that takes it, such as `DeformableAttention`. After the
+    block, a head predicts from the answer how the box moves. Gradients don't
+    flow from a layer's box to the next layer.
 
     Args:
         block: A `TransformerDecoderBlock`, or your own layer with the same
-            call arguments and with `num_heads`. Each layer of the decoder is a
-            copy of it, as in `TransformerDecoder`.
+            call arguments and with `num_heads`; with `takes_boxes`, if it takes
+            `boxes` and `centers` instead of `attention_bias`. Each layer of the
+            decoder is a copy of it, as in `TransformerDecoder`.
         num_layers: L, the number of copies.
         norm: The norm of each returned answer. Default: the block's norm if
             the block has `normalize_first`; no norm for other blocks.
         attention_bias: The bias of cross attention; each layer has a copy.
-            Default: `AnchorAttentionBias`; another one is `BoxPositionBias`.
+            Default: `AnchorAttentionBias`, or none for a block that takes
+            boxes; another one is `BoxPositionBias`.
         box_refinement: How a box moves. Default: `LogitRefinement()`; another
             one is `RelativeRefinement()`.
         look_forward_twice: Whether the loss of a layer's box also trains the
             layer before it, which the box started from (Zhang et al. 2022,
             "DINO", section 3.5).
+        iterative_refinement: Whether a layer starts from the box of the layer
+            before it. If False, all layers start from the anchors, whose
+            positions are computed once (Robinson et al. 2025, RF-DETR).
 
     Call arguments:
         queries: (B, Q, D), the content of the queries, such as zeros.
@@ -49,6 +55,8 @@ class AnchorDecoder(Stack):
         padding_mask: Optional (B, N) bool, True = real, for `memory`.
         query_mask: Optional (B, Q, Q) or (1, Q, Q) bool, True where a query
             may attend to another one in self attention.
+        num_groups: Optional number of groups of queries that don't attend to
+            each other, as in `TransformerDecoderBlock`.
         return_attention_scores: If True, also return the weights of cross
             attention.
 
@@ -88,6 +96,7 @@ class AnchorDecoder(Stack):
         attention_bias=None,
         box_refinement=None,
         look_forward_twice=False,
+        iterative_refinement=True,
         **kwargs,
     ):
         # Boxes and centers stay float32: float16 is too coarse for them.
@@ -97,20 +106,16 @@ class AnchorDecoder(Stack):
                 "`block` must have `num_heads`, the number of heads of "
                 f"`attention_bias`. Received: block={block!r}"
             )
-        if attention_bias is None:
+        self.takes_boxes = getattr(block, "takes_boxes", False)
+        if attention_bias is None and not self.takes_boxes:
             attention_bias = AnchorAttentionBias(block.num_heads)
-        set_part(self, "attention_bias", attention_bias, BoxBias)
-        if attention_bias.num_heads != block.num_heads:
-            raise ValueError(
-                "`attention_bias` must have as many heads as `block`. "
-                f"Received: attention_bias.num_heads="
-                f"{attention_bias.num_heads}, block.num_heads="
-                f"{block.num_heads}"
-            )
+        set_part(self, "attention_bias", attention_bias, BoxBias, optional=True)
+        self._check_bias()
         if box_refinement is None:
             box_refinement = LogitRefinement()
         set_part(self, "box_refinement", box_refinement, BoxRefinement)
         self.look_forward_twice = look_forward_twice
+        self.iterative_refinement = iterative_refinement
 
     def build(self, queries_shape, anchors_shape, memory_shape, centers_shape):
         self._build_stack(queries_shape, memory_shape)
@@ -131,6 +136,7 @@ class AnchorDecoder(Stack):
                 centers_shape,
             )
             for i in range(self.num_layers)
+            if self.attention_bias is not None
         ]
         self.box_head = build_move_head(self, queries_shape)
         self.refinement = build_sublayer(
@@ -150,6 +156,7 @@ class AnchorDecoder(Stack):
         memory_positions=None,
         padding_mask=None,
         query_mask=None,
+        num_groups=None,
         return_attention_scores=False,
         training=None,
     ):
@@ -159,15 +166,17 @@ class AnchorDecoder(Stack):
             memory_positions=memory_positions,
             padding_mask=padding_mask,
             query_mask=query_mask,
+            num_groups=num_groups,
             return_attention_scores=return_attention_scores,
         )
-        for block, bias in zip(self.blocks, self.biases, strict=True):
+        positions = self.encoding(reference)
+        for i, block in enumerate(self.blocks):
             queries, scores = self._call_block(
                 block,
                 queries,
                 memory,
-                query_positions=self.encoding(reference),
-                attention_bias=bias(reference, centers),
+                query_positions=positions,
+                **self._around_boxes(i, reference, centers),
                 **options,
             )
             answer = self._normalize(queries)
@@ -182,11 +191,36 @@ class AnchorDecoder(Stack):
             answers.append(answer)
             references.append(ops.stop_gradient(reference))
             every_score.append(scores)
-            reference, before = ops.stop_gradient(moved), moved
+            if self.iterative_refinement and i + 1 < self.num_layers:
+                reference, before = ops.stop_gradient(moved), moved
+                positions = self.encoding(reference)
         lists = [answers, boxes, references]
         if return_attention_scores:
             lists.append(every_score)
         return tuple(ops.stack(x, axis=1) for x in lists)
+
+    def _around_boxes(self, number, boxes, centers):
+        """What tells the cross attention of a block where the boxes are."""
+        if self.takes_boxes:
+            return {"boxes": boxes, "centers": centers}
+        return {"attention_bias": self.biases[number](boxes, centers)}
+
+    def _check_bias(self):
+        bias, block = self.attention_bias, self.block
+        if bias is None:
+            return
+        if self.takes_boxes:
+            raise ValueError(
+                "`attention_bias` must be None for a block whose cross "
+                "attention takes the boxes themselves. Received: "
+                f"attention_bias={bias!r}, block={block!r}"
+            )
+        if bias.num_heads != block.num_heads:
+            raise ValueError(
+                "`attention_bias` must have as many heads as `block`. "
+                f"Received: attention_bias.num_heads={bias.num_heads}, "
+                f"block.num_heads={block.num_heads}"
+            )
 
     def compute_output_shape(
         self, queries_shape, anchors_shape, memory_shape, centers_shape
@@ -211,17 +245,8 @@ class AnchorDecoder(Stack):
         return tuple(outputs)
 
     def get_config(self):
-        config = {"look_forward_twice": self.look_forward_twice}
-        return {**super().get_config(), **config}
-
-
-def build_move_head(owner, shape):
-    """The sublayers that predict from answers (B, Q, D) how boxes move."""
-    inner = {"units": shape[-1], "activation": "relu"}
-    # Small, so that boxes hardly move at first.
-    small = keras.initializers.RandomNormal(stddev=0.01)
-    last = {"units": 4, "kernel_initializer": small, "dtype": "float32"}
-    return [
-        build_sublayer(owner, f"box_head_{i}", Dense, shape, **config)
-        for i, config in enumerate([inner, inner, last])
-    ]
+        return {
+            **super().get_config(),
+            "look_forward_twice": self.look_forward_twice,
+            "iterative_refinement": self.iterative_refinement,
+        }

@@ -2,8 +2,10 @@
 
 import keras
 from keras import ops
+from keras.layers import Dense
 
 from keras_vtr.box_ops import move_boxes
+from keras_vtr.layers.parts import build_sublayer
 
 CLOSEST = 1e-3  # coordinates are clipped to [CLOSEST, 1 - CLOSEST]
 
@@ -96,3 +98,15 @@ class RelativeRefinement(BoxRefinement):
         return move_boxes(
             ops.cast(boxes, "float32"), ops.cast(moves, "float32")
         )
+
+
+def build_move_head(owner, shape):
+    """The sublayers that predict from answers (B, Q, D) how boxes move."""
+    inner = {"units": shape[-1], "activation": "relu"}
+    # Small, so that boxes hardly move at first.
+    small = keras.initializers.RandomNormal(stddev=0.01)
+    last = {"units": 4, "kernel_initializer": small, "dtype": "float32"}
+    return [
+        build_sublayer(owner, f"box_head_{i}", Dense, shape, **config)
+        for i, config in enumerate([inner, inner, last])
+    ]

@@ -5,12 +5,13 @@ from keras.layers import LayerNormalization
 
 from keras_vtr.classifiers import CLASSIFIERS
 from keras_vtr.layers.arguments import check_choice
+from keras_vtr.layers.arguments import check_fraction
 from keras_vtr.layers.arguments import check_positive
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.arguments import check_rank
-from keras_vtr.layers.detection.anchor_decoder import build_move_head
 from keras_vtr.layers.detection.box_refinement import BoxRefinement
 from keras_vtr.layers.detection.box_refinement import RelativeRefinement
+from keras_vtr.layers.detection.box_refinement import build_move_head
 from keras_vtr.layers.parts import LayerWithParts
 from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import set_part
@@ -29,8 +30,7 @@ class QuerySelection(LayerWithParts):
     anchors, instead of the learned `AnchorQueries`. The contents of the queries
     are learned, as in the "mixed query selection" of Zhang et al. 2022 (DINO),
     section 3.4. The selected classes and boxes are trained like those of a
-    decoder layer. Differences from Robinson et al. 2025 (RF-DETR): no learned
-    move of the selected boxes, and tokens at the edges may be selected.
+    decoder layer.
 
     Args:
         num_queries: Q, the number of tokens selected.
@@ -39,6 +39,11 @@ class QuerySelection(LayerWithParts):
         box_refinement: How a token moves its box. Default:
             `RelativeRefinement()`.
         side: Of the boxes that tokens start from, relative to the image.
+        margin: Tokens whose center is so near to an edge of the image, or
+            nearer, are not selected; 0.01 in the authors' code.
+        learned_moves: Whether each anchor is moved by a learned number for
+            each coordinate, as in Robinson et al. 2025 (RF-DETR). It starts
+            with no move.
 
     Call arguments:
         memory: (B, height * width, D), the encoder's output.
@@ -51,7 +56,8 @@ class QuerySelection(LayerWithParts):
     so that no query depends on padding.
 
     Returns:
-        Anchors (B, Q, 4), `rel_center_xywh`, without gradient; and for the
+        Anchors (B, Q, 4), `rel_center_xywh`, without gradient but for that of
+        the learned moves; and for the
         loss the selected logits (B, Q, K), or (B, Q, K + 1) for "softmax",
         boxes (B, Q, 4) and the boxes that they started from, likewise; float32.
 
@@ -78,6 +84,8 @@ class QuerySelection(LayerWithParts):
         *,
         box_refinement=None,
         side=0.05,
+        margin=0.0,
+        learned_moves=False,
         **kwargs,
     ):
         # In float32: half precision is too coarse for boxes.
@@ -85,6 +93,7 @@ class QuerySelection(LayerWithParts):
         check_positive_int("num_queries", num_queries)
         check_positive_int("num_classes", num_classes)
         check_positive("side", side)
+        check_fraction("margin", margin)
         check_choice("classifier", classifier, sorted(CLASSIFIERS))
         if box_refinement is None:
             box_refinement = RelativeRefinement()
@@ -93,6 +102,8 @@ class QuerySelection(LayerWithParts):
         self.num_classes = num_classes
         self.classifier = classifier
         self.side = side
+        self.margin = margin
+        self.learned_moves = learned_moves
 
     def build(self, memory_shape, centers_shape):
         check_rank("memory", memory_shape, ("B", "N", "D"))
@@ -122,6 +133,12 @@ class QuerySelection(LayerWithParts):
             boxes_shape,
             boxes_shape,
         )
+        self.moves = None
+        if self.learned_moves:
+            shape = (1, self.num_queries, 4)
+            self.moves = self.add_weight(
+                shape=shape, initializer="zeros", name="moves"
+            )
 
     def call(self, memory, centers, padding_mask=None):
         tokens = self.norm(self.projection(memory))
@@ -135,12 +152,20 @@ class QuerySelection(LayerWithParts):
         scores = ops.max(probabilities, axis=-1)
         if padding_mask is not None:
             scores = ops.where(padding_mask, scores, LEAST)
+        if self.margin:
+            distance = ops.minimum(references, 1 - references)[..., :2]
+            is_inside = ops.all(distance > self.margin, axis=-1)
+            scores = ops.where(is_inside, scores, LEAST)
         best = self._best(scores)[..., None]  # (B, Q, 1)
         logits, boxes, references = (
             ops.take_along_axis(x, best, axis=1)
             for x in (logits, boxes, references)
         )
-        return ops.stop_gradient(boxes), logits, boxes, references
+        anchors = ops.stop_gradient(boxes)
+        if self.moves is not None:
+            moves = ops.broadcast_to(self.moves, ops.shape(anchors))
+            anchors = self.refinement(anchors, moves)
+        return anchors, logits, boxes, references
 
     def _best(self, scores):
         """The numbers of the tokens with the highest scores, (B, Q)."""
@@ -186,4 +211,6 @@ class QuerySelection(LayerWithParts):
             "num_classes": self.num_classes,
             "classifier": self.classifier,
             "side": self.side,
+            "margin": self.margin,
+            "learned_moves": self.learned_moves,
         }

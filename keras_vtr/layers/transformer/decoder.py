@@ -1,5 +1,6 @@
 import keras
 
+from keras_vtr.layers.attention.heads import split_groups
 from keras_vtr.layers.parts import set_part
 from keras_vtr.layers.transformer.blocks import Block
 from keras_vtr.layers.transformer.blocks import Stack
@@ -40,6 +41,11 @@ class TransformerDecoderBlock(Block):
         attention_bias: Optional (B, H, Q, N) or (B, 1, Q, N), added to the
             logits of cross attention.
         use_causal_mask: If True, query q sees queries 0..q only.
+        boxes: Optional (B, Q, 4), and
+        centers: Optional pair (B, width), (B, height), for a cross attention
+            that takes them, such as `DeformableAttention`.
+        num_groups: Optional G that divides Q: in self attention, a query
+            attends to the Q / G queries of its own group only.
         return_attention_scores: If True, also return the weights of cross
             attention.
 
@@ -75,6 +81,11 @@ class TransformerDecoderBlock(Block):
         """Those of the attention to `memory`."""
         return self.cross_attention.num_heads
 
+    @property
+    def takes_boxes(self):
+        """Whether the attention to `memory` is around boxes."""
+        return getattr(self.cross_attention, "takes_boxes", False)
+
     def build(self, queries_shape, memory_shape):
         self.self_attention_block = self._build_residual(
             "self_attention", self.attention, queries_shape
@@ -95,19 +106,24 @@ class TransformerDecoderBlock(Block):
         padding_mask=None,
         query_mask=None,
         attention_bias=None,
+        boxes=None,
+        centers=None,
+        num_groups=None,
         use_causal_mask=False,
         return_attention_scores=False,
         training=None,
     ):
+        shape = keras.ops.shape(queries)
         queries = self.self_attention_block(
-            queries,
+            split_groups(queries, num_groups),
             training=training,
             **given(
-                query_positions=query_positions,
+                query_positions=split_groups(query_positions, num_groups),
                 attention_mask=query_mask,
                 use_causal_mask=use_causal_mask,
             ),
         )
+        queries = keras.ops.reshape(queries, shape)
         attended = self.cross_attention_block(
             queries,
             memory,
@@ -117,6 +133,8 @@ class TransformerDecoderBlock(Block):
                 key_positions=memory_positions,
                 padding_mask=padding_mask,
                 attention_bias=attention_bias,
+                boxes=boxes,
+                centers=centers,
                 return_attention_scores=return_attention_scores,
             ),
         )

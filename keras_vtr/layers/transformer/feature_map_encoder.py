@@ -32,6 +32,9 @@ class FeatureMapEncoder(Stack):
             features are taken, in ascending order. Default: the last block.
         window_size: (height, width) of a window in patches, or one number for
             both. Default: no windows.
+        num_windows: Instead of a size, how many windows there are in each
+            column and in each row, or one number for both, so that the size
+            grows with the image.
         global_blocks: Numbers of the blocks that see all windows, in ascending
             order. Default: the paper's, the last of each quarter of the blocks.
         num_leading_tokens: Number of class tokens and registers, which come
@@ -77,6 +80,7 @@ class FeatureMapEncoder(Stack):
         norm=None,
         feature_blocks=None,
         window_size=None,
+        num_windows=None,
         global_blocks=None,
         num_leading_tokens=0,
         **kwargs,
@@ -90,17 +94,25 @@ class FeatureMapEncoder(Stack):
                     "`feature_blocks` must name a block, or be None for the "
                     f"last one. Received: feature_blocks={feature_blocks!r}"
                 )
+        if window_size is not None and num_windows is not None:
+            raise ValueError(
+                "`window_size` and `num_windows` must not both be given. "
+                f"Received: window_size={window_size!r}, num_windows="
+                f"{num_windows!r}"
+            )
         if global_blocks is not None:
             _check_blocks("global_blocks", global_blocks, num_layers)
-            if window_size is None:
+            if window_size is None and num_windows is None:
                 raise ValueError(
-                    "`global_blocks` needs a `window_size`; without windows "
-                    "all blocks are global. Received: global_blocks="
-                    f"{global_blocks!r}, window_size=None"
+                    "`global_blocks` needs a `window_size` or `num_windows`; "
+                    "without windows all blocks are global. Received: "
+                    f"global_blocks={global_blocks!r}"
                 )
-        _sides(window_size)
+        _pair("window_size", window_size)
+        _pair("num_windows", num_windows)
         self.feature_blocks = feature_blocks
         self.window_size = window_size
+        self.num_windows = num_windows
         self.global_blocks = global_blocks
         self.num_leading_tokens = num_leading_tokens
 
@@ -109,7 +121,7 @@ class FeatureMapEncoder(Stack):
         self.seen_globally = self.global_blocks
         if self.seen_globally is None:
             self.seen_globally = _last_of_quarters(self.num_layers)
-        if self.window_size is None:  # one window sees everything
+        if not self._has_windows:  # one window sees everything
             self.seen_globally = ()
         self._build_stack(tokens_shape, num_blocks=self.taken[-1] + 1)
 
@@ -124,12 +136,18 @@ class FeatureMapEncoder(Stack):
     ):
         self._check_inputs(tokens, feature_map, positions, attention_bias)
         grid = tuple(keras.ops.shape(feature_map)[1:3])
-        size = _sides(self.window_size)
+        size = _pair("window_size", self.window_size)
+        if self.num_windows is not None:
+            counts = _pair("num_windows", self.num_windows)
+            size = [
+                -(-side // count)  # rounded up
+                for side, count in zip(grid, counts, strict=True)
+            ]
         windows = Windows(grid, size, self.num_leading_tokens)
         if padding_mask is None and windows.may_be_padded:
             shape = keras.ops.shape(feature_map)[:3]
             padding_mask = keras.ops.ones(shape, "bool")
-        within, merged = _in_windows(windows, positions, padding_mask)
+        within, merged = windows.arguments(positions, padding_mask)
         if attention_bias is not None:
             within["attention_bias"] = attention_bias
         tokens = windows.cut_tokens(tokens)  # (B * W, leading + P, D)
@@ -155,9 +173,14 @@ class FeatureMapEncoder(Stack):
             **super().get_config(),
             "feature_blocks": self.feature_blocks,
             "window_size": self.window_size,
+            "num_windows": self.num_windows,
             "global_blocks": self.global_blocks,
             "num_leading_tokens": self.num_leading_tokens,
         }
+
+    @property
+    def _has_windows(self):
+        return self.window_size is not None or self.num_windows is not None
 
     def _check_inputs(self, tokens, feature_map, positions, attention_bias):
         letters = ("B", "rows", "columns", "...")
@@ -180,11 +203,12 @@ class FeatureMapEncoder(Stack):
                     f"{tuple(x.shape)}, a map of {rows} x {columns}, "
                     f"num_leading_tokens={num_leading}"
                 )
-        if attention_bias is not None and self.window_size is not None:
+        if attention_bias is not None and self._has_windows:
             raise ValueError(
                 "`attention_bias` is for pairs of tokens of the complete "
                 "image, and must be None with windows. Received: "
-                f"window_size={self.window_size!r}, attention_bias.shape="
+                f"window_size={self.window_size!r}, num_windows="
+                f"{self.num_windows!r}, attention_bias.shape="
                 f"{tuple(attention_bias.shape)}"
             )
 
@@ -194,34 +218,19 @@ def _last_of_quarters(num_layers):
     return tuple(sorted({end - 1 for end in ends if end}))
 
 
-def _in_windows(windows, positions, padding_mask):
-    """Arguments of windowed blocks, and those of global blocks."""
-    within, merged = {}, {}
-    if positions is not None:
-        within["positions"] = windows.cut(positions)
-        merged["positions"] = windows.merge(within["positions"], 0)
-    if padding_mask is not None:
-        mask = windows.cut_mask(padding_mask)
-        within["padding_mask"] = mask
-        merged["padding_mask"] = windows.merge(mask[..., None])[..., 0]
-    return within, merged
-
-
-def _sides(window_size):
-    """(height, width), or None."""
-    if window_size is None:
+def _pair(name, value):
+    """Numbers along height and width, or None."""
+    if value is None:
         return None
-    sides = window_size
-    if not isinstance(window_size, (tuple, list)):
-        sides = (window_size, window_size)
-    if len(sides) != 2:
+    pair = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2:
         raise ValueError(
-            "`window_size` must be a number of patches, or (height, width). "
-            f"Received: window_size={window_size!r}"
+            f"`{name}` must be a number, or a pair of them, along height and "
+            f"width. Received: {name}={value!r}"
         )
-    for side in sides:
-        check_positive_int("window_size", side)
-    return tuple(sides)
+    for number in pair:
+        check_positive_int(name, number)
+    return tuple(pair)
 
 
 def _check_blocks(name, blocks, num_layers):

@@ -2,7 +2,7 @@ import keras
 from keras.layers import Dense
 from keras.layers import Dropout
 
-from keras_vtr.layers.activations import ACTIVATIONS
+from keras_vtr.layers.activations import activation_of
 from keras_vtr.layers.arguments import check_fraction
 from keras_vtr.layers.arguments import check_positive_int
 from keras_vtr.layers.parts import build_sublayer
@@ -48,7 +48,7 @@ class FeedForward(keras.layers.Layer):
         self.mlp_dim = mlp_dim
         self.activation = activation
         self.dropout = dropout
-        self._function = _get_function(activation)
+        self._function = activation_of(activation)
 
     def build(self, tokens_shape):
         inner_dim = self.mlp_dim * (2 if self.activation == "swiglu" else 1)
@@ -79,16 +79,3 @@ class FeedForward(keras.layers.Layer):
             "activation": activation,
             "dropout": self.dropout,
         }
-
-
-def _get_function(activation):
-    if isinstance(activation, str) and activation in ACTIVATIONS:
-        return ACTIVATIONS[activation]
-    try:
-        return keras.activations.get(activation)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"`activation` must be one of {sorted(ACTIVATIONS)}, or a name or "
-            "function that keras.activations.get takes. Received: "
-            f"activation={activation!r}"
-        ) from error

@@ -1,4 +1,5 @@
 import keras
+from keras import ops
 from keras.layers import Dropout
 
 from keras_vtr.layers.arguments import check_fraction
@@ -26,7 +27,8 @@ class ResidualOptions(LayerWithParts):
         stochastic_depth=0.0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # What the layer takes besides tokens, such as boxes, may need float32.
+        super().__init__(autocast=False, **kwargs)
         check_fraction("dropout", dropout)
         if layer_scale is not None:
             check_positive("layer_scale", layer_scale)
@@ -137,6 +139,7 @@ class Residual(ResidualOptions):
         training=None,
         **kwargs,
     ):
+        tokens = ops.cast(tokens, self.compute_dtype)
         inputs = [self.before(tokens)]
         if memory is not None:
             inputs.append(memory)

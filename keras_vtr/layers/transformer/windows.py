@@ -10,7 +10,8 @@ class Windows:
 
     Args:
         grid: (rows, columns), numbers or scalar tensors.
-        window_size: (height, width), or None for one window.
+        window_size: (height, width), numbers or scalar tensors, or None for
+            one window.
         num_leading_tokens: Number of class tokens and registers.
     """
 
@@ -83,6 +84,18 @@ class Windows:
         """What `merge` does, undone."""
         n = self.num_leading * self.num_windows
         return self._regroup(tokens, n, 1, self.num_windows)
+
+    def arguments(self, positions, padding_mask):
+        """Arguments of windowed blocks, and those of global blocks."""
+        within, merged = {}, {}
+        if positions is not None:
+            within["positions"] = self.cut(positions)
+            merged["positions"] = self.merge(within["positions"], 0)
+        if padding_mask is not None:
+            mask = self.cut_mask(padding_mask)
+            within["padding_mask"] = mask
+            merged["padding_mask"] = self.merge(mask[..., None])[..., 0]
+        return within, merged
 
     def _regroup(self, tokens, num_leading, merged, split):
         batch_size, _, channels = ops.shape(tokens)
