@@ -3,15 +3,16 @@
 import keras
 from keras import ops
 
-from keras_vtr.classifiers import classifier_of
+from keras_vtr.losses.arguments import check_classifier
+from keras_vtr.losses.arguments import check_pairings
+from keras_vtr.losses.arguments import check_terms
+from keras_vtr.losses.arguments import check_weights
 from keras_vtr.losses.denoising import denoise
 from keras_vtr.losses.detr_terms import detr_terms
 from keras_vtr.losses.matching import match
 from keras_vtr.losses.matching import match_groups
 from keras_vtr.losses.pairs import standardize_targets
-from keras_vtr.losses.terms import Term
 from keras_vtr.replicas import sum_over_replicas
-from keras_vtr.targets import check_keys
 
 # Each adds nothing if the model has no outputs for it.
 BUILT_IN = {"": match, "denoising": denoise, "group": match_groups}
@@ -46,6 +47,9 @@ class HungarianLoss(keras.losses.Loss):
             `keras_vtr.losses.Pairs`, or None to add nothing. Its terms with a
             weight are added to the loss. Register the function with
             `keras.saving.register_keras_serializable`.
+        pairing_weights: Optional dict of the weights of pairings, 1 for those
+            that it doesn't name: "" for the object queries, "denoising",
+            "group", and names of `pairings`.
 
     Call arguments:
         y_true: Dict with `"boxes"` (B, M, 4), `rel_center_xywh` in [0, 1], and
@@ -91,11 +95,13 @@ class HungarianLoss(keras.losses.Loss):
         dtype="float32",
         *,
         pairings=None,
+        pairing_weights=None,
     ):
         super().__init__(name=name, reduction="sum", dtype=dtype)
-        self.terms = detr_terms() if terms is None else _check_terms(terms)
-        self.pairings = _check_pairings(pairings, self.term_names)
+        self.terms = detr_terms() if terms is None else check_terms(terms)
+        self.pairings = check_pairings(pairings, BUILT_IN, self.term_names)
         self._pairings = {**BUILT_IN, **self.pairings}
+        self.pairing_weights = check_weights(pairing_weights, self._pairings)
 
     @property
     def term_names(self):
@@ -108,7 +114,7 @@ class HungarianLoss(keras.losses.Loss):
     def total(self, values):
         """The loss, a scalar, from the result of `term_values`."""
         weighted = [
-            (_join(name, term), term.weight)
+            (_join(name, term), self.pairing_weights.get(name, 1) * term.weight)
             for name in self._pairings
             for term in self.terms
             if term.weight
@@ -129,7 +135,7 @@ class HungarianLoss(keras.losses.Loss):
             name, such as `"denoising_label_loss"`.
         """
         y_true = standardize_targets(y_true)
-        _check_classifier(self.terms, y_pred)
+        check_classifier(self.terms, y_pred)
         counts = _count(y_true["labels"])
         values = {}
         for name, pairing in self._pairings.items():
@@ -151,6 +157,7 @@ class HungarianLoss(keras.losses.Loss):
             "name": self.name,
             "dtype": self.dtype,
             "pairings": {key: serialize(x) for key, x in self.pairings.items()},
+            "pairing_weights": self.pairing_weights,
         }
 
     @classmethod
@@ -158,73 +165,6 @@ class HungarianLoss(keras.losses.Loss):
         deserialize = keras.saving.deserialize_keras_object
         parts = {key: deserialize(config[key]) for key in ("terms", "pairings")}
         return cls(**{**config, **parts})
-
-
-def _check_terms(terms):
-    terms = list(terms) if isinstance(terms, (list, tuple)) else terms
-    if not isinstance(terms, list) or not all(
-        isinstance(term, Term) for term in terms
-    ):
-        raise ValueError(
-            "`terms` must be a list of keras_vtr.losses.Term objects, such as "
-            f"detr_terms(label_weight=2.0). Received: terms={terms!r:.200}"
-        )
-    for term in terms:
-        kind = type(term)
-        if kind.distance is Term.distance and kind.sums is Term.sums:
-            raise ValueError(
-                f"The term {term.name!r} must have a `distance`: a subclass of "
-                f"keras_vtr.losses.Term defines it. Received: {kind.__name__}"
-            )
-    names = [term.name for term in terms]
-    if len(set(names)) < len(names):
-        raise ValueError(
-            "`terms` must have different names; give one of them another "
-            f"`name`. Received: {names}"
-        )
-    if not any(term.cost_weight for term in terms):
-        raise ValueError(
-            "At least one term must have a `cost_weight` above 0, because "
-            f"queries are matched by the terms' costs. Received: {names}"
-        )
-    return terms
-
-
-def _check_classifier(terms, y_pred):
-    check_keys("y_pred", y_pred, ())
-    classifier = classifier_of(y_pred)
-    for term in terms:
-        if term.classifier not in (None, classifier):
-            raise ValueError(
-                f"The term {term.name!r} must get {term.classifier.key!r}, but "
-                f"the model has {classifier.key!r}. Use `detr_terms` with "
-                'build_detr(classifier="softmax"), `sigmoid_terms` with '
-                f'classifier="sigmoid". Received: {type(term).__name__}'
-            )
-
-
-def _check_pairings(pairings, term_names):
-    pairings = {} if pairings is None else pairings
-    if not isinstance(pairings, dict) or not all(
-        isinstance(name, str) and name and callable(pairing)
-        for name, pairing in pairings.items()
-    ):
-        raise ValueError(
-            "`pairings` must be a dict of functions by name. Received: "
-            f"pairings={pairings!r:.200}"
-        )
-    names = [*BUILT_IN, *pairings]
-    values = [
-        f"{name}_{x}" if name else x for name in names for x in term_names
-    ]
-    if set(BUILT_IN) & set(pairings) or len(set(values)) < len(values):
-        raise ValueError(
-            "Names of `pairings`, joined with those of terms, must differ from "
-            "each other and from those that are built in, "
-            f"{sorted(filter(None, BUILT_IN))}. Received: "
-            f"pairings={sorted(pairings)}, terms={term_names}"
-        )
-    return pairings
 
 
 def _join(pairing, term):

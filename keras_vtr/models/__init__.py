@@ -6,6 +6,7 @@ from keras_vtr.models.detr.denoising import add_denoising
 from keras_vtr.models.detr.detection_model import DetectionModel
 from keras_vtr.models.detr.detr import build_detr
 from keras_vtr.models.detr.groups import add_groups
+from keras_vtr.models.detr.rf_detr import build_rf_detr
 from keras_vtr.models.eomt.eomt import build_eomt
 from keras_vtr.models.named_model import NamedModel
 from keras_vtr.models.transformer.generation import build_generator
@@ -17,6 +18,7 @@ from keras_vtr.strict_model import StrictModel
 __all__ = [
     "build_vit",
     "build_detr",
+    "build_rf_detr",
     "build_eomt",
     "build_transformer",
     "build_generator",

@@ -5,12 +5,13 @@ import inspect
 from keras_vtr.pretrained.detr import names as detr
 from keras_vtr.pretrained.eomt import names as eomt
 from keras_vtr.pretrained.resnet import names as resnet
+from keras_vtr.pretrained.rf_detr import names as rf_detr
 from keras_vtr.pretrained.vit import google
 from keras_vtr.pretrained.vit import hugging_face
 from keras_vtr.pretrained.vit.timm import names as timm
 
-# EoMT before the ViT that it is made of.
-FAMILIES = [google, timm, eomt, hugging_face, detr, resnet]
+# EoMT and RF-DETR before the ViT that they are made of.
+FAMILIES = [google, timm, eomt, rf_detr, hugging_face, detr, resnet]
 
 
 def register(family):

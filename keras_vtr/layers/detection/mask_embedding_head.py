@@ -1,5 +1,6 @@
 import keras
 from keras import ops
+from keras.layers import LayerNormalization
 
 from keras_vtr.layers.activations import exact_gelu
 from keras_vtr.layers.arguments import check_positive_int
@@ -90,7 +91,9 @@ class MaskEmbeddingHead(keras.layers.Layer):
         self.pixel_projection = self._dense(
             "pixel_projection", hidden_dim, pixels
         )
-        self.query_norm = self._norm("query_norm", answers)
+        self.query_norm = build_sublayer(
+            self, "query_norm", LayerNormalization, answers, epsilon=1e-5
+        )
         self.query_dense = self._dense(
             "query_dense", hidden[-1], answers, exact_gelu
         )

@@ -30,8 +30,13 @@ def learn_anchors(memory, num_queries):
     return keras.ops.repeat(nothing, hidden_dim, axis=-1), anchors
 
 
-def select_anchors(memory, num_queries, num_classes, classifier, refinement):
+def select_anchors(
+    memory, num_queries, num_classes, classifier, refinement, **options
+):
     """The boxes of the best tokens, and learned contents.
+
+    Args:
+        **options: Further arguments of `QuerySelection`.
 
     Returns:
         Contents (B, Q, D), anchors (B, Q, 4), and what `QuerySelection` has
@@ -43,6 +48,7 @@ def select_anchors(memory, num_queries, num_classes, classifier, refinement):
         classifier,
         box_refinement=refinement or LogitRefinement(),  # as in the decoder
         name=DETR.QUERY_SELECTION,
+        **options,
     )(
         memory["memory"],
         memory["centers"],

@@ -17,7 +17,8 @@ def add_groups(detr, num_groups=4):
     slowly. So training has further groups of queries, each matched to all
     targets by itself; groups don't see each other. The model shares all layers
     with `detr`. Difference from Group DETR: the loss of the object queries
-    counts as much as the mean over all further groups, as in H-DETR. Evaluate,
+    counts as much as the mean over all further groups, as in H-DETR, unless
+    `HungarianLoss(pairing_weights=...)` says otherwise. Evaluate,
     save and export `detr`, whose outputs don't change:
 
     >>> images = (64, 64, 3)
@@ -48,19 +49,17 @@ def add_groups(detr, num_groups=4):
     )
 
     def group(queries, memory, centers, padding_mask=None):
-        number = ops.repeat(ops.arange(num_groups), num_queries)
-        mask = ops.equal(number[:, None], number[None, :])[None]
         count = num_groups * num_queries
         if selection is None:
             anchors = AnchorQueries(count, name="group_queries")(memory)
             nothing = ops.zeros_like(anchors[..., :1])
             nothing = ops.repeat(nothing, queries.shape[-1], axis=-1)
-            return nothing, anchors, mask, None
+            return nothing, anchors, num_groups, None
         contents = ObjectQueries(count, name="group_queries")(memory)
         anchors, *predicted = _select_groups(
             selection, num_groups, memory, centers, padding_mask=padding_mask
         )
-        return contents, anchors, mask, predicted
+        return contents, anchors, num_groups, predicted
 
     return add_queries(detr, "group", group)
 

@@ -22,8 +22,9 @@ def add_queries(detr, prefix, make_queries, inputs=None, *, sees_queries=False):
         make_queries: From the decoder's `queries` (B, E, D), `memory`,
             `centers` and `padding_mask` to contents (B, P, D) and anchors
             (B, P, 4) of P further queries, the attention mask among them
-            (B or 1, P, P), and the proposals, logits, boxes and reference boxes
-            of a layer before the decoder, or None.
+            (B or 1, P, P) or the number of groups that don't see each other,
+            and the proposals, logits, boxes and reference boxes of a layer
+            before the decoder, or None.
         inputs: Dict of new inputs, which `make_queries` reads.
         sees_queries: Whether the further queries see the object queries. None
             of the model's queries sees them.
@@ -91,14 +92,44 @@ class _Insertion:
             **{name: given[name] for name in read if name in given}
         )
         num_before = given["queries"].shape[1]
-        given["query_mask"] = _extend_mask(
-            given.get("query_mask"), num_before, mask, self.num_seen
-        )
+        counts = num_before, contents.shape[1]
+        given |= _separate(given, counts, mask, self.num_seen)
         for name, x in (("queries", contents), ("anchors", anchors)):
             given[name] = ops.concatenate([given[name], x], axis=1)
         outputs = layer(**given)
         self.found = tuple(x[:, :, num_before:] for x in outputs)
         return tuple(x[:, :, :num_before] for x in outputs)
+
+
+def _separate(given, counts, mask, num_seen):
+    """The decoder's arguments that limit its self attention.
+
+    Groups of as many queries as the only ones before need no mask, with which
+    self attention would take as many times longer as there are groups.
+
+    Args:
+        given: The decoder's arguments before; `num_groups` is removed.
+        counts: The numbers of queries before, and of further ones.
+        mask: As from `make_queries`.
+        num_seen: As in `_extend_mask`.
+    """
+    num_before, num_new = counts
+    before = given.get("query_mask")
+    groups_before = given.pop("num_groups", None)
+    if isinstance(mask, int):
+        is_alone = before is None and groups_before is None and not num_seen
+        if is_alone and num_new == mask * num_before:
+            return {"num_groups": mask + 1}
+        mask = _mask_of_groups(mask, num_new)
+    if groups_before is not None:
+        before = _mask_of_groups(groups_before, num_before)
+    return {"query_mask": _extend_mask(before, num_before, mask, num_seen)}
+
+
+def _mask_of_groups(num_groups, num_queries):
+    """(1, Q, Q), True within each of the groups of Q queries."""
+    number = np.repeat(np.arange(num_groups), num_queries // num_groups)
+    return ops.convert_to_tensor((number[:, None] == number)[None])
 
 
 def _extend_mask(mask, num_before, own_mask, num_seen):

@@ -1,0 +1,86 @@
+"""From the tensors of an RF-DETR to a model of `build_rf_detr`."""
+
+import dataclasses
+
+import keras
+
+from keras_vtr.layers import C2fProjection
+from keras_vtr.models import build_rf_detr
+from keras_vtr.models import build_vit
+from keras_vtr.pretrained.name_map import NameMap
+from keras_vtr.pretrained.tensor_file import PretrainedError
+from keras_vtr.pretrained.vit.name_map import resized_positions
+from keras_vtr.stages import DETR
+from keras_vtr.stages import ViT
+
+BACKBONE = "backbone"
+GROUPS = ("group_queries/", "group_selection_")
+CUT = ("object_queries/queries", "group_queries/queries")
+
+
+@dataclasses.dataclass
+class RfDetrNameMap(NameMap):
+    """A `NameMap` of a model of `keras_vtr.models.build_rf_detr`.
+
+    It makes new class heads and a new mask head, resizes positions and keeps
+    the first queries. A model from `add_groups` gets the groups' weights, too.
+
+    Args:
+        vit: Arguments of `build_vit`, with `position_grid` and
+            `position_interpolation`. Further arguments as in `NameMap`.
+    """
+
+    vit: dict = dataclasses.field(default_factory=dict)
+
+    heads = (
+        f"{DETR.CLASS_HEAD}/",
+        f"{DETR.QUERY_SELECTION}/class_head/",
+        *(f"group_selection_{i}/class_head/" for i in range(64)),
+    )
+    parts = (f"{DETR.MASK_HEAD}/", *GROUPS)
+
+    def build(self, shapes, num_classes, image_shape, arguments):
+        own, new = dict(self.arguments), ()
+        if num_classes not in (None, own["num_classes"]):
+            own |= {"num_classes": num_classes, "class_names": None}
+            new = self.heads
+        if arguments.get("masks") and not own["masks"]:
+            new += self.parts[:1]
+        num_queries = arguments.get("num_queries", 0)
+        if num_queries > own["num_queries"]:
+            raise PretrainedError(
+                f"`num_queries` must be {own['num_queries']} or less, as many "
+                "queries as the file has. Received: "
+                f"num_queries={num_queries}"
+            )
+        grid = self.vit["position_grid"]
+        sides = (side * self.vit["patch_size"] for side in grid)
+        image_shape = image_shape or own.get("image_shape") or (*sides, 3)
+        own["image_shape"] = image_shape
+        is_free = None in image_shape[:2]
+        vit = {**self.vit, "position_grid": grid if is_free else None}
+        projection = C2fProjection(
+            own["hidden_dim"],
+            layer_norm_epsilon=own.pop("projection_epsilon", 1e-6),
+            name=DETR.INPUT_PROJECTION,
+        )
+        own |= {
+            "vit": build_vit(0, image_shape=image_shape, **vit),
+            "projection": projection,
+        }
+        return build_rf_detr(**{**own, **arguments}), new
+
+    def adapt(self, model, weight, shape):
+        if weight.path == f"{BACKBONE}_{ViT.POSITIONS}/position_embedding":
+            layer = model.get_layer(BACKBONE)
+            layer = layer.get_layer(weight.path.split("/")[0])
+            return resized_positions(layer, weight, shape, self.vit)
+        count, hidden_dim = weight.shape[1:] if len(shape) == 3 else (0, 0)
+        is_cut = weight.path in CUT or weight.path.endswith("/moves")
+        if is_cut and shape[2] == hidden_dim and shape[1] > count:
+            remark = f"Of {shape[1]} rows of {weight.path} {count} were kept."
+            return lambda value: value[:, :count], remark
+        return None
+
+    def start(self, model, weight):
+        return keras.ops.convert_to_numpy(weight)
