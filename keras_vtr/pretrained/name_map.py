@@ -113,7 +113,8 @@ class NameMap:
         """
         wrong = []
         for layer in model.layers:
-            if layer.name in (DETR.ENCODER, DETR.DECODER):
+            # An encoder without weights is the end of a ViT.
+            if layer.name in (DETR.ENCODER, DETR.DECODER) and layer.weights:
                 block = getattr(layer, "block", None)
                 for key, found in _block_settings(block).items():
                     value = self.arguments.get(key)

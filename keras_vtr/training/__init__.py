@@ -2,5 +2,12 @@
 
 from keras_vtr.training.determinism import enable_determinism
 from keras_vtr.training.detr import compile_detr
+from keras_vtr.training.rf_detr import compile_rf_detr
+from keras_vtr.training.rf_detr import rf_detr_loss
 
-__all__ = ["compile_detr", "enable_determinism"]
+__all__ = [
+    "compile_detr",
+    "compile_rf_detr",
+    "rf_detr_loss",
+    "enable_determinism",
+]

@@ -3,16 +3,12 @@ import re
 
 import keras
 
-from keras_vtr.layers import FeaturePyramid
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.optimizers import MultiOptimizer
-from keras_vtr.optimizers.layerwise_decay import layerwise_factors
 from keras_vtr.stages import DETR
-from keras_vtr.stages import ViT
+from keras_vtr.training.arguments import check_positive
+from keras_vtr.training.backbone import backbone_rates
 from keras_vtr.training.terms import terms_for
-
-# DETR's authors freeze these at their ImageNet weights.
-FROZEN_LAYERS = ("stem_", "stage_0_")
 
 
 def compile_detr(
@@ -92,7 +88,7 @@ def compile_detr(
     """
     drop_epoch = max(1, epochs * 2 // 3) if drop_epoch is None else drop_epoch
     _check_boxes(model)
-    _check_positive(
+    check_positive(
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
         drop_epoch=drop_epoch,
@@ -102,7 +98,7 @@ def compile_detr(
     if masks_only:
         _freeze_all_but_masks(model)
         backbone_learning_rate = 0.0
-    rates = _backbone_rates(model, backbone_learning_rate, backbone_layer_decay)
+    rates = backbone_rates(model, backbone_learning_rate, backbone_layer_decay)
     adam = functools.partial(keras.optimizers.AdamW, weight_decay=weight_decay)
     members = [
         (f"^({'|'.join(map(re.escape, paths))})$", adam(rate))
@@ -144,105 +140,3 @@ def _freeze_all_but_masks(model):
         )
     for layer in model.layers:
         layer.trainable = layer.name == DETR.MASK_HEAD
-
-
-def _check_positive(**numbers):
-    for name, value in numbers.items():
-        if not value > 0:
-            raise ValueError(
-                f"`{name}` must be above 0. Received: {name}={value}"
-            )
-
-
-def _backbone_rates(model, learning_rate, layer_decay):
-    """The paths of the backbone's trained weights, by their learning rate."""
-    if not learning_rate >= 0:
-        raise ValueError(
-            "`backbone_learning_rate` must be 0, which freezes it, or above. "
-            f"Received: backbone_learning_rate={learning_rate}"
-        )
-    if layer_decay is not None and not 0 < layer_decay <= 1:
-        raise ValueError(
-            "`backbone_layer_decay` must be in (0, 1], or None. Received: "
-            f"backbone_layer_decay={layer_decay}"
-        )
-    backbone = next(
-        (x for x in model.layers if isinstance(x, keras.Model)), None
-    )
-    if backbone is None:
-        raise ValueError(
-            "`model` must have a backbone that is a Keras model, as in "
-            f"build_detr. Received: model={model.name!r}"
-        )
-    factor_of = _factor_of_paths(backbone, layer_decay)
-    rates = {}
-    for path in _freeze(backbone, model, learning_rate):
-        rates.setdefault(factor_of(path) * learning_rate, []).append(path)
-    return rates
-
-
-def _freeze(backbone, model, learning_rate):
-    """Freezes what isn't trained; returns the paths of the other weights."""
-    new = [x for x in backbone.layers if isinstance(x, FeaturePyramid)]
-    parts = [x for x in backbone.layers if x not in new] if new else [backbone]
-    is_frozen = not any(part.trainable for part in parts)
-    if learning_rate and is_frozen and _has_lora(backbone):
-        raise ValueError(
-            "A backbone with LoRA that was frozen as a whole can't be trained "
-            "again, since that would train the kernels, too. Build it again "
-            "and call `enable_lora`. Received: backbone_learning_rate="
-            f"{learning_rate}"
-        )
-    # Only a change of the whole: what is frozen within it stays frozen.
-    if is_frozen == (learning_rate > 0):
-        for part in parts:
-            part.trainable = learning_rate > 0
-    for layer in backbone.layers:
-        if layer.name.startswith(FROZEN_LAYERS):
-            layer.trainable = False
-    new = {id(variable) for layer in new for variable in layer.variables}
-    paths = {
-        variable.path
-        for variable in backbone.trainable_variables
-        if id(variable) not in new
-    }
-    inside = {id(variable) for variable in backbone.variables}
-    shared = sorted(
-        variable.path
-        for variable in model.trainable_variables
-        if id(variable) not in inside and variable.path in paths
-    )
-    if shared:
-        raise ValueError(
-            "Optimizers are chosen by the paths of weights, so the backbone "
-            f"{backbone.name!r} must have paths of its own: rename its layers. "
-            f"Received: {shared[:3]} inside and outside of it"
-        )
-    return sorted(paths)
-
-
-def _has_lora(backbone):
-    layers = backbone._flatten_layers()  # Keras 3.15 has no public way
-    return any(getattr(layer, "lora_enabled", False) for layer in layers)
-
-
-def _factor_of_paths(backbone, layer_decay):
-    """A function from the path of a backbone's weight to its factor."""
-    if layer_decay is None:
-        return lambda path: 1.0
-    prefix = f"{backbone.name}_"
-    pattern = rf"^{re.escape(prefix)}{ViT.ENCODER}/block_(\d+)/"
-    found = [re.match(pattern, x.path) for x in backbone.variables]
-    numbers = [int(match[1]) for match in found if match]
-    if not numbers:
-        raise ValueError(
-            "`backbone_layer_decay` needs a ViT as backbone, or one from "
-            f"build_vit_backbone. Received: {backbone.name!r}"
-        )
-    factors = layerwise_factors(max(numbers) + 1, layer_decay)
-
-    def factor_of(path):
-        own = path.removeprefix(prefix)
-        return next(x for pattern, x in factors if re.search(pattern, own))
-
-    return factor_of

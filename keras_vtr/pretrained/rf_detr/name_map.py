@@ -15,6 +15,7 @@ from keras_vtr.stages import ViT
 
 BACKBONE = "backbone"
 GROUPS = ("group_queries/", "group_selection_")
+WINDOWS = ("num_windows", "feature_blocks", "global_blocks")
 CUT = ("object_queries/queries", "group_queries/queries")
 
 
@@ -84,3 +85,29 @@ class RfDetrNameMap(NameMap):
 
     def start(self, model, weight):
         return keras.ops.convert_to_numpy(weight)
+
+    def wrong_settings(self, model):
+        wrong = super().wrong_settings(model)
+        names = [layer.name for layer in model.layers]
+        if BACKBONE not in names or DETR.DECODER not in names:
+            return [*wrong, "a model of build_rf_detr"]
+        encoder = model.get_layer(BACKBONE)
+        encoder = encoder.get_layer(f"{BACKBONE}_{ViT.ENCODER}")
+        block = model.get_layer(DETR.DECODER).block
+        found = {
+            **{key: getattr(encoder, key, None) for key in WINDOWS},
+            "vit.num_heads": encoder.block.attention.num_heads,
+            "num_points": getattr(block.cross_attention, "num_points", None),
+        }
+        expected = {**self.arguments, "vit.num_heads": self.vit["num_heads"]}
+        if expected["num_windows"] == 1:
+            expected |= {"num_windows": None, "global_blocks": None}
+        return wrong + [
+            f"{key}={expected[key]!r}, not {value!r}"
+            for key, value in found.items()
+            if _plain(value) != _plain(expected[key])
+        ]
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,168 @@
+import re
+
+import keras
+
+from keras_vtr.layers import MaskHead
+from keras_vtr.losses import HungarianLoss
+from keras_vtr.losses import mask_terms
+from keras_vtr.losses import point_mask_terms
+from keras_vtr.losses import sigmoid_terms
+from keras_vtr.optimizers import MultiOptimizer
+from keras_vtr.stages import DETR
+from keras_vtr.training.arguments import check_positive
+from keras_vtr.training.backbone import backbone_rates
+
+# Of the backbone: vectors, and everything before its blocks.
+UNDECAYED = re.compile(r"(bias|gamma|beta)$|^(?!.*encoder/)")
+# `backbone_rates` counts the blocks; the authors' code counts one more.
+DEPTH_OFFSET = 1
+
+
+def compile_rf_detr(
+    model,
+    *,
+    learning_rate=1e-4,
+    backbone_learning_rate=1.5e-4,
+    backbone_layer_decay=0.8,
+    component_decay=0.7,
+    weight_decay=1e-4,
+    clip_norm=0.1,
+    use_ema=True,
+    gradient_accumulation_steps=None,
+    loss=None,
+    **options,
+):
+    """Compiles an RF-DETR with its authors' recipe for fine-tuning.
+
+    Robinson et al. 2025 (RF-DETR), section 4, and the authors' code: AdamW
+    with constant learning rates that get smaller from the heads over the
+    decoder to the backbone, and within it from block to block; gradients
+    clipped by their global norm; averaged weights. The authors' batches have
+    16 images. Differences: the average has a constant momentum of 0.993, where
+    theirs begins lower; and the loss counts no masks of the selection.
+
+    Args:
+        model: From `keras_vtr.models.build_rf_detr` or
+            `keras_vtr.pretrained.from_pretrained`; from `add_groups` with their
+            queries, each group counting as much as the model's own.
+        learning_rate: Of everything but decoder and backbone. A callback or a
+            schedule may change the factor on all rates,
+            `model.optimizer.learning_rate`.
+        backbone_learning_rate: Of the backbone's final norm, times
+            `component_decay` squared; 0 freezes the backbone.
+        backbone_layer_decay: Factor from one block of the ViT to the one before
+            it, as in `compile_detr`, and from the norm to the last block once
+            more.
+        component_decay: Factor from heads to decoder.
+        weight_decay: Of all weights but the backbone's vectors, patches,
+            positions and class token; multiplied with the learning rate.
+        clip_norm: Largest global norm of the gradients.
+        use_ema: As in `compile_detr`.
+        gradient_accumulation_steps: As in `compile_detr`.
+        loss: Default: `rf_detr_loss(model)`.
+        **options: Of `keras.Model.compile`.
+
+    Returns:
+        The compiled model.
+
+    Raises:
+        ValueError: If a number is out of its range, or the model has no ViT as
+            backbone, or no decoder.
+
+    Example:
+
+    >>> vit = keras_vtr.models.build_vit(
+    ...     0, size="tiny", image_shape=(64, 64, 3), num_layers=2
+    ... )
+    >>> model = keras_vtr.models.build_rf_detr(
+    ...     3,
+    ...     vit=vit,
+    ...     image_shape=(64, 64, 3),
+    ...     feature_blocks=(0, 1),
+    ...     global_blocks=(1,),
+    ...     num_queries=5,
+    ... )
+    >>> model = keras_vtr.training.compile_rf_detr(model)
+    >>> print(model.loss.term_names[0])
+    label_loss
+    """
+    check_positive(
+        learning_rate=learning_rate,
+        component_decay=component_decay,
+        clip_norm=clip_norm,
+    )
+    rates = backbone_rates(
+        model,
+        backbone_learning_rate * component_decay**2,
+        backbone_layer_decay,
+        DEPTH_OFFSET,
+    )
+    members = [
+        (f"^({'|'.join(map(re.escape, paths))})$", _adam(rate, decay))
+        for rate, every_path in rates.items()
+        for decay, paths in _by_decay(every_path, weight_decay)
+    ]
+    # Of the decoder's layer, its box head is a head.
+    members += [
+        (
+            f"^{DETR.DECODER}/(?!box_head)",
+            _adam(learning_rate * component_decay, weight_decay),
+        ),
+        ("", _adam(learning_rate, weight_decay)),
+    ]
+    optimizer = MultiOptimizer(
+        members,
+        global_clipnorm=clip_norm,
+        use_ema=use_ema,
+        ema_momentum=0.993,
+        gradient_accumulation_steps=gradient_accumulation_steps,
+    )
+    loss = rf_detr_loss(model) if loss is None else loss
+    model.compile(optimizer, loss, **options)
+    return model
+
+
+def rf_detr_loss(model):
+    """The loss of RF-DETR's authors.
+
+    Robinson et al. 2025 (RF-DETR) and the authors' code: `sigmoid_terms`; with
+    masks the class counts five times, but not in the matching, and
+    `point_mask_terms` are added. Each group of queries counts alike. Without
+    objects, the sum over the groups is divided by their number, which in the
+    authors' code it is not.
+
+    Args:
+        model: As for `compile_rf_detr`.
+
+    Returns:
+        A `keras_vtr.losses.HungarianLoss`.
+    """
+    terms = sigmoid_terms()
+    if "masks" in model.output:
+        terms[0].weight = 5.0
+        is_panoptic = any(isinstance(x, MaskHead) for x in model.layers)
+        terms += mask_terms() if is_panoptic else point_mask_terms()
+    weights = None
+    if "group_boxes" in model.output:
+        counts = [
+            model.output[key].shape[axis]
+            for key, axis in (("group_boxes", 2), ("boxes", 1))
+        ]
+        num_groups = 1 + counts[0] // counts[1]
+        weights = {"": 1 / num_groups, "group": 1 - 1 / num_groups}
+    return HungarianLoss(terms, pairing_weights=weights)
+
+
+def _by_decay(paths, weight_decay):
+    """Pairs of a weight decay and the paths that have it."""
+    undecayed = [path for path in paths if UNDECAYED.search(path)]
+    others = [path for path in paths if not UNDECAYED.search(path)]
+    pairs = [(0.0, undecayed), (weight_decay, others)]
+    return [(decay, paths) for decay, paths in pairs if paths]
+
+
+def _adam(learning_rate, weight_decay):
+    # Keras's own epsilon is 1e-7, torch's 1e-8.
+    return keras.optimizers.AdamW(
+        learning_rate, weight_decay=weight_decay, epsilon=1e-8
+    )
