@@ -73,7 +73,8 @@ def read_keys(config, arguments, vit, position_grid):
     )
     if "num_windows" not in arguments:
         remarks += _assume_windows(config, arguments, vit)
-    vit.setdefault("num_heads", vit["hidden_dim"] // 64)  # as in DINOv2
+    heads_of_vit = max(1, vit["hidden_dim"] // 64)  # as in DINOv2
+    vit.setdefault("num_heads", heads_of_vit)
     num_heads, num_cross_heads = heads
     if num_cross_heads != 2 * num_heads or num_weights % num_cross_heads:
         raise PretrainedError(

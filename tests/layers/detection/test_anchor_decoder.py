@@ -7,7 +7,11 @@ from keras_vtr.layers import AnchorDecoder
 from keras_vtr.layers import AnchorQueries
 from keras_vtr.layers import AxisCenters
 from keras_vtr.layers import BoxEncoding
+from keras_vtr.layers import DeformableAttention
+from keras_vtr.layers import FeedForward
+from keras_vtr.layers import MultiHeadAttention
 from keras_vtr.layers import PixelCenters
+from keras_vtr.layers import TransformerDecoderBlock
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 from tests.layers.tiny_blocks import anchor_decoder
@@ -136,3 +140,36 @@ def test_wrong_arguments_are_refused(rng):
         ValueError, match=r"`block` must have `num_heads`.*Dense"
     ):
         AnchorDecoder(keras.layers.Dense(8), num_layers=3)
+
+
+def test_without_iteration_all_layers_start_from_the_anchors(rng):
+    given = inputs(rng)
+    layer = decoder(iterative_refinement=False)
+    _, boxes, references = (to_numpy(x) for x in layer(**given))
+    for i in range(references.shape[1]):
+        np.testing.assert_array_equal(references[:, i], given["anchors"])
+    assert abs(boxes[:, 0] - boxes[:, 1]).max() > 1e-3
+
+
+@pytest.mark.any_backend
+def test_groups_are_a_mask_within_self_attention(rng):
+    given = inputs(rng)
+    for name in ("queries", "anchors"):
+        given[name] = np.concatenate([given[name], given[name] * 0.9], axis=1)
+    layer = decoder()
+    count = given["queries"].shape[1]
+    number = np.arange(count) // (count // 2)
+    mask = (number[:, None] == number)[None]
+    found = layer(**given, num_groups=2)
+    for x, expected in zip(found, layer(**given, query_mask=mask), strict=True):
+        np.testing.assert_allclose(to_numpy(x), to_numpy(expected), atol=1e-5)
+
+
+def test_a_bias_beside_an_attention_that_takes_boxes_is_refused():
+    block = TransformerDecoderBlock(
+        MultiHeadAttention(2),
+        FeedForward(8),
+        cross_attention=DeformableAttention(2),
+    )
+    with pytest.raises(ValueError, match="`attention_bias` must be None for"):
+        AnchorDecoder(block, 1, attention_bias=AnchorAttentionBias(2))

@@ -153,3 +153,30 @@ def test_wrong_arguments_are_refused(rng):
         QuerySelection(4, 3, side=0)
     with pytest.raises(ValueError, match="`classifier` must be one of"):
         QuerySelection(4, 3, "focal")
+
+
+def test_tokens_near_the_edge_are_not_selected(rng):
+    tokens = memory(rng)
+    layer = selection(tokens, num_queries=3, margin=0.2)
+    references = to_numpy(layer(tokens, centers())[3])
+    assert abs(references[..., :2] - 0.5).max() < 0.3
+    # A column's center is at 0.1, a row's at 1 / 6: 3 of 15 tokens are left.
+    assert len({tuple(x) for x in references[0].round(4)}) == 3
+
+
+def test_learned_moves_change_the_anchors_alone(rng):
+    tokens = memory(rng)
+    layer = selection(tokens, learned_moves=True)
+    layer.moves.assign(np.zeros(layer.moves.shape))
+    before = [to_numpy(x) for x in layer(tokens, centers())]
+    np.testing.assert_array_equal(before[0], before[2])
+    moves = np.zeros(layer.moves.shape)
+    moves[0, 1] = [1, 0, 0, np.log(2)]
+    layer.moves.assign(moves)
+    anchors, *others = (to_numpy(x) for x in layer(tokens, centers()))
+    for found, expected in zip(others, before[1:], strict=True):
+        np.testing.assert_array_equal(found, expected)
+    expected = before[0].copy()
+    expected[:, 1, 0] += expected[:, 1, 2]
+    expected[:, 1, 3] *= 2
+    np.testing.assert_allclose(anchors, expected, atol=1e-6)

@@ -69,6 +69,17 @@ def test_one_window_is_none(window_size, rng):
         )
 
 
+@pytest.mark.parametrize(("counts", "sizes"), [(2, (2, 3)), ((3, 1), (1, 5))])
+def test_a_number_of_windows_is_a_size_that_fits_the_map(counts, sizes, rng):
+    tokens, patches = tokens_and_map(rng, 2)
+    assert patches.shape[1:3] == (3, 5)
+    found, expected = (
+        encoder(tokens, patches, global_blocks=(1,), **options)(tokens, patches)
+        for options in ({"num_windows": counts}, {"window_size": sizes})
+    )
+    np.testing.assert_array_equal(to_numpy(found), to_numpy(expected))
+
+
 def test_where_all_blocks_are_global_windows_change_nothing(rng):
     tokens, patches = tokens_and_map(rng)
     expected = encoder(tokens, patches)(tokens, patches)
@@ -181,8 +192,10 @@ def test_an_attention_bias_passes_without_windows(rng):
             "`global_blocks` must be numbers of blocks",
         ),
         ({"global_blocks": (1,)}, "`global_blocks` needs a `window_size`"),
+        ({"window_size": 2, "num_windows": 2}, "must not both be given"),
+        ({"num_windows": (2,)}, "`num_windows` must be a number, or a pair"),
         ({"window_size": 0}, "`window_size` must be a positive integer"),
-        ({"window_size": (2, 2, 2)}, r"or \(height, width\)"),
+        ({"window_size": (2, 2, 2)}, "must be a number, or a pair of them"),
         ({"num_leading_tokens": -1}, "`num_leading_tokens` must be an int"),
     ],
 )
