@@ -35,7 +35,7 @@ def run(run, folder, split):
         config["batch_size"],
         training=False,
         masks=masks,
-        **scales(config),
+        **scales(config, model),
     )
     precision = CocoAveragePrecision(data=batches, masks=masks)
     result = precision.evaluate(model)

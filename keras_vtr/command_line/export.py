@@ -1,6 +1,7 @@
 """Publishes a run's model as the next version of a SavedModel."""
 
 from keras_vtr.command_line.run_folder import load_model
+from keras_vtr.command_line.run_folder import picture_size
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.serving import export_detector
 
@@ -18,8 +19,7 @@ def run(run, folder, **options):
     version = export_detector(
         model,
         folder,
-        short_side=max(config["short_sides"]),
-        longest_side=config["longest_side"],
+        **picture_size(config, model),
         **options,
     )
     print(version)

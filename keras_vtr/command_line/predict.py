@@ -5,6 +5,7 @@ import sys
 
 from keras_vtr.command_line.run_folder import READABLE_SIDE
 from keras_vtr.command_line.run_folder import load_model
+from keras_vtr.command_line.run_folder import picture_size
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.data.pictures.files import read_picture
 from keras_vtr.detections import detect
@@ -37,8 +38,7 @@ def run(run, images, output, score_threshold):
             model,
             [image],
             score_threshold=score_threshold,
-            short_side=max(config["short_sides"]),
-            longest_side=config["longest_side"],
+            **picture_size(config, model),
         )
         rest = [detections[key] for key in ("boxes", "labels", "scores")]
         draw_boxes(

@@ -20,6 +20,8 @@ from keras_vtr.command_line.run_folder import check_config
 from keras_vtr.command_line.run_folder import enlargement
 from keras_vtr.command_line.run_folder import scales
 from keras_vtr.command_line.run_folder import write_config
+from keras_vtr.command_line.training_model import build
+from keras_vtr.command_line.training_model import compile_with_recipe
 from keras_vtr.data import batch_paths
 from keras_vtr.data import check_dataset
 from keras_vtr.data import detection_dataset
@@ -31,23 +33,12 @@ from keras_vtr.data.formats.layouts import read_split
 from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.data.inspection import too_many_boxes
 from keras_vtr.metrics import CocoAveragePrecision
-from keras_vtr.models import build_detr
 from keras_vtr.optimizers import averaged_weights
-from keras_vtr.pretrained import from_pretrained
-from keras_vtr.training import compile_detr
 from keras_vtr.training import enable_determinism
 
 MODEL_HELP = (
-    "'small', with random weights, or a pretrained DETR: a .pth, a folder, "
-    "hf://facebook/detr-resnet-50"
-)
-# Options that `compile_detr` takes.
-RECIPE = (
-    "epochs",
-    "learning_rate",
-    "backbone_learning_rate",
-    "use_ema",
-    "gradient_accumulation_steps",
+    "'small', with random weights, or a pretrained DETR or RF-DETR: a .pth, a "
+    "folder, hf://facebook/detr-resnet-50, hf://Roboflow/rf-detr-nano"
 )
 
 
@@ -58,8 +49,10 @@ def add_arguments(parser):
     add("--model", default="small", help=MODEL_HELP)
     add("--epochs", type=int, default=50, help="passes over the data")
     add("--batch-size", type=int, default=4, help="images a step")
-    add("--learning-rate", type=float, default=1e-4, help="of all but backbone")
-    add("--backbone-learning-rate", type=float, default=1e-5, help="0: frozen")
+    rate = "of all but backbone; default: the recipe's, 1e-4"
+    add("--learning-rate", type=float, help=rate)
+    rate = "0: frozen; default: the recipe's, 1e-5, of RF-DETR 1.5e-4"
+    add("--backbone-learning-rate", type=float, help=rate)
     add(
         "--use-ema", action="store_true", help="average weights, evaluate those"
     )
@@ -79,6 +72,17 @@ def add_arguments(parser):
     add("--crop-short-sides", nargs="+", default=[*CROP_SHORT_SIDES], **sides)
     add("--crop-range", nargs=2, default=[*CROP_RANGE], **sides)
     add("--longest-side", type=int, default=LONGEST_SIDE, help="pixels")
+    stretched = (
+        "of squares that RF-DETR's images are stretched to, the first one in "
+        "evaluation; default: the model's own"
+    )
+    add("--image-sides", nargs="+", type=int, help=stretched)
+    add(
+        "--no-groups",
+        action="store_true",
+        help="train RF-DETR without the further groups of queries, in a "
+        "fraction of the time",
+    )
     add("--no-flips", action="store_true", help="flip no image")
     add("--save-every", type=int, default=1000, help="steps, and each epoch")
     same = "bit-identical runs, slower"
@@ -106,14 +110,14 @@ def run(folder, output, **options):
     if options["deterministic"]:
         enable_determinism()
     keras.config.set_dtype_policy(options["precision"])
-    batches, seen = _batches(train, val, checkpoint.num_steps, options)
+    detr = build(train.class_names, **options)
+    batches, seen = _batches(train, val, checkpoint.num_steps, detr, options)
     steps = max(1, len(train) // options["batch_size"])
-    detr = _build(train.class_names, **options)
     _check_queries(train, detr)
-    compile_detr(detr, steps, **{name: options[name] for name in RECIPE})
+    model = compile_with_recipe(detr, steps, options)
     write_config(output, config)  # after all options were checked
     num_queries = detr.output["boxes"].shape[1]
-    detr.fit(
+    model.fit(
         check_dataset(
             batches, num_classes=detr.num_classes, num_queries=num_queries
         ),
@@ -122,7 +126,7 @@ def run(folder, output, **options):
         shuffle=False,
         callbacks=[*_callbacks(train, seen, output, options), checkpoint],
     )
-    _save_best(detr, output)
+    _save_best(model, detr, output)
 
 
 def _read(folder, invalid, masks):
@@ -165,39 +169,23 @@ def _callbacks(train, seen, output, options):
     ]
 
 
-def _save_best(detr, output):
+def _save_best(model, detr, output):
     checkpoints = output / "checkpoints"
     path, manifest = best_checkpoint(checkpoints) or next(
         whole_checkpoints(checkpoints)
     )
-    load_state(path, detr, ("model", "optimizer"))
+    load_state(path, model, ("model", "optimizer"))
     hidden = output / f"writing-{MODEL}"  # a name that ends in .keras
-    with averaged_weights(detr):
+    with averaged_weights(model):
         detr.save(hidden)
     hidden.rename(output / MODEL)
     print(f"{output / MODEL}: epoch {manifest['epoch']}")
 
 
-def _build(class_names, *, model, num_queries, masks, **_):
-    names = {"num_classes": len(class_names), "class_names": class_names}
-    if model != "small":
-        if num_queries is not None:
-            names["num_queries"] = num_queries
-        return from_pretrained(model, padding="exact", masks=masks, **names)
-    return build_detr(
-        **names,
-        size="small",
-        padding="published",
-        queries="anchors",
-        num_queries=NUM_QUERIES if num_queries is None else num_queries,
-        masks=masks,
-    )
-
-
-def _batches(train, val, first_batch, options):
+def _batches(train, val, first_batch, detr, options):
     """Of training, from where the run is, and of validation."""
     same = {
-        **scales(options),
+        **scales(options, detr),
         "broken": "skip" if options["skip_broken"] else "raise",
         "masks": options["masks"],
     }

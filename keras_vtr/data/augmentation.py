@@ -32,6 +32,21 @@ def resize(image, targets, short_side, longest_side=LONGEST_SIDE):
         tf.cast(longest_side, "float32") / tf.reduce_max(sides),
     )
     shape = tf.maximum(tf.cast(tf.round(sides * scale), "int32"), 1)
+    return stretch(image, targets, shape)
+
+
+def stretch(image, targets, shape):
+    """Resizes to a height and a width, whatever the shape was.
+
+    Args:
+        image: (height, width, C).
+        targets: Dict of objects, as in `augment`.
+        shape: (2,) int, height and width of the result.
+
+    Returns:
+        As of `resize`.
+    """
+    sides = tf.cast(tf.shape(image)[:2], "float32")
     image = tf.image.resize(image, shape, antialias=True)
     ratio = (tf.cast(shape, "float32") / sides)[::-1]
     moved = dict(targets)
@@ -100,6 +115,7 @@ def augment(
     crop_short_sides=CROP_SHORT_SIDES,
     crop_range=CROP_RANGE,
     flips=True,
+    image_size=None,
 ):
     """Random flip, random crop of half of the images, random scale.
 
@@ -118,6 +134,8 @@ def augment(
         crop_short_sides: Short sides to choose from before a crop.
         crop_range: Smallest and largest side of a crop, in pixels.
         flips: Whether half of the images are flipped.
+        image_size: Optional (2,) int, height and width that the image is
+            stretched to in the end, instead of its random scale.
 
     Returns:
         Image (height', width', C) float32, and its targets; a crop may drop
@@ -153,6 +171,8 @@ def augment(
         return crop(small, moved, corner, shape)
 
     image, targets = tf.cond(coin(1), random_crop, lambda: (image, targets))
+    if image_size is not None:
+        return stretch(image, targets, image_size)
     return resize(image, targets, choice(5, short_sides), longest_side)
 
 

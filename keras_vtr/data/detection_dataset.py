@@ -1,12 +1,20 @@
 """Padded batches of images and targets for a detector, from records."""
 
+import functools
+
 import tensorflow as tf
 
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.augmentation import augment
 from keras_vtr.data.augmentation import resize
+from keras_vtr.data.augmentation import stretch
+from keras_vtr.data.dataset_checks import check_canvas
+from keras_vtr.data.dataset_checks import check_data
+from keras_vtr.data.dataset_checks import check_sizes
+from keras_vtr.data.dataset_checks import check_workers
 from keras_vtr.data.order import index_at
+from keras_vtr.data.order import sizes_of_batches
 from keras_vtr.data.order import training_positions
 from keras_vtr.data.padding import padded
 from keras_vtr.data.pictures.reading import BrokenImages
@@ -29,6 +37,7 @@ def detection_dataset(
     longest_side=LONGEST_SIDE,
     size_multiple=1,
     canvas=None,
+    image_sizes=None,
     length_multiple=16,
     broken="raise",
     max_broken=100,
@@ -56,6 +65,9 @@ def detection_dataset(
             shapes, each of which is compiled once.
         canvas: `(height, width)` that all images are padded to. Default: the
             largest of the batch.
+        image_sizes: For a model without `padding_mask`, such as RF-DETR: list
+            of `(height, width)` that images are stretched to. In training, all
+            images of a batch get one of them at random, else the first one.
         length_multiple: Targets are padded to a multiple of this, because the
             matcher is compiled for each number of them, about a second.
         broken: Treatment of a picture that can't be decoded
@@ -70,7 +82,8 @@ def detection_dataset(
     Returns:
         A `tf.data.Dataset` of `(inputs, y_true)`: inputs with `"images"`
         (B, height, width, 3) float32 in [0, 255] and `"padding_mask"`
-        (B, height, width) bool, True = real; `y_true` with `"boxes"`
+        (B, height, width) bool, True = real, or with `image_sizes` the images
+        alone; `y_true` with `"boxes"`
         (B, M, 4), `rel_center_xywh` of each image's own size, and `"labels"`
         (B, M), -1 for padding; with `masks` also `"masks"` (B, M, height,
         width) bool, of the images as they are here. If not `training`, `y_true`
@@ -95,9 +108,14 @@ def detection_dataset(
     >>> batches = keras_vtr.data.detection_dataset(data, 2, training=True)
     ... # doctest: +SKIP
     """
-    _check_data(data, training, masks)
-    _check_workers(batch_size, num_workers, worker)
-    _check_canvas(canvas, longest_side)
+    check_data(data, training, masks)
+    check_workers(batch_size, num_workers, worker)
+    if image_sizes is not None:
+        check_sizes(image_sizes, canvas)
+        if not training or len(image_sizes) == 1:
+            canvas = image_sizes[0]
+    else:
+        check_canvas(canvas, longest_side)
     shapes = {x["path"]: x["shape"] for x in data.records}
     broken = BrokenImages(broken, max_broken, shapes)
     if training:
@@ -107,24 +125,35 @@ def detection_dataset(
             broken,
             seed,
             masks,
+            sizes_of_batches(image_sizes, batch_size, seed),
             short_sides=short_sides,
             longest_side=longest_side,
             **augmentation,
         )
     else:
         order = tf.data.Dataset.range(len(data)).shard(num_workers, worker)
-        prepare = _evaluation_rows(
-            data.records, broken, masks, max(short_sides), longest_side
-        )
+        sides = max(short_sides), longest_side
+        if image_sizes is not None:
+            resized = functools.partial(stretch, shape=image_sizes[0])
+        else:
+            resized = functools.partial(
+                resize, short_side=sides[0], longest_side=sides[1]
+            )
+        prepare = _evaluation_rows(data.records, broken, masks, resized)
     rows = order.map(prepare, tf.data.AUTOTUNE)
     if not training:
         rows = rows.filter(lambda inputs, y_true, ok: ok)
         rows = rows.map(lambda inputs, y_true, ok: (inputs, y_true))
     size = batch_size // num_workers
-    return padded(rows, size, canvas, size_multiple, length_multiple, training)
+    batches = padded(
+        rows, size, canvas, size_multiple, length_multiple, training
+    )
+    if image_sizes is None:
+        return batches
+    return batches.map(lambda inputs, y_true: (inputs["images"], y_true))
 
 
-def _training_rows(records, broken, seed, masks, **options):
+def _training_rows(records, broken, seed, masks, size_at, **options):
     """A function from a training position to an image and its targets."""
     read = image_reader(records, broken)
     targets_of = target_reader(records, ("boxes", "labels"), masks)
@@ -137,7 +166,13 @@ def _training_rows(records, broken, seed, masks, **options):
             image, _ = read(index)
         key = tf.stack([seed, tf.cast(epoch, "int32")])
         key = tf.random.experimental.stateless_fold_in(key, index)
-        image, y_true = augment(image, targets_of(index), key, **options)
+        image, y_true = augment(
+            image,
+            targets_of(index),
+            key,
+            image_size=size_at(position),
+            **options,
+        )
         y_true["boxes"] = _relative(y_true["boxes"], tf.shape(image)[:2])
         y_true["labels"] = tf.ensure_shape(y_true["labels"], (None,))
         return _inputs(image), y_true
@@ -145,7 +180,7 @@ def _training_rows(records, broken, seed, masks, **options):
     return prepare
 
 
-def _evaluation_rows(records, broken, masks, short_side, longest_side):
+def _evaluation_rows(records, broken, masks, resized):
     """A function from an index to inputs, targets and whether to use them."""
     read = image_reader(records, broken)
     names = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels")
@@ -158,7 +193,7 @@ def _evaluation_rows(records, broken, masks, short_side, longest_side):
         for name in ("boxes", "crowd_boxes"):
             y_true[name] = _relative(y_true[name], shapes[index])
         pixels = {key: y_true[key] for key in ("masks",) if key in y_true}
-        image, pixels = resize(image, pixels, short_side, longest_side)
+        image, pixels = resized(image, pixels)
         y_true |= pixels
         if masks:
             for key in ("masks", "crowd_masks"):
@@ -167,41 +202,6 @@ def _evaluation_rows(records, broken, masks, short_side, longest_side):
         return _inputs(image), {**y_true, "image_shapes": shapes[index]}, ok
 
     return prepare
-
-
-def _check_data(data, training, masks):
-    if not data.records:
-        raise ValueError("`data` must hold at least one image.")
-    if training and not data.num_boxes:
-        raise ValueError(
-            f"`data` must hold at least one box to learn. Received: {data}"
-        )
-    if masks and not data.has_masks:
-        raise ValueError(
-            "`data` must have masks: read the annotations with `masks=True`. "
-            f"Received: masks=True, {data}"
-        )
-
-
-def _check_workers(batch_size, num_workers, worker):
-    if batch_size < 1 or batch_size % num_workers:
-        raise ValueError(
-            "`batch_size` must be a multiple of `num_workers`. Received: "
-            f"batch_size={batch_size}, num_workers={num_workers}"
-        )
-    if not 0 <= worker < num_workers:
-        raise ValueError(
-            "`worker` must be 0 to num_workers - 1. Received: "
-            f"worker={worker}, num_workers={num_workers}"
-        )
-
-
-def _check_canvas(canvas, longest_side):
-    if canvas is not None and min(canvas) < longest_side:
-        raise ValueError(
-            "Both sides of `canvas` must be at least `longest_side`. "
-            f"Received: canvas={canvas}, longest_side={longest_side}"
-        )
 
 
 def _relative(boxes, shape):

@@ -34,6 +34,22 @@ def training_positions(first_batch, batch_size, num_workers, worker):
     return tf.data.Dataset.counter(start, dtype=tf.int64).map(position)
 
 
+def sizes_of_batches(image_sizes, batch_size, seed):
+    """A function from a position to the size of all images of its batch."""
+    if image_sizes is None:
+        return lambda position: None
+
+    def size_at(position):
+        batch = tf.cast(position // batch_size, "int64")
+        key = tf.stack([tf.cast(seed, "int64"), batch])
+        number = tf.random.stateless_uniform(
+            (), key, 0, len(image_sizes), "int32"
+        )
+        return tf.constant(image_sizes, "int32")[number]
+
+    return size_at
+
+
 def batch_paths(data, batch_size, step, *, seed=0):
     """The images of one training step, as `detection_dataset` orders them.
 

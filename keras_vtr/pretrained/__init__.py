@@ -10,12 +10,14 @@ from keras_vtr.pretrained.from_tensors import norm
 from keras_vtr.pretrained.loading import from_pretrained
 from keras_vtr.pretrained.loading import load_weights
 from keras_vtr.pretrained.name_map import NameMap
+from keras_vtr.pretrained.rf_detr.groups import add_pretrained_groups
 from keras_vtr.pretrained.tensor_file import PretrainedError
 from keras_vtr.pretrained.vit.name_map import VitNameMap
 
 __all__ = [
     "from_pretrained",
     "load_weights",
+    "add_pretrained_groups",
     "LoadReport",
     "PretrainedError",
     "register",

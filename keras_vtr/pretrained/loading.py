@@ -67,7 +67,7 @@ def from_pretrained(
             our model doesn't have; a `ValueError`.
     """
     pretrained = open_weights(path, revision, sha256)
-    name_map = _name_map(pretrained, arguments.pop("position_grid", None))
+    name_map = name_map_of(pretrained, arguments.pop("position_grid", None))
     model, new = name_map.build(
         pretrained.shapes, num_classes, image_shape, arguments
     )
@@ -110,7 +110,7 @@ def load_weights(
             Then nothing is changed.
     """
     pretrained = open_weights(path, revision, sha256)
-    name_map = _name_map(pretrained, position_grid)
+    name_map = name_map_of(pretrained, position_grid)
     wrong = name_map.wrong_settings(model)
     if wrong:
         raise PretrainedError(
@@ -130,7 +130,8 @@ def load_weights(
     return assign_weights(model, pretrained, name_map, new)
 
 
-def _name_map(pretrained, position_grid=None):
+def name_map_of(pretrained, position_grid=None):
+    """The `NameMap` of the family that recognizes the tensors."""
     family = family_of(pretrained.shapes)
     if family is None:
         raise PretrainedError(

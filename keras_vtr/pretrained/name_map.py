@@ -23,6 +23,8 @@ class NameMap:
 
     - `heads`: prefixes of paths, such as `("head/",)`: the weights that
       `new_head=True` initializes, and that a model may lack.
+    - `takes_padding`: whether the detectors of `build` have an argument
+      `padding`; those that have none read images of one size.
     - `parts`: prefixes of further parts that a model may lack, such as a
       pooling layer before the head.
     - `build`, if `builder` needs more than the merged arguments; it also
@@ -56,6 +58,7 @@ class NameMap:
 
     heads = ()
     parts = ()
+    takes_padding = True
 
     def build(self, shapes, num_classes, image_shape, arguments):
         """Builds the model.

@@ -19,6 +19,7 @@ MAIN = (
     r"|state_dict|weights|params"
 )
 
+NAMESPACES = (argparse.Namespace, types.SimpleNamespace)
 SAVE_ALONE = "Save the weights alone: torch.save(model.state_dict(), path)."
 
 
@@ -119,7 +120,7 @@ def _settings(content):
         return {}
     settings = {"arch": content.get("arch"), "args": content.get("args")}
     return {
-        key: vars(value) if isinstance(value, argparse.Namespace) else value
+        key: vars(value) if isinstance(value, NAMESPACES) else value
         for key, value in settings.items()
     }
 
@@ -129,7 +130,7 @@ def _harmless_types():
 
     torch 2.13 fills only plain dicts and lists, so others become these here.
     """
-    values = (argparse.Namespace, types.SimpleNamespace)
+    values = NAMESPACES
     values += (bool, int, float, str, list, dict, tuple, frozenset)
     values += (np.dtype, np.ndarray)
     values += tuple(type(np.dtype(x)) for x in "?bBhHiIlLqQefdFDUSOM")

@@ -184,3 +184,39 @@ def test_workers_must_share_a_batch_evenly(data):
     data.records = []
     with pytest.raises(ValueError, match="at least one image"):
         taken(data, 1)
+
+
+def test_all_images_of_a_batch_are_stretched_to_one_of_the_sizes(data):
+    sizes = [(24, 24), (32, 40), (16, 8)]
+    options = {**OPTIONS, "image_sizes": sizes}
+    batches = detection_dataset(data, 2, training=True, **options)
+    shapes = [x.shape for x, _ in batches.take(12).as_numpy_iterator()]
+    assert {shape[1:3] for shape in shapes} == set(sizes)
+    later = detection_dataset(data, 2, training=True, first_batch=4, **options)
+    assert [x.shape for x, _ in later.take(8).as_numpy_iterator()] == shapes[4:]
+
+
+def test_a_stretched_image_has_its_boxes_relative_to_itself(data):
+    sizes = {"image_sizes": [(24, 40)]}
+    found = detection_dataset(data, 2, training=False, **sizes)
+    assert found.element_spec[0].shape[1:] == (24, 40, 3)
+    expected = detection_dataset(data, 2, training=False)
+    for (images, y), (_, other) in zip(
+        found.as_numpy_iterator(), expected.as_numpy_iterator(), strict=True
+    ):
+        assert images.shape[1:] == (24, 40, 3)
+        for key in ("boxes", "labels", "image_shapes", "areas"):
+            np.testing.assert_array_equal(y[key], other[key])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_sizes": [24]}, "must be a list of"),
+        ({"image_sizes": []}, "must be a list of"),
+        ({"image_sizes": [(24, 24)], "canvas": (32, 32)}, "must be None with"),
+    ],
+)
+def test_wrong_sizes_are_refused(data, change, message):
+    with pytest.raises(ValueError, match=message):
+        detection_dataset(data, 2, training=True, **{**OPTIONS, **change})

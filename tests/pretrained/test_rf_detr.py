@@ -8,6 +8,7 @@ import pytest
 
 from keras_vtr.models import add_groups
 from keras_vtr.pretrained import PretrainedError
+from keras_vtr.pretrained import add_pretrained_groups
 from keras_vtr.pretrained import from_pretrained
 from keras_vtr.pretrained import load_weights
 from tests.layer_checks import to_numpy
@@ -186,6 +187,22 @@ def test_further_groups_get_their_own_weights(folder):
     tensor = authors_tensors(folder)["query_feat.weight"].numpy()
     queries = to_numpy(groups.get_layer("group_queries").weights[0])
     np.testing.assert_array_equal(queries[0], tensor[NUM_QUERIES:])
+
+
+def test_groups_can_be_added_to_what_was_trained(folder):
+    """With fewer queries, too, and without a change of the model."""
+    model = from_pretrained(folder, num_classes=2, num_queries=3, verbose=False)
+    for weight in model.weights:
+        weight.assign(weight + 1.0)
+    before = model.get_weights()
+    groups = add_pretrained_groups(model, folder)
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(to_numpy(weight), value)
+    assert groups.output["group_boxes"].shape == (None, 2, 2 * 3, 4)
+    tensor = authors_tensors(folder)["query_feat.weight"].numpy()
+    queries = to_numpy(groups.get_layer("group_queries").weights[0])
+    rows = [NUM_QUERIES * group + i for group in (1, 2) for i in range(3)]
+    np.testing.assert_array_equal(queries[0], tensor[rows])
 
 
 def test_a_mask_head_can_be_new(folder):

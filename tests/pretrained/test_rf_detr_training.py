@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vtr.models import add_groups
+from keras_vtr.pretrained import add_pretrained_groups
 from keras_vtr.pretrained import from_pretrained
-from keras_vtr.pretrained import load_weights
 from keras_vtr.pretrained.files import open_weights
-from keras_vtr.pretrained.loading import _name_map
+from keras_vtr.pretrained.loading import name_map_of
 from keras_vtr.training import compile_rf_detr
 from keras_vtr.training import rf_detr_loss
 from tests.parity import MARKS
@@ -18,7 +17,6 @@ from tests.parity import torch
 from tests.pretrained.hugging_face_folders import save_as_version_5
 from tests.pretrained.rf_detr_models import BACKBONE
 from tests.pretrained.rf_detr_models import NUM_CLASSES
-from tests.pretrained.rf_detr_models import NUM_GROUPS
 from tests.pretrained.rf_detr_models import make_rf_detr
 from tests.pretrained.rf_detr_models import pixels_of
 
@@ -57,8 +55,8 @@ def pair(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rf_detr")
     theirs = make_rf_detr()
     save_as_version_5(theirs, folder)
-    ours = add_groups(from_pretrained(folder, verbose=False), NUM_GROUPS - 1)
-    load_weights(ours, folder)
+    ours = from_pretrained(folder, verbose=False)
+    ours = add_pretrained_groups(ours, folder)
     return theirs.train(), ours, folder
 
 
@@ -75,7 +73,7 @@ def test_loss_and_gradients_equal_theirs(pair, rng):
         value, [x.value for x in ours.trainable_variables]
     )
     np.testing.assert_allclose(value, expected.item(), rtol=1e-5)
-    weights = _name_map(open_weights(folder)).weights
+    weights = name_map_of(open_weights(folder)).weights
     found = dict(theirs.named_parameters())
     largest = max(
         abs(x.grad).max() for x in found.values() if x.grad is not None

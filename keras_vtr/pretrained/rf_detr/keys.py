@@ -56,7 +56,6 @@ WINDOWS = ("num_windows", "feature_blocks", "global_blocks")
 def read_keys(config, arguments, vit, position_grid):
     """Adds to the arguments of both builders; returns remarks."""
     num_weights = arguments.pop("num_weights")
-    arguments.pop("num_groups")
     arguments["class_names"] = read_class_names(
         config, arguments["num_classes"]
     ) or coco_names(arguments["num_classes"])

@@ -16,7 +16,7 @@ from keras_vtr.stages import ViT
 BACKBONE = "backbone"
 GROUPS = ("group_queries/", "group_selection_")
 WINDOWS = ("num_windows", "feature_blocks", "global_blocks")
-CUT = ("object_queries/queries", "group_queries/queries")
+TABLES = ("object_queries/queries", "group_queries/queries")
 
 
 @dataclasses.dataclass
@@ -28,16 +28,19 @@ class RfDetrNameMap(NameMap):
 
     Args:
         vit: Arguments of `build_vit`, with `position_grid` and
-            `position_interpolation`. Further arguments as in `NameMap`.
+            `position_interpolation`.
+        num_groups: Of queries in the file. Further arguments as in `NameMap`.
     """
 
     vit: dict = dataclasses.field(default_factory=dict)
+    num_groups: int = 1
 
     heads = (
         f"{DETR.CLASS_HEAD}/",
         f"{DETR.QUERY_SELECTION}/class_head/",
         *(f"group_selection_{i}/class_head/" for i in range(64)),
     )
+    takes_padding = False
     parts = (f"{DETR.MASK_HEAD}/", *GROUPS)
 
     def build(self, shapes, num_classes, image_shape, arguments):
@@ -76,12 +79,24 @@ class RfDetrNameMap(NameMap):
             layer = model.get_layer(BACKBONE)
             layer = layer.get_layer(weight.path.split("/")[0])
             return resized_positions(layer, weight, shape, self.vit)
-        count, hidden_dim = weight.shape[1:] if len(shape) == 3 else (0, 0)
-        is_cut = weight.path in CUT or weight.path.endswith("/moves")
-        if is_cut and shape[2] == hidden_dim and shape[1] > count:
-            remark = f"Of {shape[1]} rows of {weight.path} {count} were kept."
-            return lambda value: value[:, :count], remark
-        return None
+        is_table = weight.path in TABLES or weight.path.endswith("/moves")
+        if not is_table or shape[2] != weight.shape[2]:
+            return None
+        count, wanted = shape[1], weight.shape[1]
+        if wanted == count:
+            return None
+        # The first queries of the first groups.
+        of_file = self.arguments["num_queries"]
+        num_queries = model.output["boxes"].shape[1]
+        num_groups = wanted // num_queries
+        if num_queries > of_file or num_groups > count // of_file:
+            return None
+
+        def cut(value):
+            groups = value.reshape(-1, of_file, value.shape[-1])
+            return groups[:num_groups, :num_queries].reshape(weight.shape)
+
+        return cut, f"Of {count} rows of {weight.path} {wanted} were kept."
 
     def start(self, model, weight):
         return keras.ops.convert_to_numpy(weight)

@@ -64,6 +64,7 @@ def read(shapes, config, position_grid=None):
     refuse_others(shapes, config, PATCHES)
     vit, weights = _read_vit(shapes)
     arguments, decoder_weights = read_decoder(shapes)
+    num_groups = arguments.pop("num_groups")
     weights |= decoder_weights | _read_projection(shapes)
     remarks = read_keys(config, arguments, vit, position_grid)
     arguments["masks"] = "segmentation_head.bias" in shapes
@@ -94,6 +95,7 @@ def read(shapes, config, position_grid=None):
         remarks=(*remarks, *(pixel_remarks if config.preprocessor else ())),
         knows_pixels=knows_pixels,
         vit=vit | pixels,
+        num_groups=num_groups,
     )
 
 

@@ -1,0 +1,59 @@
+"""Checks of the arguments of `detection_dataset`."""
+
+
+def check_data(data, training, masks):
+    """Requires images, and boxes or masks to learn."""
+    if not data.records:
+        raise ValueError("`data` must hold at least one image.")
+    if training and not data.num_boxes:
+        raise ValueError(
+            f"`data` must hold at least one box to learn. Received: {data}"
+        )
+    if masks and not data.has_masks:
+        raise ValueError(
+            "`data` must have masks: read the annotations with `masks=True`. "
+            f"Received: masks=True, {data}"
+        )
+
+
+def check_workers(batch_size, num_workers, worker):
+    """Requires workers that share each batch equally."""
+    if batch_size < 1 or batch_size % num_workers:
+        raise ValueError(
+            "`batch_size` must be a multiple of `num_workers`. Received: "
+            f"batch_size={batch_size}, num_workers={num_workers}"
+        )
+    if not 0 <= worker < num_workers:
+        raise ValueError(
+            "`worker` must be 0 to num_workers - 1. Received: "
+            f"worker={worker}, num_workers={num_workers}"
+        )
+
+
+def check_canvas(canvas, longest_side):
+    """Requires a canvas that every image fits into."""
+    if canvas is not None and min(canvas) < longest_side:
+        raise ValueError(
+            "Both sides of `canvas` must be at least `longest_side`. "
+            f"Received: canvas={canvas}, longest_side={longest_side}"
+        )
+
+
+def check_sizes(image_sizes, canvas):
+    """Requires heights and widths, without a canvas."""
+    fits = isinstance(image_sizes, (tuple, list)) and image_sizes
+    if not fits or not all(map(_is_size, image_sizes)):
+        raise ValueError(
+            "`image_sizes` must be a list of (height, width), whole numbers "
+            f"above 0. Received: image_sizes={image_sizes!r}"
+        )
+    if canvas is not None:
+        raise ValueError(
+            "`canvas` must be None with `image_sizes`, to which images are "
+            f"stretched without padding. Received: canvas={canvas}"
+        )
+
+
+def _is_size(size):
+    is_pair = isinstance(size, (tuple, list)) and len(size) == 2
+    return is_pair and all(isinstance(x, int) and x > 0 for x in size)
