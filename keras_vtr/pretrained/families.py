@@ -5,12 +5,25 @@ import inspect
 from keras_vtr.pretrained.detr import names as detr
 from keras_vtr.pretrained.eomt import names as eomt
 from keras_vtr.pretrained.resnet import names as resnet
+from keras_vtr.pretrained.vit import dinov3
 from keras_vtr.pretrained.vit import google
 from keras_vtr.pretrained.vit import hugging_face
+from keras_vtr.pretrained.vit import image_towers
+from keras_vtr.pretrained.vit import lookalikes
 from keras_vtr.pretrained.vit.timm import names as timm
 
-# EoMT before the ViT that it is made of.
-FAMILIES = [google, timm, eomt, hugging_face, detr, resnet]
+# In any order: each recognizes its own files alone (test_recognition.py).
+FAMILIES = [
+    google,
+    timm,
+    hugging_face,
+    image_towers,
+    dinov3,
+    lookalikes,
+    eomt,
+    detr,
+    resnet,
+]
 
 
 def register(family):

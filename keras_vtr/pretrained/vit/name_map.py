@@ -181,6 +181,6 @@ def read_tokens(shapes, class_tokens, registers):
         weights["class_token/class_token"] = FromTensors(
             names, lambda *x: np.concatenate(x, axis=1)
         )
-    if registers in shapes:
+    if arguments["num_register_tokens"]:
         weights["register_tokens/class_token"] = FromTensors((registers,))
     return arguments, weights
