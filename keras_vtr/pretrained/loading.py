@@ -21,7 +21,8 @@ def from_pretrained(
 
     Supported are ViT: Google's `.npz` files (Dosovitskiy et al. 2020; Steiner
     et al. 2021), timm's safetensors, and Hugging Face's folders (ViT; DeiT,
-    also distilled; DINOv2, also with registers; the hybrids with a ResNet).
+    also distilled; DINOv2, also with registers; the hybrids with a ResNet;
+    DINOv3; the image towers of CLIP and SigLIP, also SigLIP 2 of fixed size).
     DETR: its authors' `.pth` and Hugging Face's folders, detection and
     panoptic. EoMT: Hugging Face's folders. The ResNets of torchvision, timm and
     Hugging Face, as backbones. The content of a file decides which of them it
@@ -60,7 +61,9 @@ def from_pretrained(
     Returns:
         A functional model, as from `keras_vtr.models.build_vit`, `build_detr`
         or `build_eomt`, with COCO's or config.json's class names. Its first
-        layer normalizes pixels as in the training of the weights.
+        layer normalizes pixels as in the training of the weights. An image
+        tower ends in the embedding that is compared with those of texts, after
+        both are divided by their norms.
 
     Raises:
         PretrainedError: If a file is broken, unsafe, or needs something that
@@ -135,9 +138,10 @@ def _name_map(pretrained, position_grid=None):
     if family is None:
         raise PretrainedError(
             f"{pretrained} holds no model that is known here. Known are the "
-            "names of ViT, DeiT, DINOv2, ViT's hybrids, DETR, EoMT, ResNets by "
-            "Google, timm, Hugging Face and DETR's authors, and families added "
-            "with keras_vtr.pretrained.register. The file has "
+            "names of ViT, DeiT, DINOv2, DINOv3, ViT's hybrids, CLIP, SigLIP, "
+            "DETR, EoMT, ResNets by Google, timm, Hugging Face and DETR's "
+            "authors, and families added with keras_vtr.pretrained.register. "
+            "The file has "
             f"{sorted(pretrained.shapes)[:5]} ..."
         )
     kind = getattr(family, "__name__", type(family).__name__)

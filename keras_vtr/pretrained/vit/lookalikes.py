@@ -4,14 +4,16 @@ Most of them tell by `model_type` in config.json who they are
 (`transformers_keys.LOOKALIKES`), these by their tensors, too.
 """
 
+import re
+
 from keras_vtr.pretrained.tensor_file import PretrainedError
 from keras_vtr.pretrained.transformers_keys import LOOKALIKES
 
-# Ends of names of transformers, and of the authors and timm.
+# Names of transformers, and of the authors and timm.
 MARKS = {
-    ".lambda_1": "beit",
-    ".attn.relative_position_bias_table": "beit",
-    "decoder_pos_embed": "vit_mae",
+    r"\.lambda_1$": "beit",
+    r"^blocks\.0\.attn\.relative_position_bias_table$": "beit",
+    r"(^|\.)decoder_pos_embed$": "vit_mae",
 }
 
 
@@ -27,8 +29,7 @@ def _model_type(shapes):
     for name, shape in shapes.items():
         if name.endswith("embeddings.patch_embedding.weight"):
             return "siglip2" if len(shape) == 2 else None
-        for end, model_type in MARKS.items():
-            # Swin's blocks lie within layers.
-            if name.endswith(end) and not name.startswith("layers."):
+        for pattern, model_type in MARKS.items():
+            if re.search(pattern, name):
                 return model_type
     return None

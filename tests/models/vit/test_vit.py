@@ -284,6 +284,7 @@ def test_int8_stays_near_and_reloads(rng, tmp_path):
         ({"pixel_std": 0}, "`pixel_std` must be above 0"),
         ({"pixel_mean": [1, 2]}, "one number or one for each of the 3"),
         ({"num_heads": 5}, "`num_heads` must divide the width"),
+        ({"input_norm": "layer"}, "`input_norm` must be a Keras layer that is"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
