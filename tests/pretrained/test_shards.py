@@ -103,6 +103,7 @@ def test_nan_in_a_shard_is_named(folder):
 
     change(folder / SHARDS[1], poison)
     with pytest.raises(
-        PretrainedError, match=r"b\.safetensors: the tensor 'pos_embed' holds NaN"
+        PretrainedError,
+        match=r"b\.safetensors: the tensor 'pos_embed' holds NaN",
     ):
         from_pretrained(folder)

@@ -85,10 +85,11 @@ class VitNameMap(NameMap):
         return new if dim in (None, own_dim) else new + self.parts
 
     def may_lack(self, path, paths, new):
-        """A loaded head needs the representation layer before it."""
-        is_head_kept = "head/kernel" in paths and not "head/".startswith(new)
-        if path.startswith(self.parts) and is_head_kept:
-            return False
+        """A loaded head needs the layers before it; a new one may do without
+        them."""
+        before = (*self.parts, f"{ViT.POOLING}/")
+        if path.startswith(before) and path not in paths:
+            return "head/kernel" not in paths or "head/".startswith(new)
         return super().may_lack(path, paths, new)
 
     def start(self, model, weight):
