@@ -50,7 +50,9 @@ def from_pretrained(
         **arguments: Of `keras_vtr.models.build_vit` or `build_detr`; they
             override the file's: `dropout`, `stochastic_depth`, `pixel_mean`,
             `name`, ... `num_heads` for a timm file of unusual width without
-            config.json. `position_grid=(rows, columns)` of a ViT's positions,
+            config.json. `patch_size`: of a ViT; another one than the file's
+            resizes the kernel of the patches (Beyer et al. 2023, FlexiViT).
+            `position_grid=(rows, columns)` of a ViT's positions,
             if it is no square and no file gives it. `representation_dim`: of
             the tanh layer before the head of pre-training; a new head removes
             that layer unless its width is given, None removes it from a file

@@ -81,13 +81,7 @@ def read(shapes, config, position_grid=None):
     weights |= from_tensors.convolution(
         "patches/projection", f"{embeddings}patch_embeddings"
     )
-    without_bias = [
-        layer
-        for key, (default, layers) in BIASES.items()
-        if not config.flag(key, default)
-        for layer in layers
-    ]
-    remarks = zero_biases(weights, without_bias)
+    remarks = zero_biases(weights, _layers_without_bias(config))
     hidden_dim, _, patch_size, _ = shapes[prefix + PATCHES]
     grid = grid_of_sides(config.sides("image_size"), patch_size, None)
     arguments = {
@@ -120,6 +114,15 @@ def read(shapes, config, position_grid=None):
         knows_pixels=knows_pixels,
         license=LICENSE,
     )
+
+
+def _layers_without_bias(config):
+    return [
+        layer
+        for key, (default, layers) in BIASES.items()
+        if not config.flag(key, default)
+        for layer in layers
+    ]
 
 
 def _read_blocks(shapes, prefix, config):
