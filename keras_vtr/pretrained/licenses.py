@@ -14,8 +14,10 @@ def find_license(folder, files, config):
         config: The `Configuration` of config.json.
     """
     named = [(file.license, file.path.name) for file in files]
-    for part in (config, config.part("pretrained_cfg")):  # timm's
-        named.append((part.get("license"), config.place.name))
+    timm = config.peek("pretrained_cfg")
+    timm = timm if isinstance(timm, dict) else {}
+    for value in (config.peek("license"), timm.get("license")):
+        named.append((value, config.place.name))
     named.append((_in_front_matter(folder / README), README))
     return next((f"{x} ({place})" for x, place in named if x), None)
 
