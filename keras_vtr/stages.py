@@ -15,6 +15,7 @@ class ViT:
     CLASS_TOKEN = "class_token"
     POSITIONS = "positions"
     REGISTER_TOKENS = "register_tokens"
+    INPUT_NORM = "input_norm"
     ENCODER = "encoder"
     POOLING = "pooling"
     REPRESENTATION = "representation"

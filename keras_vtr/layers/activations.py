@@ -20,6 +20,11 @@ def tanh_gelu(x):
     return keras.ops.gelu(x, approximate=True)
 
 
+def quick_gelu(x):
+    """The approximation of GELU by a sigmoid (Hendrycks 2016, section 2)."""
+    return x * keras.ops.sigmoid(1.702 * x)
+
+
 def swiglu(x):
     """(..., 2 n) -> (..., n): one half gates the other (Shazeer 2020)."""
     gate, value = keras.ops.split(x, 2, axis=-1)
@@ -29,6 +34,7 @@ def swiglu(x):
 ACTIVATIONS = {
     "gelu": exact_gelu,
     "gelu_tanh": tanh_gelu,
+    "quick_gelu": quick_gelu,
     "relu": keras.ops.relu,
     "swiglu": swiglu,
 }

@@ -1,6 +1,7 @@
 """Assigns the weights of a file to a model: all of them, or none."""
 
 import dataclasses
+import re
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class LoadReport:
             of a new head, for example.
         unexpected: Names of the file's tensors that were not loaded.
         remarks: What was resized or assumed.
+        license: Of the weights, and who says so; None if nobody does.
     """
 
     origin: str
@@ -25,6 +27,7 @@ class LoadReport:
     missing: tuple
     unexpected: tuple
     remarks: tuple
+    license: str | None = None
 
     def __str__(self):
         lines = [f"{self.origin}: {len(self.loaded)} weights loaded."]
@@ -33,8 +36,22 @@ class LoadReport:
             ("Left in the file", self.unexpected),
         ):
             if names:
-                lines.append(f"  {title}: {', '.join(names)}.")
+                lines.append(f"  {title}: {_shortened(names)}.")
+        if self.license:
+            lines.append(f"  License: {self.license}.")
         return "\n".join([*lines, *(f"  {x}" for x in self.remarks)])
+
+
+def _shortened(names, most=9):
+    """Names; many that begin with the same word as "text_model.* (196)"."""
+    groups = {}
+    for name in names:
+        word = re.match(r"[^./]*[./]?", name).group()
+        groups.setdefault(word, []).append(name)
+    return ", ".join(
+        f"{word}* ({len(group)})" if len(group) > most else ", ".join(group)
+        for word, group in groups.items()
+    )
 
 
 def assign_weights(model, pretrained, name_map, new=()):
@@ -81,6 +98,7 @@ def assign_weights(model, pretrained, name_map, new=()):
         tuple(missing),
         tuple(name for name in pretrained.shapes if name not in used),
         tuple(remarks),
+        pretrained.license or name_map.license,
     )
 
 

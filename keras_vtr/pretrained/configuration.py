@@ -60,6 +60,10 @@ class Configuration:
             )
         return default if value is None else value
 
+    def peek(self, key):
+        """The value, or None; the key stays unused."""
+        return self._content.get(key)
+
     def flag(self, key, default=None):
         return self._typed(key, default, _is_flag, "true or false")
 

@@ -6,12 +6,26 @@ from keras_vtr.pretrained.detr import names as detr
 from keras_vtr.pretrained.eomt import names as eomt
 from keras_vtr.pretrained.resnet import names as resnet
 from keras_vtr.pretrained.rf_detr import names as rf_detr
+from keras_vtr.pretrained.vit import dinov3
 from keras_vtr.pretrained.vit import google
 from keras_vtr.pretrained.vit import hugging_face
+from keras_vtr.pretrained.vit import image_towers
+from keras_vtr.pretrained.vit import lookalikes
 from keras_vtr.pretrained.vit.timm import names as timm
 
-# EoMT and RF-DETR before the ViT that they are made of.
-FAMILIES = [google, timm, eomt, rf_detr, hugging_face, detr, resnet]
+# In any order: each recognizes its own files alone (test_recognition.py).
+FAMILIES = [
+    google,
+    timm,
+    hugging_face,
+    image_towers,
+    dinov3,
+    lookalikes,
+    eomt,
+    detr,
+    rf_detr,
+    resnet,
+]
 
 
 def register(family):

@@ -2,16 +2,20 @@
 
 import hashlib
 import itertools
-import json
 import pathlib
 
 from keras_vtr.pretrained.configuration import Configuration
+from keras_vtr.pretrained.licenses import README
+from keras_vtr.pretrained.licenses import find_license
 from keras_vtr.pretrained.readers import open_tensors
+from keras_vtr.pretrained.shards import INDEX
+from keras_vtr.pretrained.shards import check_shards
+from keras_vtr.pretrained.shards import find_shards
+from keras_vtr.pretrained.shards import read_json
 from keras_vtr.pretrained.tensor_file import PretrainedError
 
 HUB = "hf://"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-INDEX = "model.safetensors.index.json"
 # What torch.compile, FSDP and activation checkpointing add to the names of
 # parameters; private names of torch 2.13.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -24,10 +28,12 @@ class PretrainedWeights:
     Args:
         files: `TensorFile`s.
         config: The `Configuration` of config.json.
+        license: Of the weights, if a file names it.
     """
 
-    def __init__(self, files, config):
+    def __init__(self, files, config, license=None):
         self.config = config
+        self.license = license
         self.shapes = {}
         self._origins = {}
         self._files = files
@@ -106,9 +112,10 @@ def open_weights(path, revision=None, sha256=None):
     config_folder = folder if folder.is_dir() else folder.parent
     try:
         files = [open_tensors(x) for x in paths]
-        return PretrainedWeights(
-            files, _read_configuration(config_folder, files[0])
-        )
+        check_shards(config_folder / INDEX, files)
+        config = _read_configuration(config_folder, files[0])
+        license = find_license(config_folder, files, config)
+        return PretrainedWeights(files, config, license)
     except OSError as error:
         raise PretrainedError(f"{path} can't be read: {error}") from error
 
@@ -118,15 +125,7 @@ def _weight_files(folder):
         if (folder / name).exists():
             return [folder / name]
     if (folder / INDEX).exists():
-        index = _read_json(folder / INDEX)
-        if not isinstance(index.get("weight_map"), dict):
-            raise PretrainedError(f"{folder / INDEX} has no weight_map.")
-        names = sorted(set(index["weight_map"].values()))
-        if any(pathlib.Path(name).name != name for name in names):
-            raise PretrainedError(
-                f"{folder / INDEX} names a file outside of its folder: {names}"
-            )
-        return [folder / name for name in names]
+        return find_shards(folder / INDEX)
     found = sorted(
         path
         for path in folder.iterdir()
@@ -143,7 +142,7 @@ def _weight_files(folder):
 def _read_configuration(folder, file):
     """The `Configuration` of a folder, and of the settings in its file."""
     config, preprocessor = (
-        _read_json(path) if path.exists() else {}
+        read_json(path) if path.exists() else {}
         for path in (folder / name for name in CONFIGS)
     )
     return Configuration(
@@ -152,16 +151,6 @@ def _read_configuration(folder, file):
         preprocessor=Configuration(preprocessor, folder / CONFIGS[1]),
         training=Configuration(file.settings, file.path),
     )
-
-
-def _read_json(path):
-    try:
-        content = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PretrainedError(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise PretrainedError(f"{path} holds no dict: {str(content)[:80]}")
-    return content
 
 
 def _check_digest(paths, sha256):
@@ -197,9 +186,9 @@ def _download(path, revision):
         return pathlib.Path(folder)
 
     try:
-        folder = fetch("*.json", "*.safetensors")
+        folder = fetch("*.json", "*.safetensors", README)
         if not any(folder.glob("*.safetensors")):
-            folder = fetch("*.json", "pytorch_model.bin")
+            folder = fetch("*.json", "pytorch_model.bin", README)
     except Exception as error:
         raise PretrainedError(
             f"{path} (revision {revision or 'main'}) could not be "

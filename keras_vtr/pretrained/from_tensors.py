@@ -97,6 +97,11 @@ def first_present(shapes, names, suffix=".weight"):
     return next((x for x in names if x + suffix in shapes), names[0])
 
 
+def find_prefix(shapes, end):
+    """What stands before the end of the first name that has it; or None."""
+    return next((x.removesuffix(end) for x in shapes if x.endswith(end)), None)
+
+
 def find_numbers(shapes, template):
     """Sorted tuples of the numbers in names that begin with a template.
 

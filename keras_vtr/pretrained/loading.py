@@ -21,7 +21,8 @@ def from_pretrained(
 
     Supported are ViT: Google's `.npz` files (Dosovitskiy et al. 2020; Steiner
     et al. 2021), timm's safetensors, and Hugging Face's folders (ViT; DeiT,
-    also distilled; DINOv2, also with registers; the hybrids with a ResNet).
+    also distilled; DINOv2, also with registers; the hybrids with a ResNet;
+    DINOv3; the image towers of CLIP and SigLIP, also SigLIP 2 of fixed size).
     DETR: its authors' `.pth` and Hugging Face's folders, detection and
     panoptic. EoMT: Hugging Face's folders. The ResNets of torchvision, timm and
     Hugging Face, as backbones. The content of a file decides which of them it
@@ -49,7 +50,9 @@ def from_pretrained(
         **arguments: Of `keras_vtr.models.build_vit` or `build_detr`; they
             override the file's: `dropout`, `stochastic_depth`, `pixel_mean`,
             `name`, ... `num_heads` for a timm file of unusual width without
-            config.json. `position_grid=(rows, columns)` of a ViT's positions,
+            config.json. `patch_size`: of a ViT; another one than the file's
+            resizes the kernel of the patches (Beyer et al. 2023, FlexiViT).
+            `position_grid=(rows, columns)` of a ViT's positions,
             if it is no square and no file gives it. `representation_dim`: of
             the tanh layer before the head of pre-training; a new head removes
             that layer unless its width is given, None removes it from a file
@@ -60,7 +63,9 @@ def from_pretrained(
     Returns:
         A functional model, as from `keras_vtr.models.build_vit`, `build_detr`
         or `build_eomt`, with COCO's or config.json's class names. Its first
-        layer normalizes pixels as in the training of the weights.
+        layer normalizes pixels as in the training of the weights. An image
+        tower ends in the embedding that is compared with those of texts, after
+        both are divided by their norms.
 
     Raises:
         PretrainedError: If a file is broken, unsafe, or needs something that
@@ -136,9 +141,10 @@ def name_map_of(pretrained, position_grid=None):
     if family is None:
         raise PretrainedError(
             f"{pretrained} holds no model that is known here. Known are the "
-            "names of ViT, DeiT, DINOv2, ViT's hybrids, DETR, EoMT, ResNets by "
-            "Google, timm, Hugging Face and DETR's authors, and families added "
-            "with keras_vtr.pretrained.register. The file has "
+            "names of ViT, DeiT, DINOv2, DINOv3, ViT's hybrids, CLIP, SigLIP, "
+            "DETR, RF-DETR, EoMT, ResNets by Google, timm, Hugging Face and "
+            "the authors, and families added with keras_vtr.pretrained."
+            "register. The file has "
             f"{sorted(pretrained.shapes)[:5]} ..."
         )
     kind = getattr(family, "__name__", type(family).__name__)

@@ -46,6 +46,7 @@ class NameMap:
         knows_pixels: Whether the file gives `pixel_mean` and `pixel_std`.
         builder: The function that builds the model. None: the family only
             fills models, in `load_weights`.
+        license: That of all weights of the family, if there is one.
     """
 
     family: str
@@ -55,6 +56,7 @@ class NameMap:
     remarks: tuple = ()
     knows_pixels: bool = True
     builder: Callable | None = None
+    license: str | None = None
 
     heads = ()
     parts = ()

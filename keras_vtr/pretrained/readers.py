@@ -38,6 +38,7 @@ class SafetensorsFile(TensorFile):
             raise PretrainedError(
                 f"{self.path} is not a complete safetensors file: {error}"
             ) from error
+        self.license = (self._file.metadata() or {}).get("license")
         for name in self._file.keys():
             part = self._file.get_slice(name)
             dtype = self.DTYPES.get(part.get_dtype(), part.get_dtype())

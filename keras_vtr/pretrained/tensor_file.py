@@ -8,6 +8,8 @@ import numpy as np
 # Trained weights hardly compress: a file that unpacks to more than this many
 # times its size is an archive bomb.
 MOST_EXPANSION = 20
+# Steps of torch's batch norms, and 0, 1, 2, ... of transformers' positions.
+COUNTERS = (".num_batches_tracked", ".position_ids")
 
 
 class PretrainedError(ValueError):
@@ -18,16 +20,20 @@ class TensorFile:
     """`shapes`: name to shape; `read(name)`: a finite float32 array.
 
     `place` is the path and the keys of the tensors in the file; `settings` are
-    other entries of the file; `remarks` say which of its tensors were chosen.
+    other entries of the file; `remarks` say which of its tensors were chosen;
+    `license` is that of the weights, if the file names it; `counters` are the
+    names of tensors that are no weights.
     """
 
     settings = {}
     remarks = ()
+    license = None
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
         self.place = str(path)
         self.shapes = {}
+        self.counters = set()
 
     def read(self, name):
         array = np.asarray(self._read(name))
@@ -49,8 +55,9 @@ class TensorFile:
     def _add(self, name, shape, dtype):
         is_float = str(dtype) in ("float16", "bfloat16", "float32", "float64")
         is_counter = not is_float and not tuple(shape)
-        if is_counter or name.endswith(".num_batches_tracked"):
-            return  # step counters of torch's batch norms and averages
+        if is_counter or name.endswith(COUNTERS):
+            self.counters.add(name)
+            return
         if name in self.shapes:
             raise PretrainedError(
                 f"{self.path}: two tensors have the name {name!r}."

@@ -93,6 +93,40 @@ BIT_REQUIRED = {  # the defaults of BitConfig are other values
     "global_padding": ("SAME", "same"),
     "embedding_dynamic_padding": (True,),
 }
+# Models whose tensors have names of ours, or nearly, and who they are.
+LOOKALIKES = {
+    "beit": "BEiT has a table of relative positions in each block, and layer "
+    "scale under other names; it can't be loaded.",
+    "data2vec-vision": "data2vec has the blocks of BEiT; it can't be loaded.",
+    "vit_mae": "MAE (ViTMAE) reads a random quarter of the patches, and its "
+    "weights may not be used commercially; it can't be loaded.",
+    "vit_msn": "MSN (ViTMSN) is another training of the ViT; it is not tested "
+    "here and can't be loaded.",
+    "ijepa": "I-JEPA has no class token, and its mean over tokens is none of "
+    "the ViT's; it can't be loaded.",
+    "siglip2": "SigLIP 2 NaFlex reads patches of any aspect ratio; load a "
+    "SigLIP 2 of fixed size.",
+    "metaclip_2": "MetaCLIP 2 has CLIP's names; it is not tested here and "
+    "can't be loaded.",
+    "clipseg": "CLIPSeg is CLIP with a decoder of masks; it can't be loaded.",
+    "eomt_dinov3": "This EoMT is made of a DINOv3; an EoMT of a DINOv2 can be "
+    "loaded.",
+}
+
+
+def read_model_type(config, known):
+    """One of the known values of `model_type`; another model is named.
+
+    Args:
+        config: The `Configuration`.
+        known: The values that the family computes.
+    """
+    found = config.get("model_type", REQUIRED)
+    if found not in known and found in LOOKALIKES:
+        raise config.error(
+            "model_type", f"one of {sorted(known)}", LOOKALIKES[found]
+        )
+    return config.choice("model_type", list(known))
 
 
 def read_common_keys(config):

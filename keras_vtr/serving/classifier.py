@@ -119,6 +119,8 @@ def export_features(
 
     As `keras_vtr.serving.export_classifier`, with these outputs: `features`
     (B, D) float32, 0 for an image that could not be read, and `ok` (B,).
+    Features are what the model gives: to compare those of CLIP or SigLIP with
+    embeddings of texts, divide both by their norms.
 
     Args:
         model: A functional model or a `keras.Sequential` from pixels in

@@ -17,7 +17,10 @@ CASES = {
     "vit": (
         stages.ViT,
         lambda: tiny_vit(
-            num_register_tokens=1, distilled=True, representation_dim=4
+            num_register_tokens=1,
+            distilled=True,
+            input_norm=keras.layers.LayerNormalization(),
+            representation_dim=4,
         ),
         set(),
     ),

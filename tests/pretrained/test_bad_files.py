@@ -231,7 +231,7 @@ def test_a_config_of_timm_with_unknown_settings_is_refused(
             {"model_type": "swin"},
             r"`model_type` must be one of \['deit'.*model_type='swin'",
         ),
-        ({"hidden_act": "quick_gelu"}, "hidden_act='quick_gelu'"),
+        ({"hidden_act": "mish"}, "hidden_act='mish'"),
         ({"qkv_bias": False}, "`qkv_bias` must be True.*qkv_bias=False"),
         ({"rope_theta": 100.0}, "may change.*: `rope_theta`=100.0"),
         ({"layer_norm_eps": "1e-6"}, "`layer_norm_eps` must be a number"),

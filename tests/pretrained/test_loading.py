@@ -181,28 +181,6 @@ def test_a_model_of_another_shape_is_refused(folder, arguments, message):
         load_weights(build_vit(5, **{**TINY, **arguments}), folder)
 
 
-def test_shards_are_read_by_their_index(folder):
-    weights = safetensors.numpy.load_file(folder / "model.safetensors")
-    names = sorted(weights)
-    (folder / "model.safetensors").unlink()
-    shards = {"a.safetensors": names[:9], "b.safetensors": names[9:]}
-    weight_map = {}
-    for shard, members in shards.items():
-        part = {name: weights[name] for name in members}
-        safetensors.numpy.save_file(part, folder / shard)
-        weight_map |= dict.fromkeys(members, shard)
-    index = folder / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": weight_map}))
-    model = from_pretrained(folder, verbose=False)
-    np.testing.assert_allclose(logits(model), GOLDEN["vit/0"], atol=1e-4)
-    index.write_text(json.dumps({"weight_map": {"a": "../a.safetensors"}}))
-    with pytest.raises(PretrainedError, match="a file outside of its folder"):
-        from_pretrained(folder)
-    index.write_text("{}")
-    with pytest.raises(PretrainedError, match="has no weight_map"):
-        from_pretrained(folder)
-
-
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_other_precisions_are_read(folder, dtype):
     path = folder / "model.safetensors"

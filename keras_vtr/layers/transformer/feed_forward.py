@@ -18,11 +18,11 @@ class FeedForward(keras.layers.Layer):
 
     Args:
         mlp_dim: Width of the inner layer, usually 4 D (ViT) or 8 D (DETR).
-        activation: `"gelu"` (exact; ViT), `"gelu_tanh"` (its approximation),
-            `"relu"` (original, DETR), `"swiglu"` (Shazeer 2020, equation 6;
-            the first matrix is twice as wide, since one half of its result
-            gates the other), or another name or registered function that
-            `keras.activations.get` takes.
+        activation: `"gelu"` (exact; ViT), `"gelu_tanh"` and `"quick_gelu"` (its
+            approximations; SigLIP, CLIP), `"relu"` (original, DETR),
+            `"swiglu"` (Shazeer 2020, equation 6; the first matrix is twice as
+            wide, since one half of its result gates the other), or another
+            name or registered function that `keras.activations.get` takes.
         dropout: Fraction dropped in training between the two layers.
 
     Call arguments:

@@ -69,11 +69,11 @@ def add_positions(
     return tokens, arguments
 
 
-def rotary_rule(num_leading_tokens):
+def rotary_rule(num_leading_tokens, base=100.0):
     """DINOv3's (Simeoni et al. 2025): the fastest channel rotates once from
     the middle of the image to its edge."""
     return RotaryPositions2D(
-        base=100.0,
+        base=base,
         scale=4 * math.pi,
         origin=0.5,
         num_leading_tokens=num_leading_tokens,

@@ -1,11 +1,6 @@
 import keras
 
-from keras_vtr.layers import AttentionPooling
-from keras_vtr.layers import ClassHead
-from keras_vtr.layers import FeedForward
-from keras_vtr.layers import MultiHeadAttention
 from keras_vtr.layers import PatchEmbedding
-from keras_vtr.layers import TokenPooling
 from keras_vtr.layers import TransformerEncoder
 from keras_vtr.layers import TransformerEncoderBlock
 from keras_vtr.models.block_arguments import block_arguments
@@ -13,6 +8,9 @@ from keras_vtr.models.named_model import NamedModel
 from keras_vtr.models.named_model import with_names
 from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
+from keras_vtr.models.vit.heads import add_heads
+from keras_vtr.models.vit.heads import check_tokens
+from keras_vtr.models.vit.heads import pool
 from keras_vtr.models.vit.tokens import add_positions
 from keras_vtr.models.vit.tokens import rotary_rule
 from keras_vtr.stages import ViT
@@ -31,7 +29,6 @@ SIZES = {  # hidden_dim, num_layers, num_heads, mlp_dim
     "huge": (1280, 32, 16, 5120),
     "giant": (1536, 40, 24, 4096),
 }
-POOLINGS = ("class_token", "mean", "class_token_and_mean", "attention")
 
 
 def build_vit(
@@ -49,7 +46,9 @@ def build_vit(
     num_class_tokens=None,
     num_register_tokens=0,
     distilled=False,
+    input_norm=None,
     representation_dim=None,
+    representation_activation="tanh",
     pixel_mean=127.5,
     pixel_std=127.5,
     dropout=0.0,
@@ -98,8 +97,12 @@ def build_vit(
         distilled: If True, a second class token has a head of its own, and
             the logits are the mean of both heads (Touvron et al. 2021, DeiT,
             section 4).
+        input_norm: Optional norm of the tokens before the encoder, an unbuilt
+            Keras layer, as in CLIP (Radford et al. 2021, section 2.4).
         representation_dim: Width of a dense layer with tanh before the head,
             as the paper has in pre-training. Default: no such layer.
+        representation_activation: Of that layer. `"linear"` makes it the
+            projection into CLIP's space of pictures and texts.
         pixel_mean: Of each channel in [0, 255], one number a channel or one
             for all. Default: pixels become -1 to 1, as in the paper.
         pixel_std: Likewise.
@@ -133,7 +136,7 @@ def build_vit(
     (2, 3)
     """
     num_layers, options = _sizes(size, {"dropout": dropout, **block_options})
-    num_class_tokens = _check_tokens(
+    num_class_tokens = check_tokens(
         num_classes, pooling, num_class_tokens, distilled
     )
     images = image_input(image_shape)
@@ -152,11 +155,14 @@ def build_vit(
         *num_tokens,
     )
     tokens = keras.layers.Dropout(dropout, name="dropout")(tokens)
+    if input_norm is not None:
+        tokens = _input_norm(input_norm)(tokens)
     block = _block(position, sum(num_tokens), options)
     encoder = TransformerEncoder(block, num_layers, name=ViT.ENCODER)
     memory = encoder(tokens, **positions)
-    features = _pool(memory, pooling, sum(num_tokens), block)
-    output = _head(features, memory, num_classes, representation_dim, distilled)
+    features = pool(memory, pooling, sum(num_tokens), block)
+    representation = (representation_dim, representation_activation)
+    output = add_heads(features, memory, num_classes, representation, distilled)
     return with_names(NamedModel(images, output, name=name), class_names)
 
 
@@ -171,6 +177,17 @@ def _sizes(size, block_options):
     return options.pop("num_layers", num_layers), options
 
 
+def _input_norm(norm):
+    """A copy with the name of its stage."""
+    if not isinstance(norm, keras.layers.Layer) or norm.weights:
+        raise ValueError(
+            "`input_norm` must be a Keras layer that is not built yet, such as "
+            "keras.layers.LayerNormalization(epsilon=1e-5), or None. Received: "
+            f"input_norm={norm!r}"
+        )
+    return type(norm).from_config({**norm.get_config(), "name": ViT.INPUT_NORM})
+
+
 def _block(position, num_leading_tokens, options):
     if position == "rotary":
         rule = rotary_rule(num_leading_tokens)
@@ -181,64 +198,3 @@ def _block(position, num_leading_tokens, options):
             f"position={position!r}"
         )
     return TransformerEncoderBlock(**block_arguments(**options))
-
-
-def _check_tokens(num_classes, pooling, num_class_tokens, distilled):
-    """Checks what depends on the class tokens; returns their number."""
-    if not isinstance(num_classes, int) or num_classes < 0:
-        raise ValueError(
-            "`num_classes` must be an integer, 0 for no head. Received: "
-            f"num_classes={num_classes!r}"
-        )
-    if pooling not in POOLINGS:
-        raise ValueError(
-            f"`pooling` must be one of {list(POOLINGS)}. "
-            f"Received: pooling={pooling!r}"
-        )
-    if distilled and pooling != "class_token":
-        raise ValueError(
-            "`distilled` needs class tokens that are read one by one, "
-            f"pooling='class_token'. Received: pooling={pooling!r}"
-        )
-    least = 2 if distilled else int(pooling.startswith("class_token"))
-    if num_class_tokens is None:
-        return least
-    if num_class_tokens < least:
-        raise ValueError(
-            f"`num_class_tokens` must be {least} or more with "
-            f"pooling={pooling!r} and distilled={distilled}. Received: "
-            f"num_class_tokens={num_class_tokens}"
-        )
-    return num_class_tokens
-
-
-def _pool(memory, pooling, num_leading_tokens, block):
-    if pooling != "attention":
-        layer = TokenPooling(pooling, num_leading_tokens, name=ViT.POOLING)
-        return layer(memory)
-    inside = block.feed_forward
-    return AttentionPooling(
-        MultiHeadAttention(block.attention.num_heads),
-        FeedForward(inside.mlp_dim, activation=inside.activation),
-        norm=block.norm,
-        name=ViT.POOLING,
-    )(memory)
-
-
-def _head(features, memory, num_classes, representation_dim, distilled):
-    """Logits in float32, the mean of two heads if there are two."""
-    if representation_dim is not None:
-        features = keras.layers.Dense(
-            representation_dim, activation="tanh", name=ViT.REPRESENTATION
-        )(features)
-    if not num_classes:
-        return features
-    logits = ClassHead(num_classes, dtype="float32", name=ViT.HEAD)(features)
-    if not distilled:
-        return logits
-    from_teacher = keras.layers.Dense(
-        num_classes, dtype="float32", name=ViT.DISTILLATION_HEAD
-    )(memory[:, 1])
-    return keras.layers.Average(dtype="float32", name="logits")(
-        [logits, from_teacher]
-    )

@@ -5,17 +5,19 @@ Files have version 4's names, version 5 has others in memory; both are read.
 
 import re
 
-import numpy as np
-
 from keras_vtr.models.pixels import IMAGENET_MEAN
 from keras_vtr.models.pixels import IMAGENET_STD
 from keras_vtr.pretrained import from_tensors
 from keras_vtr.pretrained import name_map as name_maps
 from keras_vtr.pretrained.configuration import REQUIRED
 from keras_vtr.pretrained.from_tensors import FromTensors
+from keras_vtr.pretrained.from_tensors import find_prefix
 from keras_vtr.pretrained.transformers_keys import read_class_names
+from keras_vtr.pretrained.transformers_keys import read_model_type
 from keras_vtr.pretrained.transformers_keys import read_vit_keys
 from keras_vtr.pretrained.vit.bit_resnet import read_torch_bit_resnet
+from keras_vtr.pretrained.vit.blocks import BlockNames
+from keras_vtr.pretrained.vit.blocks import read_blocks
 from keras_vtr.pretrained.vit.name_map import VitNameMap
 from keras_vtr.pretrained.vit.name_map import grid_of_sides
 from keras_vtr.pretrained.vit.name_map import read_tokens
@@ -48,10 +50,12 @@ NORMS = {
     "dinov2": ("norm1", "norm2"),
     "dinov2_with_registers": ("norm1", "norm2"),
 }
+SCALES = ("layer_scale1.lambda1", "layer_scale2.lambda1")
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
     "relu": "relu",
 }
 # Classifiers read the class token without the pooler.
@@ -61,18 +65,37 @@ HEADS = {
     "cls_classifier": "head",
     "distillation_classifier": "distillation_head",
 }
+# Of the names after the prefix.
+PARTS = (
+    "embeddings.",
+    "encoder.layer.",
+    "encoder.layers.",
+    "layers.",
+    "layernorm.",
+    "pooler.dense.",
+)
+# YOLOS and BEiT.
+MARKS_OF_OTHERS = (".detection_tokens", ".lambda_1")
 
 
 def recognize(shapes):
-    return any(name.endswith(f"{PATCHES}.weight") for name in shapes)
+    """All names are those of the ViT, or of heads beside it."""
+    prefix = find_prefix(shapes, f"{PATCHES}.weight")
+    if prefix is None or f"{prefix}embeddings.{POSITIONS}" not in shapes:
+        return False
+    inside = tuple(prefix + part for part in PARTS)
+    beside = tuple(f"{head}." for head in HEADS)
+    return not any(name.endswith(MARKS_OF_OTHERS) for name in shapes) and all(
+        name.startswith(inside + beside) for name in shapes
+    )
 
 
 def read(shapes, config, position_grid=None):
-    kind = config.choice("model_type", list(NORMS), REQUIRED)
+    kind = read_model_type(config, NORMS)
     activation = config.choice("hidden_act", ACTIVATIONS, "gelu")
     read_vit_keys(config)
-    patches = next(x for x in shapes if x.endswith(f"{PATCHES}.weight"))
-    prefix = patches.removesuffix(f"{PATCHES}.weight")
+    prefix = find_prefix(shapes, f"{PATCHES}.weight")
+    patches = f"{prefix}{PATCHES}.weight"
     embeddings = f"{prefix}embeddings."
     arguments, weights = read_encoder(shapes, prefix, kind)
     if arguments["activation"] is None:
@@ -150,9 +173,7 @@ def read_encoder(shapes, prefix, kind):
     pattern = rf"({re.escape(prefix)}(?:encoder\.)?layers?)\.0\."
     found = (re.match(pattern, name) for name in shapes)
     stem = next((x.group(1) for x in found if x), f"{prefix}encoder.layer")
-    num_layers = from_tensors.count_layers(shapes, stem + ".{}.")
     first = f"{stem}.0."
-    names = _names_of_attention(shapes, first)
     inner, output = next(
         (
             (inner, output)
@@ -163,34 +184,16 @@ def read_encoder(shapes, prefix, kind):
     )
     is_swiglu = inner[0] == "mlp.gate_proj" or inner == "mlp.weights_in"
     has_scale = first + "layer_scale1.lambda1" in shapes
-    arguments = {
-        "num_layers": num_layers,
-        "mlp_dim": shapes[f"{first}{output}.weight"][1],
-        "activation": "swiglu" if is_swiglu else None,
-        "layer_scale": 1.0 if has_scale else None,
-    }
-    weights = from_tensors.norm("encoder/norm", f"{prefix}layernorm")
-    parts = ("self_attention", "feed_forward")
-    for i in range(num_layers):
-        ours, theirs = f"encoder/block_{i}", f"{stem}.{i}"
-        for our_name, name in names.items():
-            weights |= from_tensors.dense(
-                f"{ours}/self_attention/layer/{our_name}",
-                f"{theirs}.{name}",
-            )
-        projection = f"{ours}/feed_forward/layer/inner_projection"
-        weights |= _joined_dense(projection, theirs, inner)
-        weights |= from_tensors.dense(
-            f"{ours}/feed_forward/layer/output_projection", f"{theirs}.{output}"
-        )
-        for j, (part, name) in enumerate(zip(parts, NORMS[kind], strict=True)):
-            weights |= from_tensors.norm(
-                f"{ours}/{part}/norm", f"{theirs}.{name}"
-            )
-            if has_scale:
-                weights[f"{ours}/{part}/layer_scale/scale"] = FromTensors(
-                    (f"{theirs}.layer_scale{j + 1}.lambda1",)
-                )
+    names = BlockNames(
+        attention=_names_of_attention(shapes, first),
+        norms=NORMS[kind],
+        inner=inner,
+        output=output,
+        scales=SCALES if has_scale else (),
+    )
+    arguments, weights = read_blocks(shapes, stem, names)
+    arguments["activation"] = "swiglu" if is_swiglu else None
+    weights |= from_tensors.norm("encoder/norm", f"{prefix}layernorm")
     return arguments, weights
 
 
@@ -201,21 +204,6 @@ def _names_of_attention(shapes, first):
     if first + "attention.out_proj.weight" in shapes:
         return {**NAMES_5, "output_projection": "attention.out_proj"}
     return NAMES_5
-
-
-def _joined_dense(ours, prefix, names):
-    if isinstance(names, str):
-        return from_tensors.dense(ours, f"{prefix}.{names}")
-    return {
-        f"{ours}/kernel": FromTensors(
-            tuple(f"{prefix}.{name}.weight" for name in names),
-            lambda *x: np.concatenate(x).T,
-        ),
-        f"{ours}/bias": FromTensors(
-            tuple(f"{prefix}.{name}.bias" for name in names),
-            lambda *x: np.concatenate(x),
-        ),
-    }
 
 
 def _add_heads(shapes, prefix, kind, arguments, weights):

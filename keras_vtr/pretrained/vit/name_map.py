@@ -12,6 +12,8 @@ from keras_vtr.models import build_vit
 from keras_vtr.pretrained.from_tensors import FromTensors
 from keras_vtr.pretrained.name_map import NameMap
 from keras_vtr.pretrained.tensor_file import PretrainedError
+from keras_vtr.pretrained.vit.patch_resizing import KERNEL
+from keras_vtr.pretrained.vit.patch_resizing import resized_patches
 from keras_vtr.stages import ViT
 
 
@@ -19,9 +21,10 @@ from keras_vtr.stages import ViT
 class VitNameMap(NameMap):
     """A `NameMap` of a model of `keras_vtr.models.build_vit`.
 
-    It resizes positions and makes a new head. `arguments` need `num_classes`,
-    `patch_size` and `hidden_dim`; with positions also `position_grid` and
-    `position_interpolation`, which is how the project resizes them.
+    It resizes positions and patches and makes a new head. `arguments` need
+    `num_classes`, `patch_size` and `hidden_dim`; with positions also
+    `position_grid` and `position_interpolation`, which is how the project
+    resizes them.
 
     Args:
         bit_resnet: Arguments of `keras_vtr.backbones.build_bit_resnet`, the
@@ -48,7 +51,8 @@ class VitNameMap(NameMap):
             )
         grid = arguments.get("position_grid", (14, 14))
         if image_shape is None:
-            stride = token_stride(arguments["patch_size"], self.bit_resnet)
+            patch_size = self.arguments["patch_size"]
+            stride = token_stride(patch_size, self.bit_resnet)
             sides = (side * stride for side in grid)
             image_shape = (*sides, self._num_channels(shapes))
         if None not in image_shape[:2]:
@@ -85,10 +89,11 @@ class VitNameMap(NameMap):
         return new if dim in (None, own_dim) else new + self.parts
 
     def may_lack(self, path, paths, new):
-        """A loaded head needs the representation layer before it."""
-        is_head_kept = "head/kernel" in paths and not "head/".startswith(new)
-        if path.startswith(self.parts) and is_head_kept:
-            return False
+        """A loaded head needs the layers before it; a new one may do without
+        them."""
+        before = (*self.parts, f"{ViT.POOLING}/")
+        if path.startswith(before) and path not in paths:
+            return "head/kernel" not in paths or "head/".startswith(new)
         return super().may_lack(path, paths, new)
 
     def start(self, model, weight):
@@ -98,6 +103,8 @@ class VitNameMap(NameMap):
         return super().start(model, weight)
 
     def adapt(self, model, weight, shape):
+        if weight.path == KERNEL:
+            return resized_patches(weight, shape)
         if weight.path != f"{ViT.POSITIONS}/position_embedding":
             return None
         layer = model.get_layer(ViT.POSITIONS)
@@ -181,6 +188,6 @@ def read_tokens(shapes, class_tokens, registers):
         weights["class_token/class_token"] = FromTensors(
             names, lambda *x: np.concatenate(x, axis=1)
         )
-    if registers in shapes:
+    if arguments["num_register_tokens"]:
         weights["register_tokens/class_token"] = FromTensors((registers,))
     return arguments, weights

@@ -5,6 +5,7 @@ from scipy import special
 
 from keras_vtr.layers import FeedForward
 from keras_vtr.layers.activations import exact_gelu
+from keras_vtr.layers.activations import quick_gelu
 from tests.layer_checks import make_inputs
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
@@ -54,6 +55,13 @@ def test_gelu_is_x_times_the_normal_distribution_function():
         to_numpy(keras.ops.gelu(x, approximate=False)),
         atol=1e-6,
     )
+
+
+def test_quick_gelu_is_near_gelu():
+    x = np.linspace(-6, 6, 1001).astype("float32")
+    found = to_numpy(quick_gelu(x))
+    np.testing.assert_allclose(found, x * special.expit(1.702 * x), atol=1e-6)
+    assert 0.01 < np.abs(found - to_numpy(exact_gelu(x))).max() < 0.03
 
 
 @pytest.mark.parametrize(

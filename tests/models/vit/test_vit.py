@@ -7,8 +7,8 @@ import pytest
 from keras_vtr.backbones import build_bit_resnet
 from keras_vtr.layers import RotaryPositions2D
 from keras_vtr.models import build_vit
+from keras_vtr.models.vit.heads import POOLINGS
 from keras_vtr.models.vit.tokens import POSITIONS
-from keras_vtr.models.vit.vit import POOLINGS
 from tests.layer_checks import set_weights
 from tests.layer_checks import to_numpy
 
@@ -135,7 +135,13 @@ def test_without_positions_the_order_of_patches_is_no_matter(
 
 
 def test_stages_can_be_cut_out_by_name(rng):
-    vit = build_vit(5, **TINY, num_register_tokens=2, representation_dim=7)
+    vit = build_vit(
+        5,
+        **TINY,
+        num_register_tokens=2,
+        input_norm=keras.layers.LayerNormalization(),
+        representation_dim=7,
+    )
     images = pixels(rng, 2, 12, 20, 3)
     shapes = {
         "normalize_pixels": (2, 12, 20, 3),
@@ -144,6 +150,7 @@ def test_stages_can_be_cut_out_by_name(rng):
         "class_token": (2, 16, 12),
         "positions": (2, 16, 12),
         "register_tokens": (2, 18, 12),
+        "input_norm": (2, 18, 12),
         "encoder": (2, 18, 12),
         "pooling": (2, 12),
         "representation": (2, 7),
@@ -277,6 +284,7 @@ def test_int8_stays_near_and_reloads(rng, tmp_path):
         ({"pixel_std": 0}, "`pixel_std` must be above 0"),
         ({"pixel_mean": [1, 2]}, "one number or one for each of the 3"),
         ({"num_heads": 5}, "`num_heads` must divide the width"),
+        ({"input_norm": "layer"}, "`input_norm` must be a Keras layer that is"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

@@ -14,6 +14,7 @@ from keras_vtr.pretrained import name_map as name_maps
 from keras_vtr.pretrained.from_tensors import FromTensors
 from keras_vtr.pretrained.from_tensors import first_present
 from keras_vtr.pretrained.tensor_file import PretrainedError
+from keras_vtr.pretrained.vit import lookalikes
 from keras_vtr.pretrained.vit.bit_resnet import read_torch_bit_resnet
 from keras_vtr.pretrained.vit.name_map import VitNameMap
 from keras_vtr.pretrained.vit.name_map import grid_of_sides
@@ -33,7 +34,8 @@ REGISTERS = ("reg_token", "register_tokens")
 
 
 def recognize(shapes):
-    return "patch_embed.proj.weight" in shapes
+    is_known = "patch_embed.proj.weight" in shapes
+    return is_known and not lookalikes.recognize(shapes)
 
 
 def read(shapes, config, position_grid=None):
