@@ -48,13 +48,25 @@ VIT_COMPETITORS = {
     "keras_vtr, OpenVINO": "runtimes",
     "keras_vtr, OpenVINO, int8": "runtimes",
 }
+VIT_TRAINERS = {
+    "transformers, eager, training": "transformers",
+    "keras_vtr, train_on_batch": "keras_vtr",
+    "keras_vtr, train_on_batch, XLA": "keras_vtr",
+}
 TASKS = {
     "640 x 640": (WORKER, COMPETITORS),
     "800 x 1066": (WORKER, COMPETITORS),
     "training step, 2 x 480 x 640": (WORKER, TRAINERS),
     "ViT-S/16, 384 x 384": (VIT_WORKER, VIT_COMPETITORS),
+    "RF-DETR-N, 384 x 384": (VIT_WORKER, VIT_COMPETITORS),
+    "RF-DETR-S, 512 x 512": (VIT_WORKER, VIT_COMPETITORS),
+    "RF-DETR-N, 384 x 384, training step": (VIT_WORKER, VIT_TRAINERS),
 }
-TRIED = {"ViT-S/16, 96 x 96, tiny": (VIT_WORKER, VIT_COMPETITORS)}
+TRIED = {
+    "ViT-S/16, 96 x 96, tiny": (VIT_WORKER, VIT_COMPETITORS),
+    "RF-DETR-N, 96 x 96, tiny": (VIT_WORKER, VIT_COMPETITORS),
+    "RF-DETR-N, 96 x 96, training step, tiny": (VIT_WORKER, VIT_TRAINERS),
+}
 
 
 def int8_instructions():

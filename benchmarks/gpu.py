@@ -25,6 +25,7 @@ from vit_detectors import NUM_CLASSES
 from vit_detectors import SMALL_VIT
 from vit_detectors import our_detector
 from vit_detectors import rf_detr
+from vit_detectors import task_of
 
 import numpy as np  # isort: skip  the backend is set before Keras is imported
 
@@ -72,7 +73,7 @@ def ours(task, batch_size, side, tiny, num_calls):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         y_true = y_true["labels"][:, 0]
     else:
-        model = our_detector(side, tiny)
+        model = our_detector(task_of(side, tiny))
         box_term = keras_vtr.losses.RelativeBoxTerm()
         terms = keras_vtr.losses.sigmoid_terms(box_term=box_term)
         loss = keras_vtr.losses.HungarianLoss(terms)
@@ -142,7 +143,7 @@ def theirs(task, batch_size, side, tiny, num_calls):
         model = transformers.ViTForImageClassification(config)
         labels = torch.tensor(y_true["labels"][:, 0]).long().to(device)
     else:
-        model = rf_detr(side, tiny)
+        model = rf_detr(task_of(side, tiny))
         labels = [
             {
                 "class_labels": torch.tensor(a).long().to(device),
