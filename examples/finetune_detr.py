@@ -4,8 +4,8 @@
 
 SOURCE is DETR's authors' .pth, a folder of Hugging Face's or
 "hf://facebook/detr-resnet-50"; with --vit a ViT, such as a folder of DINOv2's,
-which becomes the backbone of a new detector of today's parts; "scratch" starts
-a small detector at random.
+which becomes the backbone of a new detector of today's parts; with --rf-detr
+"hf://Roboflow/rf-detr-nano", say; "scratch" starts a small detector at random.
 FOLDER holds train.json and val.json, COCO's annotations, and the pictures in
 train/ and val/. Without FOLDER the program writes one of handwritten
 digits (pip install -e ".[examples]") and trains on it: with "scratch" that
@@ -51,9 +51,9 @@ def read(folder, num_scenes, **options):
     return train, held_out, scales
 
 
-def build(source, dataset, is_vit, num_queries):
-    names = dataset.class_names
-    if is_vit:
+def build(arguments, dataset, num_queries):
+    source, names = arguments.source, dataset.class_names
+    if arguments.vit:
         return keras_vtr.models.build_detr(
             len(names),
             size="modern",
@@ -63,8 +63,9 @@ def build(source, dataset, is_vit, num_queries):
             num_queries=num_queries,
         )
     if source != "scratch":
+        padding = None if arguments.rf_detr else "exact"
         return keras_vtr.pretrained.from_pretrained(
-            source, num_classes=len(names), class_names=names, padding="exact"
+            source, num_classes=len(names), class_names=names, padding=padding
         )
     return keras_vtr.models.build_detr(
         len(names),
@@ -80,24 +81,31 @@ def main():
     parser.add_argument("source")
     parser.add_argument("folder", nargs="?", type=pathlib.Path)
     parser.add_argument("--vit", action="store_true")
+    parser.add_argument("--rf-detr", action="store_true")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--scenes", type=int, default=4000)
     arguments = parser.parse_args()
     keras.utils.set_random_seed(0)
+    source = arguments.source
     train, held_out, scales = read(arguments.folder, arguments.scenes)
-    num_queries = 10 if scales else 300
-    detr = build(arguments.source, train, arguments.vit, num_queries)
+    detr = build(arguments, train, num_queries=10 if scales else 300)
     rates = {}
-    if arguments.source == "scratch":
+    if source == "scratch":
         rates = {"learning_rate": 1e-3, "backbone_learning_rate": 1e-3}
     if arguments.vit:  # the first layers of a pretrained ViT change least
         rates = {"backbone_learning_rate": 1e-4, "backbone_layer_decay": 0.8}
     size, epochs = arguments.batch_size, arguments.epochs
     steps = max(1, len(train) // size)
-    keras_vtr.training.compile_detr(detr, steps, epochs=epochs, **rates)
+    model = detr
+    if arguments.rf_detr:  # with the groups of queries of its own training
+        model = keras_vtr.pretrained.add_pretrained_groups(detr, source)
+        keras_vtr.training.compile_rf_detr(model)
+        scales["image_sizes"] = [detr.input_shape[1:3]]
+    else:
+        keras_vtr.training.compile_detr(model, steps, epochs=epochs, **rates)
     batches = detection_dataset(train, size, training=True, **scales)
-    detr.fit(
+    model.fit(
         keras_vtr.data.check_dataset(batches, num_classes=detr.num_classes),
         steps_per_epoch=steps, epochs=epochs, shuffle=False,
     )  # fmt: skip

@@ -175,6 +175,8 @@ def test_fewer_queries_are_the_first(folder):
         PretrainedError, match="`num_queries` must be 7 or less"
     ):
         from_pretrained(folder, num_queries=8)
+    with pytest.raises(PretrainedError, match="`padding` must be None for an"):
+        from_pretrained(folder, padding="exact")
 
 
 def test_further_groups_get_their_own_weights(folder):

@@ -48,6 +48,12 @@ class RfDetrNameMap(NameMap):
         if num_classes not in (None, own["num_classes"]):
             own |= {"num_classes": num_classes, "class_names": None}
             new = self.heads
+        if arguments.pop("padding", None) is not None:
+            raise PretrainedError(
+                "`padding` must be None for an RF-DETR, whose images are "
+                "stretched to one size, as `detection_dataset(image_sizes=...)`"
+                " does."
+            )
         if arguments.get("masks") and not own["masks"]:
             new += self.parts[:1]
         num_queries = arguments.get("num_queries", 0)
