@@ -200,7 +200,7 @@ def test_groups_can_be_added_to_what_was_trained(folder):
     groups = add_pretrained_groups(model, folder)
     for weight, value in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(to_numpy(weight), value)
-    assert groups.output["group_boxes"].shape == (None, 2, 2 * 3, 4)
+    assert groups.output["group_boxes"].shape == (None, 3, 2 * 3, 4)
     tensor = authors_tensors(folder)["query_feat.weight"].numpy()
     queries = to_numpy(groups.get_layer("group_queries").weights[0])
     rows = [NUM_QUERIES * group + i for group in (1, 2) for i in range(3)]
