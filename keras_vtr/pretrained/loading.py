@@ -23,9 +23,9 @@ def from_pretrained(
     et al. 2021), timm's safetensors, and Hugging Face's folders (ViT; DeiT,
     also distilled; DINOv2, also with registers; the hybrids with a ResNet).
     DETR: its authors' `.pth` and Hugging Face's folders, detection and
-    panoptic. EoMT: Hugging Face's folders. The ResNets of torchvision, timm and
-    Hugging Face, as backbones. The content of a file decides which of them it
-    is.
+    panoptic, and Table Transformer. EoMT: Hugging Face's folders. The ResNets
+    of torchvision, timm and Hugging Face, as backbones. The content of a file
+    decides which of them it is.
 
     Args:
         path: Of a file or folder, or "hf://organization/name" (needs

@@ -1,5 +1,6 @@
 """DETR in the names of its authors and of transformers.
 
+Table Transformer (Smock et al. 2022, "PubTables-1M") is a DETR with pre-norm.
 Files of transformers have version 4's names, version 5 has others in memory;
 all are read. The panoptic model is a detector with the prefix "detr.", and a
 mask head.
@@ -11,6 +12,7 @@ from keras_vtr.pretrained import from_tensors
 from keras_vtr.pretrained import name_map as name_maps
 from keras_vtr.pretrained.detr.coco_classes import coco_names
 from keras_vtr.pretrained.detr.keys import read_detr_keys
+from keras_vtr.pretrained.detr.keys import refuse_successors
 from keras_vtr.pretrained.detr.mask_head import read_mask_head
 from keras_vtr.pretrained.detr.name_map import DetrNameMap
 from keras_vtr.pretrained.from_tensors import FromTensors
@@ -55,15 +57,18 @@ TRANSFORMERS = {
 }
 
 
+QUERIES = (AUTHORS["queries"], TRANSFORMERS["queries"])
+# Successors without these, which `read` refuses by name.
+OTHER_QUERIES = ("query_refpoint_embeddings.weight", "pos_trans.weight")
+
+
 def recognize(shapes):
-    return any(
-        name.endswith((AUTHORS["queries"], TRANSFORMERS["queries"]))
-        for name in shapes
-    )
+    return any(name.endswith(QUERIES + OTHER_QUERIES) for name in shapes)
 
 
 def read(shapes, config, position_grid=None):
-    queries = next(x for x in shapes if recognize([x]))
+    refuse_successors(shapes, config)
+    queries = next(x for x in shapes if x.endswith(QUERIES))
     prefix = "detr." if queries.startswith("detr.") else ""
     by_authors = queries == prefix + AUTHORS["queries"]
     names = AUTHORS if by_authors else TRANSFORMERS
