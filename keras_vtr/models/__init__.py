@@ -12,12 +12,14 @@ from keras_vtr.models.transformer.generation import build_generator
 from keras_vtr.models.transformer.sequence_model import SequenceModel
 from keras_vtr.models.transformer.transformer import build_transformer
 from keras_vtr.models.vit.vit import build_vit
+from keras_vtr.models.yolos.yolos import build_yolos
 from keras_vtr.strict_model import StrictModel
 
 __all__ = [
     "build_vit",
     "build_detr",
     "build_eomt",
+    "build_yolos",
     "build_transformer",
     "build_generator",
     "add_denoising",

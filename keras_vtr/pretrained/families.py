@@ -8,9 +8,10 @@ from keras_vtr.pretrained.resnet import names as resnet
 from keras_vtr.pretrained.vit import google
 from keras_vtr.pretrained.vit import hugging_face
 from keras_vtr.pretrained.vit.timm import names as timm
+from keras_vtr.pretrained.yolos import names as yolos
 
-# EoMT before the ViT that it is made of.
-FAMILIES = [google, timm, eomt, hugging_face, detr, resnet]
+# EoMT and YOLOS before the ViT that they are made of.
+FAMILIES = [google, timm, eomt, yolos, hugging_face, detr, resnet]
 
 
 def register(family):
