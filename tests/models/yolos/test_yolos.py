@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from keras_vtr.data import digit_scenes
+from keras_vtr.detections import decode_detections
 from keras_vtr.detections import detect
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.metrics import CocoAveragePrecision
@@ -10,6 +11,7 @@ from keras_vtr.models import build_yolos
 from keras_vtr.serving import export_detector
 from keras_vtr.training import compile_detr
 from tests.layer_checks import to_numpy
+from tests.tiny_models import randomize
 from tests.tiny_models import tiny_vit
 
 GRAY = {"image_shape": (64, 64, 1), "patch_size": 16}
@@ -102,14 +104,32 @@ def test_detr_s_recipe_trains_its_vit_with_a_rate_of_its_own():
 
 
 @pytest.mark.parametrize("padding", [None, "exact"])
-def test_it_finds_objects_in_pictures_and_is_exported(padding, rng, tmp_path):
-    yolos = tiny_yolos(padding=padding)
-    pictures = [rng.integers(0, 255, (40, 90), "uint8")[..., None]]
-    (found,) = detect(yolos, pictures, score_threshold=0.0)
-    assert found["boxes"].shape == (6, 4)
-    if keras.backend.backend() == "tensorflow":
-        version = export_detector(yolos, tmp_path / "yolos")
-        assert (version / "saved_model.pb").exists()
+def test_it_finds_objects_in_pictures_of_any_size(padding, rng):
+    yolos = tiny_yolos(padding=padding, image_shape=(None, None, 1))
+    pictures = [
+        rng.integers(0, 255, (40, width, 1), "uint8") for width in (90, 61)
+    ]
+    size = {"short_side": 48} if padding else {"image_size": (48, 80)}
+    found = detect(yolos, pictures, score_threshold=0.0, **size)
+    assert [x["boxes"].shape for x in found] == [(6, 4)] * 2
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="makes a SavedModel"
+)
+def test_it_is_exported_and_answers_as_before(rng, tmp_path):
+    import tensorflow as tf
+
+    yolos = randomize(tiny_yolos())
+    version = export_detector(yolos, tmp_path / "yolos")
+    images = rng.integers(0, 255, (3, 64, 64, 1), "uint8")
+    expected = decode_detections(yolos(images), (64, 64))
+    loaded = tf.saved_model.load(version)
+    answer = loaded.signatures["images"](images=tf.constant(images))
+    for key, value in expected.items():
+        np.testing.assert_allclose(
+            to_numpy(answer[key]), to_numpy(value), atol=1e-4
+        )
 
 
 def test_padding_s_features_are_not_seen(rng):
