@@ -46,6 +46,21 @@ class DETR:
     MASKS = "masks"
 
 
+class YOLOS:
+    """Of `build_yolos`. Some are only there if they are asked for."""
+
+    IMAGES = "images"
+    PADDING_MASK = "padding_mask"
+    NORMALIZE_PIXELS = "normalize_pixels"
+    VIT = "vit"  # a model, whose layers' names begin with "vit_"
+    CLASS_HEAD_0 = "class_head_0"
+    CLASS_HEAD_1 = "class_head_1"
+    CLASS_HEAD = "class_head"
+    BOX_HEAD_0 = "box_head_0"
+    BOX_HEAD_1 = "box_head_1"
+    BOX_HEAD_2 = "box_head_2"
+
+
 class Transformer:
     """Of `build_transformer`. An encoder handed in has its own."""
 

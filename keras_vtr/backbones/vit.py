@@ -96,7 +96,7 @@ def build_vit_backbone(
     check_scales(scales)
     _check_pixels(vit, image_shape)
     if padding_mask:
-        _check_sees_no_padding(vit)
+        check_sees_no_padding(vit)
     if image_shape is None:
         image_shape = (None, None, vit.inputs[0].shape[-1])
     inputs = {"images": keras.Input(image_shape, name="images")}
@@ -185,7 +185,7 @@ def _check_pixels(vit, image_shape):
             )
 
 
-def _check_sees_no_padding(vit):
+def check_sees_no_padding(vit):
     """Refuses layers before the encoder that mix padding into the image."""
     positions = next((x for x in vit.layers if x.name == ViT.POSITIONS), None)
     if not is_cut_from_images(vit):

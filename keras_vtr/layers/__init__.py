@@ -48,6 +48,9 @@ from keras_vtr.layers.tokens.pooling import TokenPooling
 from keras_vtr.layers.tokens.real_tokens import RealTokens
 from keras_vtr.layers.transformer.decoder import TransformerDecoder
 from keras_vtr.layers.transformer.decoder import TransformerDecoderBlock
+from keras_vtr.layers.transformer.detection_token_encoder import (
+    DetectionTokenEncoder,
+)
 from keras_vtr.layers.transformer.encoder import TransformerEncoder
 from keras_vtr.layers.transformer.encoder import TransformerEncoderBlock
 from keras_vtr.layers.transformer.feature_map_encoder import FeatureMapEncoder
@@ -95,6 +98,7 @@ __all__ = [
     "MaskEmbeddingHead",
     "MaskPrediction",
     "MaskQueryEncoder",
+    "DetectionTokenEncoder",
     "MaskHead",
     "StandardizedConv2D",
     "FrozenNormConv2D",

@@ -13,6 +13,7 @@ from keras_vtr.models.transformer.generation import build_generator
 from keras_vtr.models.transformer.sequence_model import SequenceModel
 from keras_vtr.models.transformer.transformer import build_transformer
 from keras_vtr.models.vit.vit import build_vit
+from keras_vtr.models.yolos.yolos import build_yolos
 from keras_vtr.strict_model import StrictModel
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "build_detr",
     "build_rf_detr",
     "build_eomt",
+    "build_yolos",
     "build_transformer",
     "build_generator",
     "add_denoising",

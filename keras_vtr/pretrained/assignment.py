@@ -97,7 +97,7 @@ def assign_weights(model, pretrained, name_map, new=()):
         loaded,
         tuple(missing),
         tuple(name for name in pretrained.shapes if name not in used),
-        tuple(remarks),
+        tuple(dict.fromkeys(remarks)),  # each of them once
         pretrained.license or name_map.license,
     )
 

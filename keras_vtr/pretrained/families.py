@@ -12,6 +12,7 @@ from keras_vtr.pretrained.vit import hugging_face
 from keras_vtr.pretrained.vit import image_towers
 from keras_vtr.pretrained.vit import lookalikes
 from keras_vtr.pretrained.vit.timm import names as timm
+from keras_vtr.pretrained.yolos import names as yolos
 
 # In any order: each recognizes its own files alone (test_recognition.py).
 FAMILIES = [
@@ -24,6 +25,7 @@ FAMILIES = [
     eomt,
     detr,
     rf_detr,
+    yolos,
     resnet,
 ]
 

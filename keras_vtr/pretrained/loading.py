@@ -24,9 +24,9 @@ def from_pretrained(
     also distilled; DINOv2, also with registers; the hybrids with a ResNet;
     DINOv3; the image towers of CLIP and SigLIP, also SigLIP 2 of fixed size).
     DETR: its authors' `.pth` and Hugging Face's folders, detection and
-    panoptic. EoMT: Hugging Face's folders. The ResNets of torchvision, timm and
-    Hugging Face, as backbones. The content of a file decides which of them it
-    is.
+    panoptic, and Table Transformer. RF-DETR: likewise, detection and masks.
+    EoMT and YOLOS: Hugging Face's folders. The ResNets of torchvision, timm and
+    Hugging Face, as backbones. The content of a file decides which it is.
 
     Args:
         path: Of a file or folder, or "hf://organization/name" (needs
@@ -39,11 +39,11 @@ def from_pretrained(
             DETR with a bias that makes "no object" as likely as all classes
             together; 0 makes a ViT without head.
         image_shape: (height, width, channels). Default: the size that the
-            weights were trained at; DETR: any size. For another size, a ViT's
-            positions are resized as its project does it: bilinearly (Google)
-            or bicubically (with antialiasing: timm, DINOv2 with registers).
-            If height and width are None, they are resized in the graph, for
-            each image size.
+            weights were trained at; DETR and YOLOS: any size. For another
+            size, a ViT's positions are resized as its project does it:
+            bilinearly (Google) or bicubically (with antialiasing: timm, DINOv2
+            with registers). If height and width are None, they are resized in
+            the graph, for each image size.
         revision: Commit, branch or tag on the hub; only a commit is fixed.
         sha256: Digest in hexadecimal that the file of weights must have.
         verbose: Whether to print what was loaded and what wasn't.
@@ -142,9 +142,9 @@ def name_map_of(pretrained, position_grid=None):
         raise PretrainedError(
             f"{pretrained} holds no model that is known here. Known are the "
             "names of ViT, DeiT, DINOv2, DINOv3, ViT's hybrids, CLIP, SigLIP, "
-            "DETR, RF-DETR, EoMT, ResNets by Google, timm, Hugging Face and "
-            "the authors, and families added with keras_vtr.pretrained."
-            "register. The file has "
+            "DETR, Table Transformer, RF-DETR, YOLOS, EoMT, ResNets by Google, "
+            "timm, Hugging Face and the authors, and families added with "
+            "keras_vtr.pretrained.register. The file has "
             f"{sorted(pretrained.shapes)[:5]} ..."
         )
     kind = getattr(family, "__name__", type(family).__name__)

@@ -121,10 +121,7 @@ class NameMap:
             # An encoder without weights is the end of a ViT.
             if layer.name in (DETR.ENCODER, DETR.DECODER) and layer.weights:
                 block = getattr(layer, "block", None)
-                for key, found in _block_settings(block).items():
-                    value = self.arguments.get(key)
-                    if value is not None and value != found:
-                        wrong.append(f"{key}={value!r}, not {found!r}")
+                wrong += wrong_block_settings(block, self.arguments)
             if layer.name == DETR.NORMALIZE_PIXELS and self.knows_pixels:
                 wrong += self._wrong_pixels(layer)
         return wrong
@@ -145,17 +142,23 @@ class NameMap:
         return [f"{name}={self.arguments[name]}" for name in names]
 
 
-def _block_settings(block):
-    """None for what a user's own block or norm doesn't have."""
+def wrong_block_settings(block, arguments):
+    """Settings of a block that differ from the file's, as texts.
+
+    A user's own block or norm has None for what it doesn't have.
+    """
     attributes = {
         "num_heads": ("attention", "num_heads"),
         "activation": ("feed_forward", "activation"),
         "layer_norm_epsilon": ("norm", "epsilon"),
     }
-    return {
-        key: getattr(getattr(block, part, None), attribute, None)
-        for key, (part, attribute) in attributes.items()
-    }
+    wrong = []
+    for key, (part, attribute) in attributes.items():
+        value = arguments.get(key)
+        found = getattr(getattr(block, part, None), attribute, None)
+        if value is not None and value != found:
+            wrong.append(f"{key}={value!r}, not {found!r}")
+    return wrong
 
 
 def grid_of_positions(counts, given, configured=None):

@@ -3,39 +3,55 @@ import numpy as np
 import pytest
 
 from keras_vtr.backbones import build_resnet
-from keras_vtr.backbones.resnet import RESNET_50
-from keras_vtr.backbones.resnet import RESNET_101
+from keras_vtr.models.detr.features import RESNETS
 from tests.layer_checks import to_numpy
 from tests.tiny_models import TINY_RESNET
 from tests.tiny_models import randomize_norms
 
+# torchvision's, with scale and offset of each norm and a classifier of 1,000.
+TORCHVISION = {
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+}
+
 
 @pytest.mark.parametrize(
-    ("num_blocks", "convolutions", "channels"),
-    [(RESNET_50, 23_454_912, 26_560), (RESNET_101, 42_394_816, 52_672)],
+    ("name", "convolutions", "channels"),
+    [
+        ("resnet18", 11_166_912, 4_800),
+        ("resnet34", 21_267_648, 8_512),
+        ("resnet50", 23_454_912, 26_560),
+        ("resnet101", 42_394_816, 52_672),
+    ],
 )
-def test_torchvision_s_parameters(num_blocks, convolutions, channels):
-    # torchvision's resnet50 and 101 have 25,557,032 and 44,549,160, with the
-    # classifier's 2,049,000, and scale and offset of each norm.
-    resnet = build_resnet(num_blocks=num_blocks)
+def test_torchvision_s_parameters(name, convolutions, channels):
+    resnet = build_resnet(**RESNETS[name])
     trained = sum(np.prod(x.shape) for x in resnet.trainable_weights)
     assert trained == convolutions
     frozen = sum(np.prod(x.shape) for x in resnet.non_trainable_weights)
     assert frozen == 4 * channels
-    total = {RESNET_50: 25_557_032, RESNET_101: 44_549_160}[num_blocks]
-    assert trained + 2 * channels + 2_049_000 == total
+    classifier = 1000 * (resnet.output[-1].shape[-1] + 1)
+    assert trained + 2 * channels + classifier == TORCHVISION[name]
 
 
+BLOCKS = pytest.mark.parametrize("block", ["bottleneck", "basic"])
+
+
+@BLOCKS
 @pytest.mark.parametrize("dilation", [False, True])
 @pytest.mark.parametrize("sides", [(64, 96), (33, 49)])
 def test_each_stage_halves_the_map_and_doubles_its_features(
-    sides, dilation, rng
+    sides, dilation, block, rng
 ):
-    resnet = build_resnet((None, None, 3), **TINY_RESNET, dilation=dilation)
+    options = {**TINY_RESNET, "dilation": dilation, "block": block}
+    resnet = build_resnet((None, None, 3), **options)
+    first = 8 if block == "basic" else 32
     images = rng.normal(size=(2, *sides, 3)).astype("float32")
     for i, feature_map in enumerate(resnet(images)):
         stride = 4 * 2 ** (2 if dilation and i == 3 else i)
-        expected = (2, *(-(-x // stride) for x in sides), 32 * 2**i)
+        expected = (2, *(-(-x // stride) for x in sides), first * 2**i)
         assert tuple(feature_map.shape) == expected
 
 
@@ -51,9 +67,13 @@ def test_dilation_changes_no_weight_and_sees_the_same_field(rng):
     assert np.isfinite(fine).all()
 
 
-@pytest.mark.parametrize("dilation", [False, True])
-def test_gradients_reach_every_kernel(dilation, rng):
-    resnet = build_resnet((32, 32, 3), **TINY_RESNET, dilation=dilation)
+@pytest.mark.parametrize(
+    ("dilation", "block"),
+    [(False, "bottleneck"), (True, "bottleneck"), (True, "basic")],
+)
+def test_gradients_reach_every_kernel(dilation, block, rng):
+    options = {**TINY_RESNET, "dilation": dilation, "block": block}
+    resnet = build_resnet((32, 32, 3), **options)
     last = keras.Model(resnet.input, resnet.output[-1])
     before = last.get_weights()
     last.compile(keras.optimizers.SGD(1.0), loss="mse")
@@ -65,13 +85,20 @@ def test_gradients_reach_every_kernel(dilation, rng):
 
 
 @pytest.mark.parametrize(
-    ("sides", "dilation"),
-    [((64, 64), False), ((45, 77), True), ((31, 33), False)],
+    ("sides", "dilation", "block"),
+    [
+        ((64, 64), False, "bottleneck"),
+        ((45, 77), True, "bottleneck"),
+        ((31, 33), False, "bottleneck"),
+        ((45, 77), True, "basic"),
+        ((31, 33), False, "basic"),
+    ],
 )
-def test_padding_does_not_change_the_features_of_an_image(sides, dilation, rng):
-    resnet = build_resnet(
-        (None, None, 3), **TINY_RESNET, dilation=dilation, padding_mask=True
-    )
+def test_padding_does_not_change_the_features_of_an_image(
+    sides, dilation, block, rng
+):
+    options = {**TINY_RESNET, "dilation": dilation, "block": block}
+    resnet = build_resnet((None, None, 3), **options, padding_mask=True)
     randomize_norms(resnet, rng)
     image = rng.normal(size=(1, *sides, 3)).astype("float32")
     alone = resnet(
@@ -97,3 +124,20 @@ def test_padding_does_not_change_the_features_of_an_image(sides, dilation, rng):
 def test_a_resnet_without_stages_is_refused():
     with pytest.raises(ValueError, match=r"Received: num_blocks=\(\)"):
         build_resnet(num_blocks=())
+
+
+def test_a_block_s_kind_must_be_known():
+    with pytest.raises(ValueError, match="`block` must be one of"):
+        build_resnet(block="wide")
+
+
+def test_only_what_follows_the_omitted_stride_is_dilated():
+    resnet = build_resnet(
+        (64, 64, 3), (1, 2), width=8, dilation=True, block="basic"
+    )
+    rates = [
+        resnet.get_layer(f"stage_1_block_{i}_convolution_{j}").dilation_rate
+        for i in range(2)
+        for j in range(2)
+    ]
+    assert rates == [1, 2, 2, 2]  # as timm's resnet18 with output_stride=16

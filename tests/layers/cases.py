@@ -486,6 +486,29 @@ for mask_steps in (None, 4):
         [(2, 5, 6), (2, 5, 14, 10), (2, 2, 5, 6), (2, 2, 5, 14, 10)],
         without_gradient=["key_projection/bias"],
     )
+for inputs in (
+    {"tokens": (2, 36, 6), "feature_map": (2, 7, 5, 6)},
+    {
+        "tokens": (2, 36, 6),
+        "feature_map": (2, 7, 5, 6),
+        "padding_mask": (2, 7, 5),
+    },
+):
+    case(
+        layers.DetectionTokenEncoder,
+        {
+            "block": lambda: layers.TransformerEncoderBlock(
+                layers.MultiHeadAttention(3), layers.FeedForward(13)
+            ),
+            "num_layers": 3,
+            "num_queries": 5,
+            "num_leading_tokens": 1,
+            "position_grid": (3, 2),
+        },
+        inputs,
+        (2, 5, 6),
+        without_gradient=["key_projection/bias"],
+    )
 
 case(
     layers.StandardizedConv2D,

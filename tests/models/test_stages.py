@@ -5,6 +5,7 @@ import pytest
 
 from keras_vtr import stages
 from keras_vtr.models import build_transformer
+from keras_vtr.models import build_yolos
 from tests.tiny_models import color_detr
 from tests.tiny_models import tiny_vit
 
@@ -47,6 +48,11 @@ CASES = {
             "mask_head",
             "masks",
         },
+    ),
+    "yolos": (
+        stages.YOLOS,
+        lambda: build_yolos(3, tiny_vit(), padding="exact"),
+        set(),
     ),
     "transformer": (
         stages.Transformer,

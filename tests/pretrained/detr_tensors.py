@@ -66,7 +66,7 @@ def authors_tensors(rng, num_classes=5, masks=False):
     }
 
 
-def resnet_tensors(rng, prefix=""):
+def resnet_tensors(rng, prefix="", **options):
     """A tiny ResNet's tensors under torchvision's names."""
     tensors = {}
     names = {
@@ -76,7 +76,7 @@ def resnet_tensors(rng, prefix=""):
         "moving_mean": "running_mean",
         "moving_variance": "running_var",
     }
-    for weight in tiny_resnet().weights:
+    for weight in tiny_resnet(**options).weights:
         layer, kind = weight.path.split("/")
         module = "conv1" if kind == "kernel" else "bn1"
         if layer != "stem_convolution":

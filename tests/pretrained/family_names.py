@@ -66,6 +66,7 @@ LW_DETR = {
         "window_block_indices": [],
     },
 }
+YOLOS = {**VIT, "image_size": [32, 32], "num_detection_tokens": 3}
 # What tells a family apart is in its `recognize`. The family, None if none may
 # recognize the file, and "... by model_type" if only config.json tells it
 # apart; the model, and its arguments.
@@ -99,6 +100,8 @@ MODELS = {
         RF_DETR,
     ),
     "LW-DETR": ("rf_detr by model_type", "LwDetrForObjectDetection", LW_DETR),
+    "Table Transformer": ("detr", "TableTransformerForObjectDetection", DETR),
+    "YOLOS": ("yolos", "YolosForObjectDetection", YOLOS),
     "ResNet": ("resnet", "ResNetModel", RESNET),
     "BEiT": ("lookalikes", "BeitModel", VIT),
     "MAE with decoder": ("lookalikes", "ViTMAEForPreTraining", VIT),

@@ -167,7 +167,11 @@ def test_a_model_with_other_settings_is_refused(change, message, rng, tmp_path):
     [
         ({"activation_function": "gelu"}, "`activation_function` must be 'r"),
         ({"position_embedding_type": "learned"}, "must be 'sine'"),
-        ({"model_type": "conditional_detr"}, "`model_type` must be 'detr'"),
+        (
+            {"model_type": "conditional_detr"},
+            r"must be one of \['detr', 'table-transformer'\].*conditional_detr",
+        ),
+        ({"model_type": "table-transformer"}, "`model_type` must be 'detr'"),
         ({"two_stage": True}, "not known here.*`two_stage`=True"),
         ({"encoder_layers": 2}, "`encoder_layers` must be 1"),
         (
@@ -226,9 +230,30 @@ def test_a_tensor_too_few_or_too_many_is_refused(rng, tmp_path):
         from_pretrained(save(tensors, tmp_path))
 
 
-def test_a_basic_block_is_no_bottleneck(rng, tmp_path):
-    tensors = {k: x for k, x in authors_tensors(rng).items() if "3" not in k}
-    with pytest.raises(PretrainedError, match="is no ResNet with bottlenecks"):
+def test_a_detr_without_a_resnet_is_refused(rng, tmp_path):
+    tensors = authors_tensors(rng)
+    tensors = {k: x for k, x in tensors.items() if ".body.layer1" not in k}
+    with pytest.raises(PretrainedError, match="is no ResNet that build_resnet"):
+        from_pretrained(save(tensors, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("layers.0.ca_qcontent_proj.weight", "of Conditional DETR or DAB-DETR"),
+        ("query_refpoint_embeddings.weight", "is of DAB-DETR"),
+        ("layers.0.sampling_offsets.weight", "is of Deformable DETR, since"),
+        ("transformer.pos_trans.weight", "is of Deformable DETR of two stages"),
+    ],
+)
+def test_successors_with_the_same_names_are_refused(
+    name, message, rng, tmp_path
+):
+    tensors = authors_tensors(rng) | {name: np.ones((4, 4), "float32")}
+    has_own_queries = name.endswith(detr_names.OTHER_QUERIES)
+    if has_own_queries:
+        del tensors["query_embed.weight"]
+    with pytest.raises(PretrainedError, match=f"{message}.*build_detr makes"):
         from_pretrained(save(tensors, tmp_path))
 
 
@@ -247,7 +272,8 @@ def test_config_json_may_have_dc5(config, rng, tmp_path):
     assert widths == [1, 2]
 
 
-def test_dc5_s_weights_are_refused_for_a_model_without_dilation():
+@pytest.mark.parametrize("block", ["bottleneck", "basic"])
+def test_dc5_s_weights_are_refused_for_a_model_without_dilation(block):
     name_map = detr_names.DetrNameMap(
         "DETR",
         {"normalize_first": False, "num_heads": None},
@@ -256,7 +282,7 @@ def test_dc5_s_weights_are_refused_for_a_model_without_dilation():
         resnet={"dilation": True},
     )
     models = [
-        build_detr(5, **TINY, backbone=tiny_resnet(dilation=x))
+        build_detr(5, **TINY, backbone=tiny_resnet(dilation=x, block=block))
         for x in (True, False)
     ]
     wrong = [name_map.wrong_settings(model) for model in models]

@@ -26,11 +26,24 @@ TO_TRANSFORMERS = (
 )
 
 
-def test_a_resnet_alone_becomes_a_backbone(rng, tmp_path):
+def in_transformers_names(tensors):
+    found = {}
+    for name, value in tensors.items():
+        for theirs, ours in TO_TRANSFORMERS:
+            name = re.sub(theirs, ours, name)
+        found[name] = value
+    return found
+
+
+BLOCKS = pytest.mark.parametrize("block", ["bottleneck", "basic"])
+
+
+@BLOCKS
+def test_a_resnet_alone_becomes_a_backbone(block, rng, tmp_path):
     head = {"fc.weight": np.ones((9, 256), "float32")}
-    path = save(resnet_tensors(rng) | head, tmp_path)
+    path = save(resnet_tensors(rng, block=block) | head, tmp_path)
     resnet = from_pretrained(path, verbose=False)
-    again = tiny_resnet()
+    again = tiny_resnet(block=block)
     report = load_weights(again, path)
     assert report.unexpected == ("fc.weight",)
     image = np.ones((1, 32, 32, 3), "float32")
@@ -48,6 +61,7 @@ def test_a_resnet_alone_becomes_a_backbone(rng, tmp_path):
         ({"architecture": "resnetaa50"}, "`architecture` must be a plain ResN"),
         ({"architecture": "resnetblur50.bt_in1k"}, "Received: architecture="),
         ({"architecture": 3}, "`architecture` must be a plain ResNet"),
+        ({"architecture": "resnetblur18"}, "`architecture` must be a plain Re"),
         ({"model_args": {"aa_layer": "avg"}}, r"`model_args\.aa_layer`='avg'"),
         ({"model_args": {"output_stride": 8}}, "`model_args.output_stride` mu"),
         ({"model_type": "timm_wrapper", "what": 1}, "`what`=1"),
@@ -66,13 +80,14 @@ def test_a_resnet_s_architecture_is_assumed_and_reported(rng, tmp_path):
     path = save(resnet_tensors(rng), tmp_path)
     report = load_weights(tiny_resnet(), path)
     assert "assumed a plain ResNet, not timm's resnetaa50" in report.remarks[0]
-    config = {
-        "architecture": "resnet50",
-        "num_classes": 9,
-        "pretrained_cfg": {"tag": "a1_in1k"},
-    }
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    assert load_weights(tiny_resnet(), path).remarks == ()
+    for name in ("resnet50", "resnet18.fb_swsl_ig1b_ft_in1k", "tv_resnet34"):
+        config = {
+            "architecture": name,
+            "num_classes": 9,
+            "pretrained_cfg": {"tag": "a1_in1k"},
+        }
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        assert load_weights(tiny_resnet(), path).remarks == ()
 
 
 @pytest.mark.parametrize(
@@ -88,12 +103,7 @@ def test_a_resnet_s_architecture_is_assumed_and_reported(rng, tmp_path):
 def test_a_resnet_of_transformers_is_read_key_by_key(
     change, message, rng, tmp_path
 ):
-    tensors = {}
-    for name, value in resnet_tensors(rng).items():
-        for theirs, ours in TO_TRANSFORMERS:
-            name = re.sub(theirs, ours, name)
-        tensors[name] = value
-    path = save(tensors, tmp_path)
+    path = save(in_transformers_names(resnet_tensors(rng)), tmp_path)
     config = {
         "model_type": "resnet",
         "architectures": ["ResNetModel"],
@@ -106,4 +116,27 @@ def test_a_resnet_of_transformers_is_read_key_by_key(
     assert report.unexpected == report.remarks == ()
     (tmp_path / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(PretrainedError, match=message):
+        load_weights(tiny_resnet(), path)
+
+
+def test_a_resnet_of_basic_blocks_has_its_layer_type_and_widths(rng, tmp_path):
+    tensors = resnet_tensors(rng, block="basic")
+    path = save(in_transformers_names(tensors), tmp_path)
+    config = {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 16, 32, 64],
+        "layer_type": "basic",
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = from_pretrained(path, verbose=False)
+    again = tiny_resnet(block="basic")
+    assert load_weights(again, path).unexpected == ()
+    names = [weight.path for weight in again.weights]
+    assert [weight.path for weight in found.weights] == names
+    config["layer_type"] = "bottleneck"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PretrainedError, match="`layer_type` must be 'basic'"):
+        load_weights(again, path)
+    with pytest.raises(PretrainedError):
         load_weights(tiny_resnet(), path)

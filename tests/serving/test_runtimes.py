@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vtr.models import build_eomt
+from keras_vtr.models import build_yolos
 from keras_vtr.serving import SelfCheckError
 from keras_vtr.serving import export_classifier
 from keras_vtr.serving import export_detector
@@ -56,6 +57,9 @@ def test_a_runtime_answers_as_the_saved_model(
         pytest.param("litert", "eomt", marks=pytest.mark.slow),
         pytest.param("onnx", "eomt", marks=pytest.mark.long),
         pytest.param("openvino", "eomt", marks=pytest.mark.slow),
+        pytest.param("litert", "yolos", marks=pytest.mark.long),
+        pytest.param("onnx", "yolos", marks=pytest.mark.slow),
+        pytest.param("openvino", "yolos", marks=pytest.mark.long),
     ],
 )
 def test_other_models_can_be_exported(format, model, tmp_path):
@@ -64,12 +68,16 @@ def test_other_models_can_be_exported(format, model, tmp_path):
             randomize(tiny_vit()), tmp_path / model, format=format
         )
     else:
-        # Their masks are compared, too.
+        # Masks are compared, too.
         if model == "modern":
             detector = tiny_detr(size="modern_small", num_queries=3, masks=True)
         else:
             vit = tiny_vit(image_shape=(32, 32, 1), patch_size=16)
-            detector = build_eomt(3, vit, num_queries=3, num_query_blocks=1)
+            detector = build_yolos(
+                3, vit, num_queries=3, positions_between_blocks=True
+            )
+            if model == "eomt":
+                detector = build_eomt(3, vit, num_queries=3, num_query_blocks=1)
         path = export_detector(
             randomize(detector), tmp_path / model, format=format
         )

@@ -5,6 +5,8 @@ import keras
 from keras_vtr.backbones import build_convolution_stem
 from keras_vtr.backbones import build_resnet
 from keras_vtr.backbones import build_vit_backbone
+from keras_vtr.backbones.resnet import RESNET_18
+from keras_vtr.backbones.resnet import RESNET_34
 from keras_vtr.backbones.resnet import RESNET_50
 from keras_vtr.backbones.resnet import RESNET_101
 from keras_vtr.backbones.vit import is_vit
@@ -18,12 +20,13 @@ from keras_vtr.models.pixels import image_input
 from keras_vtr.models.pixels import normalize_pixels
 from keras_vtr.stages import DETR
 
-# Blocks of each stage, and whether the last one is dilated.
-RESNETS = {
-    "resnet50": (RESNET_50, False),
-    "resnet101": (RESNET_101, False),
-    "resnet50_dc5": (RESNET_50, True),
-    "resnet101_dc5": (RESNET_101, True),
+RESNETS = {  # arguments of `build_resnet`
+    "resnet18": {"num_blocks": RESNET_18, "block": "basic"},
+    "resnet34": {"num_blocks": RESNET_34, "block": "basic"},
+    "resnet50": {"num_blocks": RESNET_50},
+    "resnet101": {"num_blocks": RESNET_101},
+    "resnet50_dc5": {"num_blocks": RESNET_50, "dilation": True},
+    "resnet101_dc5": {"num_blocks": RESNET_101, "dilation": True},
 }
 STEM = "convolution_stem"
 PADDINGS = (None, "exact", "published")
@@ -110,13 +113,9 @@ def _named_backbone(name, image_shape, padding, finer_maps):
             "`backbone` must be a Keras model, such as a ViT, or one of "
             f"{sorted([*RESNETS, STEM])}. Received: backbone={name!r}"
         )
-    num_blocks, dilation = RESNETS[name]
+    mask = padding == "exact"
     return build_resnet(
-        image_shape,
-        num_blocks,
-        dilation=dilation,
-        padding_mask=padding == "exact",
-        name=name,
+        image_shape, padding_mask=mask, name=name, **RESNETS[name]
     )
 
 

@@ -2,20 +2,28 @@
 
 from keras_vtr.pretrained.resnet.keys import check_plain
 from keras_vtr.pretrained.resnet.keys import read_transformers_resnet
+from keras_vtr.pretrained.tensor_file import PretrainedError
 from keras_vtr.pretrained.transformers_keys import read_common_keys
 
 # The only values that we compute.
 EXPECTED = {
-    "model_type": ("detr",),
     "activation_function": ("relu",),
     "position_embedding_type": ("sine",),
     "scale_embedding": (False,),
+}
+KINDS = ("detr", "table-transformer")
+# Names that end in these belong to its successors, which compute other things.
+SUCCESSORS = {
+    "ca_qcontent_proj.weight": "Conditional DETR or DAB-DETR",
+    "query_refpoint_embeddings.weight": "DAB-DETR",
+    "sampling_offsets.weight": "Deformable DETR",
+    "pos_trans.weight": "Deformable DETR of two stages",
 }
 # Of the loss, of training, of the initialization.
 CHANGES_NOTHING = set(
     """
     dropout attention_dropout activation_dropout classifier_dropout
-    encoder_layerdrop decoder_layerdrop auxiliary_loss init_std init_xavier_std
+    encoder_layerdrop decoder_layerdrop init_std init_xavier_std
     class_cost bbox_cost giou_cost mask_loss_coefficient dice_loss_coefficient
     bbox_loss_coefficient giou_loss_coefficient eos_coefficient
     max_position_embeddings use_pretrained_backbone use_timm_backbone
@@ -39,6 +47,7 @@ def read_detr_keys(config, arguments, resnet, num_channels):
         what the file doesn't have.
     """
     read_common_keys(config)
+    _read_kind(config, arguments["normalize_first"])
     config.ignore(CHANGES_NOTHING)
     sizes = {
         "encoder_layers": arguments["num_encoder_layers"],
@@ -66,6 +75,28 @@ def read_detr_keys(config, arguments, resnet, num_channels):
     if dilation is None:
         dilation = training.flag("dilation")
     return num_heads, dilation
+
+
+def refuse_successors(shapes, config):
+    """Refuses detectors whose names are DETR's."""
+    config.choice("model_type", KINDS)
+    for name in shapes:
+        for end, successor in SUCCESSORS.items():
+            if name.endswith(end):
+                raise PretrainedError(
+                    f"The file is of {successor}, since it has {name!r}; "
+                    "build_detr makes DETR and Table Transformer."
+                )
+
+
+def _read_kind(config, normalize_first):
+    """transformers' two DETRs: Table Transformer is the one with pre-norm."""
+    kind = KINDS[normalize_first]
+    config.expect({"model_type": (kind,)})
+    if normalize_first:
+        # With it, transformers 5.24 normalizes between the decoder's layers.
+        config.expect({"auxiliary_loss": (False,)})
+    config.ignore(("auxiliary_loss",))
 
 
 def _read_backbone(config, resnet, num_channels):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import keras
 import numpy as np
@@ -114,8 +115,13 @@ def _dilation(model):
     """Whether the ResNet of a DETR is dilated; None if it has no ResNet."""
     for backbone in model.layers:
         if isinstance(backbone, keras.Model):
-            names = [layer.name for layer in backbone.layers]
-            found = [x for x in names if x.endswith("block_0_convolution_1")]
-            if found:
-                return backbone.get_layer(found[-1]).strides == 1
+            found = [
+                layer
+                for layer in backbone.layers
+                if re.search(r"_block_0_convolution_\d$", layer.name)
+            ]
+            if found:  # of the last stage, one has the stride
+                stage = found[-1].name.split("_block_")[0]
+                last = [x for x in found if x.name.startswith(f"{stage}_")]
+                return all(layer.strides == 1 for layer in last)
     return None

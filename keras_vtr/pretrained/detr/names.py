@@ -1,5 +1,6 @@
 """DETR in the names of its authors and of transformers.
 
+Table Transformer (Smock et al. 2022, "PubTables-1M") is a DETR with pre-norm.
 Files of transformers have version 4's names, version 5 has others in memory;
 all are read. The panoptic model is a detector with the prefix "detr.", and a
 mask head.
@@ -11,6 +12,7 @@ from keras_vtr.pretrained import from_tensors
 from keras_vtr.pretrained import name_map as name_maps
 from keras_vtr.pretrained.detr.coco_classes import coco_names
 from keras_vtr.pretrained.detr.keys import read_detr_keys
+from keras_vtr.pretrained.detr.keys import refuse_successors
 from keras_vtr.pretrained.detr.mask_head import read_mask_head
 from keras_vtr.pretrained.detr.name_map import DetrNameMap
 from keras_vtr.pretrained.from_tensors import FromTensors
@@ -55,15 +57,18 @@ TRANSFORMERS = {
 }
 
 
+QUERIES = (AUTHORS["queries"], TRANSFORMERS["queries"])
+# Successors without these, which `read` refuses by name.
+OTHER_QUERIES = ("query_refpoint_embeddings.weight", "pos_trans.weight")
+
+
 def recognize(shapes):
-    return any(
-        name.endswith((AUTHORS["queries"], TRANSFORMERS["queries"]))
-        for name in shapes
-    )
+    return any(name.endswith(QUERIES + OTHER_QUERIES) for name in shapes)
 
 
 def read(shapes, config, position_grid=None):
-    queries = next(x for x in shapes if recognize([x]))
+    refuse_successors(shapes, config)
+    queries = next(x for x in shapes if x.endswith(QUERIES))
     prefix = "detr." if queries.startswith("detr.") else ""
     by_authors = queries == prefix + AUTHORS["queries"]
     names = AUTHORS if by_authors else TRANSFORMERS
@@ -158,7 +163,7 @@ def _transformer(shapes, prefix, names):
                 else:
                     name = names["cross_attention"]
                     name = "self_attn" if part == "self_attention" else name
-                    weights |= _attention(
+                    weights |= read_attention(
                         shapes, f"{ours}/layer", f"{theirs}.{name}"
                     )
         arguments["mlp_dim"] = inner
@@ -180,7 +185,8 @@ def _feed_forward(shapes, ours, theirs, names, weights):
     return shapes[f"{name}.weight"][1]
 
 
-def _attention(shapes, ours, theirs):
+def read_attention(shapes, ours, theirs):
+    """The four projections, of torch's own attention or of separate layers."""
     output = from_tensors.first_present(
         shapes, [f"{theirs}.o_proj", f"{theirs}.out_proj"]
     )

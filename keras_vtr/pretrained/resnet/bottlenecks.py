@@ -1,4 +1,4 @@
-"""Finds the bottleneck blocks of a ResNet by the names of its tensors."""
+"""Finds the blocks of a ResNet by the names of its tensors."""
 
 import dataclasses
 
@@ -45,10 +45,13 @@ class BottleneckNames:
         num_stages = 1 + max(stages, default=-1)
         num_blocks = tuple(stages.count(i) for i in range(num_stages))
         pairs = {f"{stem}_convolution": [prefix + x for x in self.stem]}
+        has_third = any(
+            self._name(prefix, *x, 2) + self.kernel in shapes for x in found
+        )
         for stage, number in found:
             theirs = prefix + self.block.format(stage, number)
             ours = f"stage_{stage - first_stage}_{block}_{number - first_block}"
-            for i in range(3):
+            for i in range(2 + has_third):  # of basic blocks and bottlenecks
                 pairs[f"{ours}_convolution_{i}"] = [
                     theirs + x.format(i + first_part) for x in self.part
                 ]
@@ -58,7 +61,11 @@ class BottleneckNames:
         return num_blocks, pairs
 
     def are_in(self, shapes, prefix):
-        """Whether the file has the third convolution of the first block."""
-        *first, part = self.first
-        name = self.block.format(*first) + self.part[0].format(part + 2)
-        return prefix + name + self.kernel in shapes
+        """Whether the file has the second convolution of the first block."""
+        name = self._name(prefix, *self.first[:2], 1)
+        return name + self.kernel in shapes
+
+    def _name(self, prefix, stage, block, part):
+        """Of a block's convolution; stage and block as the project counts."""
+        part = self.part[0].format(part + self.first[2])
+        return prefix + self.block.format(stage, block) + part

@@ -2,17 +2,17 @@
 
 import re
 
+from keras_vtr.backbones.resnet import BLOCKS
 from keras_vtr.pretrained.transformers_keys import read_common_keys
 
-# ResNets of plain bottlenecks. timm's resnetaa50 and resnetblur50 have equal
-# tensors, but blur before they subsample.
+# Plain ResNets. timm's resnetaa50 and resnetblur18 have the tensors of
+# resnet50 and resnet18, but blur before they subsample.
 PLAIN = (
     r"(microsoft/resnet-|(tv_|ssl_|swsl_)?resnet|gluon_resnet)"
-    r"(26|50|101|152|200)(_v1b)?(\..*)?"
+    r"(18|26|34|50|101|152|200)(_v1b)?(\..*)?"
 )
 EXPECTED = {
     "model_type": ("resnet",),
-    "layer_type": ("bottleneck",),
     "hidden_act": ("relu",),
     "downsample_in_first_stage": (False,),
     "downsample_in_bottleneck": (False,),
@@ -25,15 +25,17 @@ ARGUMENTS_IGNORED = (
 ).split()
 ASSUMED = (
     "The file doesn't have its architecture's name; assumed a plain ResNet, "
-    "not timm's resnetaa50 or resnetblur50, whose tensors are the same."
+    "not timm's resnetaa50 or resnetblur18, whose tensors are the same."
 )
 
 
-def read_transformers_resnet(config, num_blocks, width, num_channels):
+def read_transformers_resnet(config, num_blocks, width, block, num_channels):
     """Uses the keys of a config.json of transformers, or of a part of one."""
     read_common_keys(config)
-    widths = [4 * width * 2**i for i in range(len(num_blocks))]
+    _, num_widths = BLOCKS[block][-1]
+    widths = [num_widths * width * 2**i for i in range(len(num_blocks))]
     shapes = {
+        "layer_type": (block,),
         "depths": (list(num_blocks),),
         "embedding_size": (width,),
         "hidden_sizes": (widths,),
@@ -65,7 +67,6 @@ def check_plain(config, key):
     if not isinstance(name, str) or not re.fullmatch(PLAIN, name):
         raise config.error(
             key,
-            "a plain ResNet with bottlenecks, such as 'resnet50'; build_resnet "
-            "makes no other",
+            "a plain ResNet, such as 'resnet50'; build_resnet makes no other",
         )
     return True

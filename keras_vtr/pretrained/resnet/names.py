@@ -1,4 +1,4 @@
-"""ResNets with bottlenecks, in the names of torchvision, timm, transformers.
+"""ResNets, in the names of torchvision, timm, transformers.
 
 Alone, as pretrained on ImageNet, or within a DETR.
 """
@@ -85,8 +85,7 @@ def read_resnet(shapes, prefix):
     names = _find_names(shapes, prefix)
     if names is None:
         raise PretrainedError(
-            f"The backbone {prefix!r} is no ResNet with bottlenecks; "
-            "build_resnet makes no other."
+            f"The backbone {prefix!r} is no ResNet that build_resnet makes."
         )
     num_blocks, pairs = names.find(shapes, prefix)
     weights = {}
@@ -98,7 +97,12 @@ def read_resnet(shapes, prefix):
             f"{ours}/moving_variance": FromTensors((f"{norm}.running_var",)),
         }
     width, num_channels = shapes[f"{prefix}{names.stem[0]}.weight"][:2]
-    arguments = {"num_blocks": num_blocks, "width": width}
+    is_bottleneck = "stage_0_block_0_convolution_2" in pairs
+    arguments = {
+        "num_blocks": num_blocks,
+        "width": width,
+        "block": "bottleneck" if is_bottleneck else "basic",
+    }
     return arguments, num_channels, weights
 
 

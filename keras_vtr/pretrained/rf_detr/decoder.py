@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from keras_vtr.pretrained import from_tensors
-from keras_vtr.pretrained.detr.names import _attention as attention
+from keras_vtr.pretrained.detr.names import read_attention
 from keras_vtr.pretrained.from_tensors import FromTensors
 
 DECODER = "transformer.decoder"
@@ -84,7 +84,7 @@ def _read_encoding():
 def _read_layer(shapes, number):
     theirs = f"{DECODER}.layers.{number}"
     ours = f"decoder/block_{number}"
-    weights = attention(
+    weights = read_attention(
         shapes, f"{ours}/self_attention/layer", f"{theirs}.self_attn"
     )
     for i, part in enumerate(PARTS):

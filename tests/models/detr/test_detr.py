@@ -124,6 +124,19 @@ def test_the_paper_s_transformer_has_its_parameters():
 
 
 @pytest.mark.parametrize(
+    ("backbone", "count"), [("resnet18", 28_843_552), ("resnet34", 38_944_288)]
+)
+def test_smaller_resnets_make_smaller_detrs(backbone, count):
+    detr = build_detr(91, backbone=backbone)
+    norms = sum(x.shape[0] for x in detr.non_trainable_weights)
+    assert detr.count_params() - norms == count
+    # All else is ResNet-50's DETR, but for a narrower input projection.
+    resnet = detr.get_layer(backbone)
+    trained = sum(np.prod(x.shape) for x in resnet.trainable_weights)
+    assert count - trained == 41_524_768 - 23_454_912 - (2048 - 512) * 256
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"num_classes": 0}, "Received: num_classes=0"),

@@ -1,0 +1,1 @@
+"""YOLOS: a ViT's tokens to sets of boxes."""

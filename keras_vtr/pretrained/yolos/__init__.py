@@ -1,0 +1,1 @@
+"""YOLOS's weights, in transformers' names."""
