@@ -25,6 +25,7 @@ def build_vit_backbone(
     num_windows=None,
     global_blocks=None,
     scales=(1,),
+    pads_images=True,
     name="vit",
 ):
     """Builds a backbone from a ViT: everything from patches to encoder.
@@ -61,6 +62,8 @@ def build_vit_backbone(
         scales: Sizes of the maps in sizes of the ViT's, in descending order, as
             in `FeaturePyramid`. With patches of 16, (2, 1) gives maps of 1/8
             and 1/16 of the image's size, and (2,) that of 1/8 alone.
+        pads_images: Whether images are padded to multiples of the patch size;
+            else others are refused.
         name: Name of the model, and with "_" the beginning of its layers'.
 
     Returns:
@@ -117,6 +120,7 @@ def build_vit_backbone(
         FeatureMapEncoder if is_replaced else None,
         encoder_options,
         name,
+        pads_images,
     )
     maps = [copy.feature_map(inputs["images"])]
     if tuple(scales) != (1,):

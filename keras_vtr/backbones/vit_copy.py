@@ -22,14 +22,24 @@ class ViTCopy:
             ViT's encoder and reads the feature map of patches, or None.
         encoder_options: Of the encoder that replaces the ViT's.
         name: Of the backbone.
+        pads_images: Whether to pad them to multiples of the patch size.
     """
 
-    def __init__(self, vit, padding_mask, encoder_class, encoder_options, name):
+    def __init__(
+        self,
+        vit,
+        padding_mask,
+        encoder_class,
+        encoder_options,
+        name,
+        pads_images=True,
+    ):
         self.vit = vit
         self.padding_mask = padding_mask
         self.encoder_class = encoder_class
         self.encoder_options = encoder_options
         self.name = name
+        self.pads_images = pads_images
         self.num_leading_tokens = sum(
             layer.num_tokens
             for layer in vit.layers
@@ -130,7 +140,8 @@ class ViTCopy:
             images = MaskPadding(name=f"{self.name}_mask")(
                 images, self.padding_mask
             )
-        if is_cut_from_images(self.vit) and hasattr(layer, "patch_size"):
+        is_cut = is_cut_from_images(self.vit) and hasattr(layer, "patch_size")
+        if self.pads_images and is_cut:
             pad = PadToMultiple(layer.patch_size, name=f"{self.name}_padding")
             images = pad(images)
             self.padding_mask = (

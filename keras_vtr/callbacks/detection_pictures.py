@@ -85,7 +85,7 @@ class DetectionPictures(keras.callbacks.Callback):
         if (epoch + 1) % self.every_epochs:
             return
         with averaged_weights(self.model):
-            picture = self.draw(self.model)
+            picture = self.draw(getattr(self.model, "detector", self.model))
         self.folder.mkdir(parents=True, exist_ok=True)
         picture.save(self.folder / f"epoch_{epoch + 1:04d}.png")
         if self.tensorboard:

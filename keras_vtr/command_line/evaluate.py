@@ -44,6 +44,9 @@ def run(run, folder, split):
     output = pathlib.Path(run)
     (output / "evaluation.json").write_text(json_text(result))
     pictures = DetectionPictures(
-        batches, output, class_names=data.class_names, scale=enlargement(config)
+        batches,
+        output,
+        class_names=data.class_names,
+        scale=enlargement(config, model),
     )
     pictures.draw(model).save(output / "evaluation.png")

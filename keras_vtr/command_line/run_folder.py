@@ -81,9 +81,11 @@ def picture_size(config, model):
     return {"image_size": sizes["image_sizes"][0]} if is_free else {}
 
 
-def enlargement(config):
+def enlargement(config, model):
     """How many times small images are enlarged, so that text can be read."""
-    return max(1, READABLE_SIDE // config["longest_side"])
+    sizes = scales(config, model)
+    side = sizes.get("longest_side") or max(sizes["image_sizes"][0])
+    return max(1, READABLE_SIDE // side)
 
 
 def load_model(folder):

@@ -4,6 +4,7 @@ Writes into --output: config.yaml, checkpoints/, history.csv, pictures/ and, at
 the end, the best epoch's model.keras.
 """
 
+import argparse
 import functools
 import pathlib
 
@@ -53,9 +54,8 @@ def add_arguments(parser):
     add("--learning-rate", type=float, help=rate)
     rate = "0: frozen; default: the recipe's, 1e-5, of RF-DETR 1.5e-4"
     add("--backbone-learning-rate", type=float, help=rate)
-    add(
-        "--use-ema", action="store_true", help="average weights, evaluate those"
-    )
+    averaged = "average weights, evaluate those; default: the recipe's"
+    add("--use-ema", action=argparse.BooleanOptionalAction, help=averaged)
     gathered = "steps whose gradients are averaged"
     add("--gradient-accumulation-steps", type=int, help=gathered)
     add(
@@ -124,7 +124,7 @@ def run(folder, output, **options):
         steps_per_epoch=steps,
         epochs=options["epochs"],
         shuffle=False,
-        callbacks=[*_callbacks(train, seen, output, options), checkpoint],
+        callbacks=[*_callbacks(train, seen, output, detr, options), checkpoint],
     )
     _save_best(model, detr, output)
 
@@ -150,7 +150,7 @@ def _check_queries(train, detr):
         )
 
 
-def _callbacks(train, seen, output, options):
+def _callbacks(train, seen, output, detr, options):
     """Callbacks: non-finite steps, AP, a table, pictures."""
     images = functools.partial(
         batch_paths, train, options["batch_size"], seed=options["seed"]
@@ -164,7 +164,7 @@ def _callbacks(train, seen, output, options):
             seen,
             output / "pictures",
             class_names=names,
-            scale=enlargement(options),
+            scale=enlargement(options, detr),
         ),
     ]
 

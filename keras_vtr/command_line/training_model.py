@@ -19,13 +19,16 @@ RECIPE = (
 )
 
 
-def build(class_names, *, model, num_queries, masks, image_sides, **_):
+def build(
+    class_names, *, model, num_queries, masks, image_sides, no_groups, **_
+):
     """The detector, pretrained or with random weights."""
     names = {"num_classes": len(class_names), "class_names": class_names}
+    check_options(model, image_sides, no_groups)
     if model != "small":
         if num_queries is not None:
             names["num_queries"] = num_queries
-        if name_map_of(open_weights(model)).takes_padding:
+        if _takes_padding(model):
             names["padding"] = "exact"
         elif image_sides is not None:
             is_one = len(image_sides) == 1
@@ -42,6 +45,26 @@ def build(class_names, *, model, num_queries, masks, image_sides, **_):
     )
 
 
+def check_options(model, image_sides, no_groups):
+    """Refuses options of RF-DETR for another model."""
+    given = {"--image-sides": image_sides, "--no-groups": no_groups}
+    given = {name: x for name, x in given.items() if x}
+    if given and (model == "small" or _takes_padding(model)):
+        raise ValueError(
+            f"{' and '.join(given)} must only be given with an RF-DETR, whose "
+            f"images are stretched. Received: --model {model}"
+        )
+    if image_sides is not None and min(image_sides) < 1:
+        raise ValueError(
+            "--image-sides must be pixels, 1 or more, multiples of the patch "
+            f"size. Received: {image_sides}"
+        )
+
+
+def _takes_padding(model):
+    return name_map_of(open_weights(model)).takes_padding
+
+
 def compile_with_recipe(detr, steps, options):
     """The compiled model to train, with its authors' recipe."""
     recipe = {name: options[name] for name in RECIPE}
@@ -52,4 +75,4 @@ def compile_with_recipe(detr, steps, options):
     model = detr
     if not options["no_groups"]:
         model = add_pretrained_groups(detr, options["model"])
-    return compile_rf_detr(model, **recipe | {"use_ema": True})
+    return compile_rf_detr(model, **recipe)

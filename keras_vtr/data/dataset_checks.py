@@ -30,30 +30,32 @@ def check_workers(batch_size, num_workers, worker):
         )
 
 
-def check_canvas(canvas, longest_side):
-    """Requires a canvas that every image fits into."""
-    if canvas is not None and min(canvas) < longest_side:
+def check_canvas(canvas, image_sizes, longest_side, size_multiple):
+    """Requires a canvas that every image fits into, or sizes without one."""
+    if image_sizes is not None:
+        _check_sizes(image_sizes, canvas, size_multiple)
+    elif canvas is not None and min(canvas) < longest_side:
         raise ValueError(
             "Both sides of `canvas` must be at least `longest_side`. "
             f"Received: canvas={canvas}, longest_side={longest_side}"
         )
 
 
-def check_sizes(image_sizes, canvas):
-    """Requires heights and widths, without a canvas."""
+def _check_sizes(image_sizes, canvas, size_multiple):
     fits = isinstance(image_sizes, (tuple, list)) and image_sizes
     if not fits or not all(map(_is_size, image_sizes)):
         raise ValueError(
             "`image_sizes` must be a list of (height, width), whole numbers "
             f"above 0. Received: image_sizes={image_sizes!r}"
         )
-    if canvas is not None:
+    if canvas is not None or size_multiple != 1:
         raise ValueError(
-            "`canvas` must be None with `image_sizes`, to which images are "
-            f"stretched without padding. Received: canvas={canvas}"
+            "`canvas` must be None and `size_multiple` 1 with `image_sizes`, "
+            "to which images are stretched without padding. Received: canvas="
+            f"{canvas}, size_multiple={size_multiple}"
         )
 
 
 def _is_size(size):
     is_pair = isinstance(size, (tuple, list)) and len(size) == 2
-    return is_pair and all(isinstance(x, int) and x > 0 for x in size)
+    return is_pair and all(type(x) is int and x > 0 for x in size)

@@ -11,7 +11,6 @@ from keras_vtr.data.augmentation import resize
 from keras_vtr.data.augmentation import stretch
 from keras_vtr.data.dataset_checks import check_canvas
 from keras_vtr.data.dataset_checks import check_data
-from keras_vtr.data.dataset_checks import check_sizes
 from keras_vtr.data.dataset_checks import check_workers
 from keras_vtr.data.order import index_at
 from keras_vtr.data.order import sizes_of_batches
@@ -110,47 +109,30 @@ def detection_dataset(
     """
     check_data(data, training, masks)
     check_workers(batch_size, num_workers, worker)
-    if image_sizes is not None:
-        check_sizes(image_sizes, canvas)
-        if not training or len(image_sizes) == 1:
-            canvas = image_sizes[0]
-    else:
-        check_canvas(canvas, longest_side)
+    check_canvas(canvas, image_sizes, longest_side, size_multiple)
+    if image_sizes is not None and (len(image_sizes) == 1 or not training):
+        canvas = image_sizes[0]
     shapes = {x["path"]: x["shape"] for x in data.records}
     broken = BrokenImages(broken, max_broken, shapes)
     if training:
         order = training_positions(first_batch, batch_size, num_workers, worker)
+        size_at = sizes_of_batches(image_sizes, batch_size, seed)
+        sides = {"short_sides": short_sides, "longest_side": longest_side}
         prepare = _training_rows(
-            data.records,
-            broken,
-            seed,
-            masks,
-            sizes_of_batches(image_sizes, batch_size, seed),
-            short_sides=short_sides,
-            longest_side=longest_side,
-            **augmentation,
+            data.records, broken, seed, masks, size_at, **sides, **augmentation
         )
     else:
         order = tf.data.Dataset.range(len(data)).shard(num_workers, worker)
-        sides = max(short_sides), longest_side
-        if image_sizes is not None:
-            resized = functools.partial(stretch, shape=image_sizes[0])
-        else:
-            resized = functools.partial(
-                resize, short_side=sides[0], longest_side=sides[1]
-            )
+        resized = _resizing(image_sizes, max(short_sides), longest_side)
         prepare = _evaluation_rows(data.records, broken, masks, resized)
     rows = order.map(prepare, tf.data.AUTOTUNE)
     if not training:
         rows = rows.filter(lambda inputs, y_true, ok: ok)
         rows = rows.map(lambda inputs, y_true, ok: (inputs, y_true))
     size = batch_size // num_workers
-    batches = padded(
-        rows, size, canvas, size_multiple, length_multiple, training
-    )
-    if image_sizes is None:
-        return batches
-    return batches.map(lambda inputs, y_true: (inputs["images"], y_true))
+    sides = size_multiple, length_multiple
+    batches = padded(rows, size, canvas, *sides, training)
+    return batches if image_sizes is None else batches.map(_without_mask)
 
 
 def _training_rows(records, broken, seed, masks, size_at, **options):
@@ -178,6 +160,18 @@ def _training_rows(records, broken, seed, masks, size_at, **options):
         return _inputs(image), y_true
 
     return prepare
+
+
+def _without_mask(inputs, y_true):
+    return inputs["images"], y_true
+
+
+def _resizing(image_sizes, short_side, longest_side):
+    """From image and targets to those of the size for evaluation."""
+    if image_sizes is not None:
+        return functools.partial(stretch, shape=image_sizes[0])
+    sides = {"short_side": short_side, "longest_side": longest_side}
+    return functools.partial(resize, **sides)
 
 
 def _evaluation_rows(records, broken, masks, resized):

@@ -39,8 +39,8 @@ def from_pretrained(
             DETR with a bias that makes "no object" as likely as all classes
             together; 0 makes a ViT without head.
         image_shape: (height, width, channels). Default: the size that the
-            weights were trained at; DETR and YOLOS: any size. For another
-            size, a ViT's positions are resized as its project does it:
+            weights were trained at, RF-DETR's too; DETR and YOLOS: any. For
+            another size, a ViT's positions are resized as its project does it:
             bilinearly (Google) or bicubically (with antialiasing: timm, DINOv2
             with registers). If height and width are None, they are resized in
             the graph, for each image size.
@@ -58,14 +58,16 @@ def from_pretrained(
             that layer unless its width is given, None removes it from a file
             without head. For DETR `padding`; `num_queries`, to keep the first
             ones only; `masks=True` for a new mask head; `dilation=True` for
-            DC5, which the authors' files don't record.
+            DC5, which the authors' files don't record. For RF-DETR no
+            `padding`, but `num_windows`, `feature_blocks` and `global_blocks`,
+            if no file tells them.
 
     Returns:
-        A functional model, as from `keras_vtr.models.build_vit`, `build_detr`
-        or `build_eomt`, with COCO's or config.json's class names. Its first
-        layer normalizes pixels as in the training of the weights. An image
-        tower ends in the embedding that is compared with those of texts, after
-        both are divided by their norms.
+        A functional model, as from `keras_vtr.models.build_vit`, `build_detr`,
+        `build_rf_detr`, `build_yolos` or `build_eomt`, with COCO's or
+        config.json's class names. Its first layer normalizes pixels as in the
+        training of the weights. An image tower ends in the embedding that is
+        compared with those of texts, after both are divided by their norms.
 
     Raises:
         PretrainedError: If a file is broken, unsafe, or needs something that
@@ -116,13 +118,7 @@ def load_weights(
     """
     pretrained = open_weights(path, revision, sha256)
     name_map = name_map_of(pretrained, position_grid)
-    wrong = name_map.wrong_settings(model)
-    if wrong:
-        raise PretrainedError(
-            f"The weights of {pretrained} ({name_map.family}) were trained "
-            f"with {'; '.join(wrong)}. Build {model.name!r} with the same; "
-            "nothing was loaded."
-        )
+    check_settings(model, pretrained, name_map)
     new = ()
     if new_head:
         paths = name_map.weights
@@ -133,6 +129,17 @@ def load_weights(
         )
         new = (*name_map.heads, *lacking)
     return assign_weights(model, pretrained, name_map, new)
+
+
+def check_settings(model, pretrained, name_map):
+    """Refuses a model with other settings than the file's."""
+    wrong = name_map.wrong_settings(model)
+    if wrong:
+        raise PretrainedError(
+            f"The weights of {pretrained} ({name_map.family}) were trained "
+            f"with {'; '.join(wrong)}. Build {model.name!r} with the same; "
+            "nothing was loaded."
+        )
 
 
 def name_map_of(pretrained, position_grid=None):

@@ -3,11 +3,13 @@
 from keras_vtr.training.determinism import enable_determinism
 from keras_vtr.training.detr import compile_detr
 from keras_vtr.training.rf_detr import compile_rf_detr
+from keras_vtr.training.rf_detr import rf_detr_image_sizes
 from keras_vtr.training.rf_detr import rf_detr_loss
 
 __all__ = [
     "compile_detr",
     "compile_rf_detr",
     "rf_detr_loss",
+    "rf_detr_image_sizes",
     "enable_determinism",
 ]

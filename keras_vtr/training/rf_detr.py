@@ -38,8 +38,11 @@ def compile_rf_detr(
     with constant learning rates that get smaller from the heads over the
     decoder to the backbone, and within it from block to block; gradients
     clipped by their global norm; averaged weights. The authors' batches have
-    16 images. Differences: the average has a constant momentum of 0.993, where
-    theirs begins lower; and the loss counts no masks of the selection.
+    16 images, and each batch another size: for a model of free size, give
+    `keras_vtr.data.detection_dataset` `image_sizes=rf_detr_image_sizes(384)`.
+    Differences: the average has a constant momentum of 0.993, where theirs
+    begins lower; and masks of the selection and of the further groups aren't
+    learned.
 
     Args:
         model: From `keras_vtr.models.build_rf_detr` or
@@ -86,11 +89,8 @@ def compile_rf_detr(
     >>> print(model.loss.term_names[0])
     label_loss
     """
-    check_positive(
-        learning_rate=learning_rate,
-        component_decay=component_decay,
-        clip_norm=clip_norm,
-    )
+    check_positive(learning_rate=learning_rate, clip_norm=clip_norm)
+    _check(model, backbone_learning_rate, component_decay, weight_decay)
     rates = backbone_rates(
         model,
         backbone_learning_rate * component_decay**2,
@@ -127,7 +127,8 @@ def rf_detr_loss(model):
 
     Robinson et al. 2025 (RF-DETR) and the authors' code: `sigmoid_terms`; with
     masks the class counts five times, but not in the matching, and
-    `point_mask_terms` are added. Each group of queries counts alike. Without
+    `point_mask_terms` are added, for the object queries alone: the further
+    groups draw no masks here. Each group of queries counts alike. Without
     objects, the sum over the groups is divided by their number, which in the
     authors' code it is not.
 
@@ -137,20 +138,72 @@ def rf_detr_loss(model):
     Returns:
         A `keras_vtr.losses.HungarianLoss`.
     """
-    terms = sigmoid_terms()
-    if "masks" in model.output:
-        terms[0].weight = 5.0
-        is_panoptic = any(isinstance(x, MaskHead) for x in model.layers)
-        terms += mask_terms() if is_panoptic else point_mask_terms()
-    weights = None
+    terms, num_groups, weights = sigmoid_terms(), 1, None
     if "group_boxes" in model.output:
         counts = [
             model.output[key].shape[axis]
             for key, axis in (("group_boxes", 2), ("boxes", 1))
         ]
-        num_groups = 1 + counts[0] // counts[1]
+        num_groups += counts[0] // counts[1]
         weights = {"": 1 / num_groups, "group": 1 - 1 / num_groups}
+    if "masks" in model.output:
+        terms[0].weight = 5.0
+        is_panoptic = any(isinstance(x, MaskHead) for x in model.layers)
+        of_masks = mask_terms() if is_panoptic else point_mask_terms()
+        for term in of_masks:  # which the object queries alone have
+            term.weight *= num_groups
+        terms += of_masks
     return HungarianLoss(terms, pairing_weights=weights)
+
+
+def rf_detr_image_sizes(side, patch_size=16, num_windows=2):
+    """The sizes that the authors draw from in training, one for each batch.
+
+    The side plus or minus 1 to 5 patches of each window, as in the authors'
+    code ("multi-scale", "expanded scales"), but at least two patches of each.
+
+    Args:
+        side: Of the model's square images, in pixels.
+        patch_size: Of the ViT.
+        num_windows: In each row and column.
+
+    Returns:
+        A list of (height, width) for `detection_dataset(image_sizes=...)`, the
+        model's own first.
+
+    Raises:
+        ValueError: If patches and windows don't divide the side.
+
+    Example:
+
+    >>> print(keras_vtr.training.rf_detr_image_sizes(384)[:3])
+    [(384, 384), (224, 224), (256, 256)]
+    """
+    step = patch_size * num_windows
+    if side < 2 * step or side % step:
+        raise ValueError(
+            "`side` must be a multiple of patch_size * num_windows, and at "
+            f"least twice as much. Received: side={side}, patch_size="
+            f"{patch_size}, num_windows={num_windows}"
+        )
+    others = (side + i * step for i in range(-5, 6) if i)
+    return [(x, x) for x in (side, *others) if x >= 2 * step]
+
+
+def _check(model, backbone_rate, component_decay, weight_decay):
+    if not 0 < component_decay <= 1 or backbone_rate < 0 or weight_decay < 0:
+        raise ValueError(
+            "`component_decay` must be in (0, 1], `backbone_learning_rate` and "
+            "`weight_decay` 0 or above. Received: component_decay="
+            f"{component_decay}, backbone_learning_rate={backbone_rate}, "
+            f"weight_decay={weight_decay}"
+        )
+    names = [layer.name for layer in model.layers]
+    if DETR.DECODER not in names or DETR.QUERY_SELECTION not in names:
+        raise ValueError(
+            "`model` must have a decoder and a selection of queries, as of "
+            f"build_rf_detr. Received: model={model.name!r}"
+        )
 
 
 def _by_decay(paths, weight_decay):

@@ -75,7 +75,7 @@ def test_every_family_has_a_file():
         ("SigLIP 2 NaFlex", "load a SigLIP 2 of fixed size"),
         ("MetaCLIP 2", "model_type='metaclip_2'. MetaCLIP 2 has CLIP's names"),
         ("EoMT of DINOv3", "model_type='eomt_dinov3'"),
-        ("LW-DETR", "holds a LW-DETR, whose names are nearly RF-DETR's"),
+        ("LW-DETR", "holds an LW-DETR, whose names are nearly RF-DETR's"),
     ],
 )
 def test_lookalikes_are_refused_by_name(case, message, tmp_path):

@@ -37,6 +37,15 @@ KINDS = {
 }
 
 
+# Of the authors' training.
+SETTINGS = {
+    "out_feature_indexes": [2, 3, 4],
+    "num_windows": 2,
+    "sa_nheads": 4,
+    "ca_nheads": 8,
+}
+
+
 def check_outputs(model, folder, images, image_shape=None):
     with torch.no_grad():
         theirs = model(pixels_of(images))
@@ -129,22 +138,36 @@ def write_as_authors(folder, path, **settings):
 
 
 def test_the_authors_file_has_its_settings_beside_the_weights(
-    theirs, folder, tmp_path, rng
+    folder, tmp_path, capsys
 ):
     path = write_as_authors(
         folder,
         tmp_path / "checkpoint.pth",
-        out_feature_indexes=[2, 3, 4],
-        num_windows=2,
+        **SETTINGS,
         resolution=64,
-        sa_nheads=4,
-        ca_nheads=8,
-        class_names=["cat", "dog"],
+        class_names=list("abcd"),
+        patch_size=8,
+        positional_encoding_size=8,
         lr=1e-4,
     )
-    model = from_pretrained(path, verbose=False)
-    assert model.class_names == ("cat", "dog", None, None, None)
+    model = from_pretrained(path)
     assert model.input_shape == (None, 64, 64, 3)
+    # The head has a row more, which is the first or the last one.
+    assert model.class_names is None
+    assert (
+        "class 0 (rfdetr 1.6 and later) or class 1" in capsys.readouterr().out
+    )
+    names = list("abcde")
+    write_as_authors(folder, path, **{**SETTINGS, "class_names": names})
+    assert from_pretrained(path, verbose=False).class_names == tuple(names)
+    for change, message in (
+        ({"patch_size": 16}, "`args.patch_size` must be 8"),
+        ({"projector_scale": ["P3", "P5"]}, "`args.projector_scale` must be"),
+        ({"dec_n_points": 4}, "`args.dec_n_points` must be 2"),
+    ):
+        write_as_authors(folder, path, **{**SETTINGS, **change})
+        with pytest.raises(PretrainedError, match=message):
+            from_pretrained(path)
 
 
 def test_without_settings_no_size_fits_and_they_are_asked_for(folder, tmp_path):
@@ -207,6 +230,16 @@ def test_groups_can_be_added_to_what_was_trained(folder):
     np.testing.assert_array_equal(queries[0], tensor[rows])
 
 
+def test_groups_keep_the_heads_of_the_file_s_classes(folder):
+    tensors = authors_tensors(folder)
+    model = from_pretrained(folder, verbose=False)
+    groups = add_pretrained_groups(model, folder)
+    for i in range(NUM_GROUPS - 1):
+        head = groups.get_layer(f"group_selection_{i}").class_head
+        name = f"transformer.enc_out_class_embed.{i + 1}.weight"
+        np.testing.assert_array_equal(to_numpy(head.kernel), tensors[name].T)
+
+
 def test_a_mask_head_can_be_new(folder):
     model = from_pretrained(folder, masks=True, verbose=False)
     assert model.output["masks"].shape == (None, NUM_QUERIES, 16, 16)
@@ -225,7 +258,7 @@ def change_config(folder, tmp_path, part=None, **change):
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [
-        (None, {"model_type": "lw_detr"}, "holds a LW-DETR"),
+        (None, {"model_type": "lw_detr"}, "holds an LW-DETR"),
         (None, {"num_feature_levels": 2}, "`num_feature_levels` must be 1"),
         (None, {"decoder_activation_function": "gelu"}, "must be 'relu'"),
         (None, {"decoder_cross_attention_heads": 4}, "twice as many heads"),
@@ -272,26 +305,20 @@ def test_relatives_are_refused_by_name(folder, tmp_path):
             from_pretrained(tmp_path / "weights.pth")
     lacking = {k: x for k, x in tensors.items() if k != patches}
     torch.save(lacking, tmp_path / "weights.pth")
-    with pytest.raises(PretrainedError, match="holds a LW-DETR"):
+    with pytest.raises(PretrainedError, match="holds an LW-DETR"):
         from_pretrained(tmp_path / "weights.pth")
 
 
 def test_nan_and_lacking_tensors_are_refused(folder, tmp_path):
     tensors = authors_tensors(folder)
     name = "transformer.decoder.layers.0.cross_attn.sampling_offsets.bias"
-    settings = {
-        "out_feature_indexes": [2, 3, 4],
-        "num_windows": 2,
-        "sa_nheads": 4,
-        "ca_nheads": 8,
-    }
     for value, message in ((None, "lacks"), (np.nan, "NaN or infinity")):
         change = dict(tensors)
         if value is None:
             del change[name]
         else:
             change[name] = torch.full_like(tensors[name], value)
-        content = {"model": change, "args": types.SimpleNamespace(**settings)}
+        content = {"model": change, "args": types.SimpleNamespace(**SETTINGS)}
         torch.save(content, tmp_path / "weights.pth")
         with pytest.raises(PretrainedError, match=message):
             from_pretrained(tmp_path / "weights.pth")

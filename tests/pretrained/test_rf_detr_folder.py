@@ -66,7 +66,7 @@ def test_each_batch_may_have_another_size(folder):
     output = folder / "jitter"
     data = folder / "data"
     run(
-        *("train", data, "--output", output, "--no-flips", "--no-groups"),
+        *("train", data, "--output", output, "--no-flips"),
         *("--model", folder / "pretrained", "--epochs", 1),
         *("--crop-short-sides", 64, "--crop-range", 48, 64),
         *("--batch-size", 8, "--image-sides", 64, 48, 80),

@@ -20,5 +20,19 @@ def split_groups(queries, num_groups):
     if num_groups is None or queries is None:
         return queries
     batch_size, length, hidden_dim = ops.shape(queries)
+    if isinstance(length, int) and length % num_groups:
+        raise ValueError(
+            "`num_groups` must divide the number of queries. Received: "
+            f"num_groups={num_groups}, {length} queries"
+        )
     shape = (batch_size * num_groups, length // num_groups, hidden_dim)
     return ops.reshape(queries, shape)
+
+
+def check_groups(num_groups, query_mask):
+    """Refuses groups beside a mask, which would be for all queries."""
+    if num_groups is not None and query_mask is not None:
+        raise ValueError(
+            "`query_mask` must be None with `num_groups`; put the groups into "
+            f"the mask. Received: num_groups={num_groups}"
+        )

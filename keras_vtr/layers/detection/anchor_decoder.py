@@ -135,8 +135,7 @@ class AnchorDecoder(Stack):
                 anchors_shape,
                 centers_shape,
             )
-            for i in range(self.num_layers)
-            if self.attention_bias is not None
+            for i in range(0 if self.takes_boxes else self.num_layers)
         ]
         self.box_head = build_move_head(self, queries_shape)
         self.refinement = build_sublayer(
@@ -171,13 +170,10 @@ class AnchorDecoder(Stack):
         )
         positions = self.encoding(reference)
         for i, block in enumerate(self.blocks):
+            options |= self._around_boxes(i, reference, centers)
+            options["query_positions"] = positions
             queries, scores = self._call_block(
-                block,
-                queries,
-                memory,
-                query_positions=positions,
-                **self._around_boxes(i, reference, centers),
-                **options,
+                block, queries, memory, **options
             )
             answer = self._normalize(queries)
             moves = answer

@@ -1,5 +1,6 @@
 import keras
 
+from keras_vtr.layers.attention.heads import check_groups
 from keras_vtr.layers.attention.heads import split_groups
 from keras_vtr.layers.parts import set_part
 from keras_vtr.layers.transformer.blocks import Block
@@ -113,6 +114,7 @@ class TransformerDecoderBlock(Block):
         return_attention_scores=False,
         training=None,
     ):
+        check_groups(num_groups, query_mask)
         shape = keras.ops.shape(queries)
         queries = self.self_attention_block(
             split_groups(queries, num_groups),

@@ -34,7 +34,7 @@ class FeatureMapEncoder(Stack):
             both. Default: no windows.
         num_windows: Instead of a size, how many windows there are in each
             column and in each row, or one number for both, so that the size
-            grows with the image.
+            grows with the image; the size is rounded up.
         global_blocks: Numbers of the blocks that see all windows, in ascending
             order. Default: the paper's, the last of each quarter of the blocks.
         num_leading_tokens: Number of class tokens and registers, which come

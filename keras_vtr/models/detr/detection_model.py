@@ -133,6 +133,14 @@ class DetectionModel(NamedModel):
         return classifier.num_classes(self.output[classifier.key])
 
     @property
+    def detector(self):
+        """The model to evaluate and export: without queries for training.
+
+        A training model that was loaded from a file is its own.
+        """
+        return vars(self).get("_detector", self)
+
+    @property
     def metrics(self):
         return super().metrics + self._term_trackers
 

@@ -58,8 +58,8 @@ def build_rf_detr(
 
     Its stages are those of `build_detr`, so that training, decoding, metrics
     and export are the same. `keras_vtr.models.add_groups` adds the further
-    groups of queries of its training, and
-    `keras_vtr.training.compile_rf_detr` has its recipe.
+    groups of queries of its training, `keras_vtr.training.compile_rf_detr` does
+    the rest of it.
 
     Args:
         num_classes: K, real classes only.
@@ -70,7 +70,9 @@ def build_rf_detr(
             height and width may be None.
         vit: A ViT from `build_vit` or `from_pretrained`, such as a DINOv2, of
             whose weights the backbone has copies. Default: a new one.
-        num_windows: How many windows there are in each row and column.
+        num_windows: How many windows there are in each row and column; patches
+            are best a multiple, since else the last windows are smaller, which
+            the authors' model refuses.
         feature_blocks: Numbers of the ViT's blocks, from 0, whose features are
             concatenated.
         global_blocks: Numbers of the blocks that see all windows.
@@ -115,23 +117,23 @@ def build_rf_detr(
     >>> print(tuple(model(keras.ops.ones((2, 64, 64, 3)))["boxes"].shape))
     (2, 5, 4)
     """
-    options = options_of(
-        size,
-        num_windows=num_windows,
-        feature_blocks=feature_blocks,
-        global_blocks=global_blocks,
-        num_queries=num_queries,
-        num_decoder_layers=num_decoder_layers,
-        masks=masks,
-    )
+    given = {
+        "num_windows": num_windows,
+        "feature_blocks": feature_blocks,
+        "global_blocks": global_blocks,
+        "num_queries": num_queries,
+        "num_decoder_layers": num_decoder_layers,
+        "masks": masks,
+    }
+    options = options_of(size, given)
     image_shape = image_shape or (options["image_side"],) * 2 + (3,)
     vit = _new_vit(image_shape, options) if vit is None else vit
+    windows = ("feature_blocks", "num_windows", "global_blocks")
     backbone = build_vit_backbone(
         vit,
         image_shape,
-        feature_blocks=options["feature_blocks"],
-        num_windows=options["num_windows"],
-        global_blocks=options["global_blocks"],
+        **{key: options[key] for key in windows},
+        pads_images=False,  # which would move the boxes
         name="backbone",
     )
     pixels = normalization_of(vit) or (0.0, 1.0)
@@ -143,14 +145,10 @@ def build_rf_detr(
     encoder = keras.layers.Identity(name=DETR.ENCODER)  # the ViT is one
     memory = {"memory": encoder(tokens(feature_map)), "padding_mask": None}
     memory = add_centers(memory, feature_map, None)
+    refinement = RelativeRefinement()
+    selection = (options["num_queries"], num_classes, "sigmoid", refinement)
     contents, anchors, proposals = select_anchors(
-        memory,
-        options["num_queries"],
-        num_classes,
-        "sigmoid",
-        RelativeRefinement(),
-        margin=0.01,
-        learned_moves=True,
+        memory, *selection, margin=0.01, learned_moves=True
     )
     block = block_arguments(
         num_heads,
@@ -161,25 +159,16 @@ def build_rf_detr(
         normalize_first=False,
     )
     block["cross_attention"] = DeformableAttention(2 * num_heads, num_points)
+    boxes = {"box_refinement": refinement, "iterative_refinement": False}
     answers, layers = decode_anchors(
-        memory,
-        contents,
-        anchors,
-        options["num_decoder_layers"],
-        block,
-        {
-            "box_refinement": RelativeRefinement(),
-            "iterative_refinement": False,
-        },
+        memory, contents, anchors, options["num_decoder_layers"], block, boxes
     )
     layers = {SIGMOID.key: classify(answers, num_classes, SIGMOID), **layers}
     outputs = name_outputs(layers, proposals, auxiliary_outputs=True)
-    head = options["masks"]
+    head = _mask_head(vit) if options["masks"] is True else options["masks"]
     if head:
-        head = _mask_head(vit) if head is True else head
-        outputs |= draw_masks(
-            head, answers, memory["memory"], [feature_map], None
-        )
+        maps = [feature_map]
+        outputs |= draw_masks(head, answers, memory["memory"], maps, None)
     model = DetectionModel(images, outputs, name=name)
     return with_names(model, class_names)
 

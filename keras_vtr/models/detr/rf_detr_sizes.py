@@ -36,7 +36,7 @@ SIZES = {
 }
 
 
-def options_of(size, **given):
+def options_of(size, given):
     """What is given, and else what the size has."""
     if size not in SIZES:
         raise ValueError(

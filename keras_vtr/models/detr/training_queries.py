@@ -66,7 +66,10 @@ def add_queries(detr, prefix, make_queries, inputs=None, *, sees_queries=False):
     if inputs:
         inputs = {**{x.name: x for x in detr.inputs}, **inputs}
     name = f"{detr.name}_{prefix}"
-    return DetectionModel(inputs or detr.input, outputs, name=name)
+    model = DetectionModel(inputs or detr.input, outputs, name=name)
+    # Through `vars`: Keras would track its layers once more.
+    vars(model)["_detector"] = detr.detector
+    return model
 
 
 class _Insertion:

@@ -3,16 +3,18 @@
 from keras_vtr.models import add_groups
 from keras_vtr.pretrained.assignment import assign_weights
 from keras_vtr.pretrained.files import open_weights
+from keras_vtr.pretrained.loading import check_settings
 from keras_vtr.pretrained.loading import name_map_of
 from keras_vtr.pretrained.tensor_file import PretrainedError
+from keras_vtr.stages import DETR
 
 
 def add_pretrained_groups(detr, path, *, revision=None, sha256=None):
     """Builds the model that fine-tunes an RF-DETR with all groups of queries.
 
     As `keras_vtr.models.add_groups`, with the groups that the file was trained
-    with and their weights. The model's own weights don't change, and class
-    heads of other classes are new.
+    with and their weights. The model's own weights don't change; if it has
+    other classes than the file, the class heads of the groups are new.
 
     Args:
         detr: From `from_pretrained`.
@@ -35,9 +37,13 @@ def add_pretrained_groups(detr, path, *, revision=None, sha256=None):
             "the model itself, or with `keras_vtr.models.add_groups`."
         )
     model = add_groups(detr, num_groups)
-    before = {id(x): x.numpy() for x in detr.weights}
-    new = name_map.heads + name_map.parts[:1]
+    check_settings(model, pretrained, name_map)
+    new = ()
+    if detr.num_classes != name_map.arguments["num_classes"]:
+        new = name_map.heads
+    if not name_map.arguments["masks"]:
+        new += (f"{DETR.MASK_HEAD}/",)
+    own = detr.get_weights()
     assign_weights(model, pretrained, name_map, new)
-    for weight in detr.weights:
-        weight.assign(before[id(weight)])
+    detr.set_weights(own)
     return model

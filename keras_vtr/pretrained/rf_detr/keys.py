@@ -49,6 +49,8 @@ TRAINING_EXPECTED = {
     "bbox_reparam": (True,),
     "lite_refpoint_refine": (True,),
     "layer_norm": (True,),
+    "projector_scale": (["P4"],),
+    "encoder": ("dinov2_windowed_small", "dinov2_windowed_base"),
 }
 WINDOWS = ("num_windows", "feature_blocks", "global_blocks")
 
@@ -66,10 +68,12 @@ def read_keys(config, arguments, vit, position_grid):
         heads = _read_training(settings, arguments, vit)
     else:
         heads = 8, 16  # as in all sizes; the tensors are checked below
+    remarks = _read_names(settings, arguments)
     grid = vit.pop("grid", None)
-    vit["position_grid"], remarks = name_maps.grid_of_positions(
+    vit["position_grid"], more = name_maps.grid_of_positions(
         (vit.pop("num_positions"),), position_grid, grid
     )
+    remarks += more
     if "num_windows" not in arguments:
         remarks += _assume_windows(config, arguments, vit)
     heads_of_vit = max(1, vit["hidden_dim"] // 64)  # as in DINOv2
@@ -83,6 +87,7 @@ def read_keys(config, arguments, vit, position_grid):
         )
     arguments["num_heads"] = num_heads
     arguments["num_points"] = num_weights // num_cross_heads
+    settings.expect({"dec_n_points": (arguments["num_points"],)})
     side = config.preprocessor.get("size")
     if isinstance(side, dict) and {"height", "width"} <= set(side):
         sides = config.preprocessor.sides("size")
@@ -122,6 +127,14 @@ def _read_config(config, arguments, vit):
 def _read_training(settings, arguments, vit):
     """What the authors' program saves beside the weights."""
     settings.expect(TRAINING_EXPECTED)
+    sizes = {
+        "patch_size": vit["patch_size"],
+        "positional_encoding_size": math.isqrt(vit["num_positions"]),
+        "hidden_dim": arguments["hidden_dim"],
+        "dec_layers": arguments["num_decoder_layers"],
+        "num_queries": arguments["num_queries"],
+    }
+    settings.expect({key: (size,) for key, size in sizes.items()})
     taps = settings.get("out_feature_indexes")
     num_windows = settings.integer("num_windows")
     if taps and num_windows:
@@ -129,14 +142,29 @@ def _read_training(settings, arguments, vit):
     side = settings.integer("resolution")
     if side:
         arguments["image_shape"] = (side, side, 3)
-    names = settings.get("class_names")
-    num_classes = arguments["num_classes"]
-    if names and len(names) <= num_classes:
-        missing = (num_classes - len(names)) * (None,)
-        arguments["class_names"] = (*names, *missing)
     return tuple(
         settings.integer(f"{kind}_nheads", default)
         for kind, default in (("sa", 8), ("ca", 16))
+    )
+
+
+def _read_names(settings, arguments):
+    """Sets the authors' `class_names`, if their order is sure.
+
+    The head has a row more than there are classes, and labels count from 1 in
+    rfdetr up to version 1.5, from 0 since 1.6.
+    """
+    names = settings.get("class_names")
+    if not names:
+        return ()
+    if len(names) == arguments["num_classes"]:
+        arguments["class_names"] = tuple(names)
+        return ()
+    arguments["class_names"] = None
+    return (
+        f"The file names the classes {list(names)}, but not whether class 0 "
+        "(rfdetr 1.6 and later) or class 1 (before) is the first of them. Give "
+        "`class_names`, with None for classes that are not used.",
     )
 
 

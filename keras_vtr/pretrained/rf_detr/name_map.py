@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from keras_vtr.classifiers import SIGMOID
 from keras_vtr.layers import C2fProjection
 from keras_vtr.models import build_rf_detr
 from keras_vtr.models import build_vit
@@ -56,7 +57,7 @@ class RfDetrNameMap(NameMap):
             )
         if arguments.get("masks") and not own["masks"]:
             new += self.parts[:1]
-        num_queries = arguments.get("num_queries", 0)
+        num_queries = arguments.get("num_queries") or 0
         if num_queries > own["num_queries"]:
             raise PretrainedError(
                 f"`num_queries` must be {own['num_queries']} or less, as many "
@@ -105,7 +106,14 @@ class RfDetrNameMap(NameMap):
         return cut, f"Of {count} rows of {weight.path} {wanted} were kept."
 
     def start(self, model, weight):
-        return keras.ops.convert_to_numpy(weight)
+        """New class heads start as those of a new model."""
+        value = keras.ops.convert_to_numpy(weight)
+        if not weight.path.startswith(self.heads):
+            return value
+        start = keras.initializers.GlorotUniform()
+        if weight.path.endswith("bias"):
+            start = SIGMOID.bias_initializer()
+        return keras.ops.convert_to_numpy(start(weight.shape))
 
     def wrong_settings(self, model):
         wrong = super().wrong_settings(model)
@@ -117,7 +125,7 @@ class RfDetrNameMap(NameMap):
         block = model.get_layer(DETR.DECODER).block
         found = {
             **{key: getattr(encoder, key, None) for key in WINDOWS},
-            "vit.num_heads": encoder.block.attention.num_heads,
+            "vit.num_heads": _heads_of(encoder),
             "num_points": getattr(block.cross_attention, "num_points", None),
         }
         expected = {**self.arguments, "vit.num_heads": self.vit["num_heads"]}
@@ -128,6 +136,11 @@ class RfDetrNameMap(NameMap):
             for key, value in found.items()
             if _plain(value) != _plain(expected[key])
         ]
+
+
+def _heads_of(encoder):
+    attention = getattr(encoder.block, "attention", None)
+    return getattr(attention, "num_heads", None)
 
 
 def _plain(value):

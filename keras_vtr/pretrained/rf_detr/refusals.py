@@ -10,9 +10,9 @@ def refuse_others(shapes, config, patches):
     kind = config.get("model_type")
     kernel = shapes.get(f"{patches}.weight")
     if kind not in (None, "rf_detr") or kernel is None:
-        found = "LW-DETR" if kind in (None, "lw_detr") else repr(kind)
+        found = "an LW-DETR" if kind in (None, "lw_detr") else f"a {kind!r}"
         raise PretrainedError(
-            f"{config.place.parent} holds a {found}, whose names are nearly "
+            f"{config.place.parent} holds {found}, whose names are nearly "
             f"RF-DETR's and whose ViT is another one. {KNOWN}"
         )
     problem = None
@@ -20,7 +20,7 @@ def refuse_others(shapes, config, patches):
         problem = "is a keypoint model"
     elif kernel[-1] == 20:
         problem = (
-            "has patches of 20 pixels, as the XL and 2XL sizes, whose licence "
+            "has patches of 20 pixels, as the XL and 2XL sizes, whose license "
             "is PML-1.0, not Apache-2.0"
         )
     elif any(".projector.stages.1." in name for name in shapes):

@@ -173,3 +173,11 @@ def test_a_bias_beside_an_attention_that_takes_boxes_is_refused():
     )
     with pytest.raises(ValueError, match="`attention_bias` must be None for"):
         AnchorDecoder(block, 1, attention_bias=AnchorAttentionBias(2))
+
+
+def test_groups_that_do_not_fit_are_refused(rng):
+    given = inputs(rng)
+    with pytest.raises(ValueError, match="`num_groups` must divide"):
+        decoder()(**given, num_groups=2)
+    with pytest.raises(ValueError, match="`query_mask` must be None with"):
+        decoder()(**given, num_groups=1, query_mask=np.ones((1, 5, 5), bool))

@@ -4,12 +4,15 @@ import pytest
 
 from keras_vtr.layers import DeformableAttention
 from keras_vtr.losses import HungarianLoss
+from keras_vtr.metrics import CocoAveragePrecision
+from keras_vtr.models import add_denoising
 from keras_vtr.models import add_groups
 from keras_vtr.models import build_rf_detr
 from keras_vtr.models import build_vit
 from keras_vtr.models.detr.rf_detr_sizes import SIZES
 from keras_vtr.stages import DETR
 from keras_vtr.training import compile_rf_detr
+from keras_vtr.training import rf_detr_image_sizes
 from keras_vtr.training import rf_detr_loss
 from tests.layer_checks import to_numpy
 from tests.tiny_models import pixels
@@ -137,7 +140,47 @@ def test_masks_count_in_the_loss(rng):
         term.name: (term.weight, term.cost_weight) for term in loss.terms
     }
     assert weights["label_loss"] == (5.0, 2.0)
+    assert weights["mask_loss"] == (5.0, 5.0)
+    # The further groups have no masks, so that these count as without groups.
+    groups = rf_detr_loss(add_groups(model, 2))
+    own = groups.pairing_weights[""]
+    found = {x.name: (own * x.weight, x.cost_weight) for x in groups.terms}
+    for name in ("mask_loss", "dice_loss"):
+        np.testing.assert_allclose(found[name], weights[name], rtol=1e-6)
     assert np.isfinite(float(loss(y_true, model(images))))
+
+
+def test_sizes_of_training_are_the_authors():
+    """rfdetr's for 384 pixels, with expanded scales."""
+    sizes = rf_detr_image_sizes(384)
+    assert sizes[0] == (384, 384)
+    sides = [224, 256, 288, 320, 352, 384, 416, 448, 480, 512, 544]
+    assert sorted(sizes) == [(side, side) for side in sides]
+    with pytest.raises(ValueError, match="`side` must be a multiple"):
+        rf_detr_image_sizes(400)
+
+
+def test_a_model_with_groups_is_evaluated_without(rng):
+    model = tiny_rf_detr()
+    training = add_denoising(add_groups(model, 2), 2)
+    assert training.detector is model and model.detector is model
+    compile_rf_detr(training, use_ema=False)
+    images, y_true = make_batch(rng)
+    data = [(images, y_true)]
+    found = {}
+    metric = CocoAveragePrecision((32, 32), data=data)
+    training.fit(
+        {"images": images, **y_true}, y_true, callbacks=[metric], verbose=0
+    )
+    found = training.history.history["val_AP"]
+    assert np.isfinite(found).all()
+
+
+def test_sides_that_patches_do_not_divide_are_refused(rng):
+    """Padding would be taken for the image, and boxes be wrong."""
+    model = tiny_rf_detr((None, None, 3))
+    with pytest.raises(ValueError, match="patch"):
+        model(pixels(rng, 1, 36, 32, 3))
 
 
 def test_attention_is_around_boxes():
@@ -157,6 +200,20 @@ def test_attention_is_around_boxes():
 def test_wrong_arguments_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         tiny_rf_detr(**change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"component_decay": 1.5},
+        {"backbone_learning_rate": -1.0},
+        {"weight_decay": -1.0},
+    ],
+)
+def test_numbers_out_of_range_are_refused(change):
+    (value,) = change.values()
+    with pytest.raises(ValueError, match=f"={value}"):
+        compile_rf_detr(tiny_rf_detr(), **change)
 
 
 def test_weights_of_unknown_pairings_are_refused():
