@@ -28,6 +28,7 @@ PROGRAMS = {
     "train_vit": ("--epochs", 1),
     "translate_numbers": ("--epochs", 1),
     "read_digits": ("--epochs", 1),
+    "yolos": ("--steps", 10),
     "claims/fast_detr": ("--short",),
 }
 # A few steps each, which are not worth compiling them.
