@@ -65,9 +65,9 @@ def build_detr(
             selected by the image, a `BoxPositionBias`, `RelativeRefinement` and
             `look_forward_twice`. What is None below is the size's.
         image_shape: (height, width, channels); height and width may be None.
-        backbone: "resnet50", "resnet101", "resnet50_dc5", "resnet101_dc5"
-            (DC5: the last stage keeps 1/16 of the resolution) or
-            "convolution_stem"; a ViT from `build_vit` or `from_pretrained`, of
+        backbone: "resnet18", "resnet34", "resnet50", "resnet101",
+            "resnet50_dc5", "resnet101_dc5" (DC5: the last stage keeps 1/16 of
+            the resolution) or "convolution_stem"; a ViT from `build_vit` or `from_pretrained`, of
             which `keras_vtr.backbones.build_vit_backbone` takes a copy; or any
             Keras model from normalized images, (B, height, width, channels), to
             one feature map (B, height', width', features), or to a list of

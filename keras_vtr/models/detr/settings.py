@@ -18,6 +18,8 @@ from keras_vtr.models.detr.features import PADDINGS
 #   "resnet101"       60,464,672                  60,242,272
 #   "resnet50_dc5"    41,524,768                  41,302,368
 #   "resnet101_dc5"   60,464,672                  60,242,272
+#   "resnet18"        28,843,552 (Table Transformer, pre-norm, has as many)
+#   "resnet34"        38,944,288
 # Small: ours, for small images and for learning; 488,655 parameters with 10
 # classes and images of 3 channels, 515,607 with anchors.
 # Modern: Lin et al. 2023, "DETR Does Not Need Multi-Scale or Locality Design",
