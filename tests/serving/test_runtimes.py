@@ -14,6 +14,7 @@ from tests.serving.conftest import NAMES
 from tests.serving.conftest import SIZE
 from tests.tiny_models import randomize
 from tests.tiny_models import tiny_detr
+from tests.tiny_models import tiny_rf_detr
 from tests.tiny_models import tiny_vit
 
 
@@ -56,6 +57,12 @@ def test_a_runtime_answers_as_the_saved_model(
         pytest.param("litert", "eomt", marks=pytest.mark.slow),
         pytest.param("onnx", "eomt", marks=pytest.mark.long),
         pytest.param("openvino", "eomt", marks=pytest.mark.slow),
+        pytest.param("onnx", "rf_detr", marks=pytest.mark.long),
+        pytest.param("litert", "rf_detr", marks=pytest.mark.long),
+        pytest.param("openvino", "rf_detr", marks=pytest.mark.long),
+        pytest.param("onnx", "rf_detr, masks", marks=pytest.mark.slow),
+        pytest.param("litert", "rf_detr, masks", marks=pytest.mark.slow),
+        pytest.param("openvino", "rf_detr, masks", marks=pytest.mark.slow),
     ],
 )
 def test_other_models_can_be_exported(format, model, tmp_path):
@@ -67,6 +74,8 @@ def test_other_models_can_be_exported(format, model, tmp_path):
         # Their masks are compared, too.
         if model == "modern":
             detector = tiny_detr(size="modern_small", num_queries=3, masks=True)
+        elif "rf_detr" in model:
+            detector = tiny_rf_detr(masks="masks" in model)
         else:
             vit = tiny_vit(image_shape=(32, 32, 1), patch_size=16)
             detector = build_eomt(3, vit, num_queries=3, num_query_blocks=1)
