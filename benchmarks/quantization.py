@@ -46,8 +46,8 @@ def milliseconds(run, image):
     return 1e3 * (time.perf_counter() - begin)
 
 
-def main():
-    model = keras.models.load_model(sys.argv[1])
+def compare(model):
+    """Prints the table of a detector of digit scenes."""
     scenes = keras_vtr.data.digit_scenes("train", batch_size=100)
     images, _ = next(scenes.as_numpy_iterator())
     with tempfile.TemporaryDirectory() as folder:
@@ -74,4 +74,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    compare(keras.models.load_model(sys.argv[1]))

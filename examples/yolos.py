@@ -2,8 +2,8 @@
 
     python examples/yolos.py
 
-Takes 17 minutes of one processor's time. Expect, on 500 held-out scenes: AP 0.58,
-AP50 0.72, AP75 0.70; until about step 2,000 boxes alone are learned.
+Takes 17 minutes of one processor's time. Expect, on 500 held-out scenes: AP
+0.58, AP50 0.72, AP75 0.70; until about step 2,000 boxes alone are learned.
 """
 
 import argparse

@@ -5,6 +5,7 @@ import keras
 from keras_vtr.backbones import build_convolution_stem
 from keras_vtr.losses import HungarianLoss
 from keras_vtr.models import build_detr
+from keras_vtr.models import build_rf_detr
 from keras_vtr.models import build_vit
 
 IMAGE_SHAPE = (16, 16, 1)
@@ -78,6 +79,30 @@ def tiny_vit(num_classes=3, **change):
         "mlp_dim": 16,
     }
     return build_vit(num_classes, size="tiny", **config | change)
+
+
+def tiny_rf_detr(image_shape=(32, 32, 3), num_classes=3, **change):
+    vit = build_vit(
+        0,
+        size="tiny",
+        image_shape=image_shape,
+        position_grid=(4, 4) if None in image_shape else None,
+        patch_size=8,
+        num_layers=3,
+        hidden_dim=12,
+        mlp_dim=16,
+    )
+    config = {
+        "vit": vit,
+        "image_shape": image_shape,
+        "feature_blocks": (0, 2),
+        "global_blocks": (1,),
+        "num_queries": 5,
+        "hidden_dim": 16,
+        "num_heads": 2,
+        "mlp_dim": 16,
+    }
+    return build_rf_detr(num_classes, **config | change)
 
 
 def randomize(model):

@@ -1,9 +1,12 @@
+import io
 import pathlib
 
 import filelock
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from keras_vtr.serving import export_detector
 from tests.tiny_models import tiny_detr
@@ -11,6 +14,12 @@ from tests.tiny_models import tiny_detr
 NAMES = ("one", "two, really", None)
 SIZE = (24, 32)
 SERVE = pathlib.Path(__file__).parents[2] / "examples" / "serve"
+
+
+def opened(image_bytes):
+    picture = Image.open(io.BytesIO(image_bytes))
+    assert picture.format == "PNG"
+    return np.asarray(picture)
 
 
 @pytest.fixture(scope="session")

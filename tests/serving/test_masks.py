@@ -1,14 +1,12 @@
 """Masks leave a SavedModel as PNG pictures of each image's own size."""
 
 import functools
-import io
 import json
 import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from keras_vtr.detections import decode_masks
 from keras_vtr.detections import decode_segments
@@ -22,6 +20,7 @@ from keras_vtr.serving.mask_pictures import draw_object_masks
 from keras_vtr.serving.mask_pictures import draw_segments_map
 from keras_vtr.serving.signatures import steps_of
 from tests.data import picture_files as pictures
+from tests.serving.conftest import opened
 from tests.tiny_models import color_detr
 from tests.tiny_models import randomize
 from tests.tiny_models import tiny_detr
@@ -29,12 +28,6 @@ from tests.tiny_models import tiny_vit
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden" / "panoptic.npz"
 SIZES = [(23, 37), (64, 48)]
-
-
-def opened(image_bytes):
-    picture = Image.open(io.BytesIO(image_bytes))
-    assert picture.format == "PNG"
-    return np.asarray(picture)
 
 
 def compiled(draw):

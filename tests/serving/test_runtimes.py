@@ -15,6 +15,7 @@ from tests.serving.conftest import NAMES
 from tests.serving.conftest import SIZE
 from tests.tiny_models import randomize
 from tests.tiny_models import tiny_detr
+from tests.tiny_models import tiny_rf_detr
 from tests.tiny_models import tiny_vit
 
 
@@ -44,6 +45,23 @@ def test_a_runtime_answers_as_the_saved_model(
     assert config["class_names"] == [x or "" for x in NAMES]
 
 
+def small_vit():
+    return tiny_vit(image_shape=(32, 32, 1), patch_size=16)
+
+
+DETECTORS = {
+    "modern": lambda: tiny_detr(size="modern_small", num_queries=3, masks=True),
+    "rf_detr": tiny_rf_detr,
+    "rf_detr, masks": lambda: tiny_rf_detr(masks=True),
+    "eomt": lambda: build_eomt(
+        3, small_vit(), num_queries=3, num_query_blocks=1
+    ),
+    "yolos": lambda: build_yolos(
+        3, small_vit(), num_queries=3, positions_between_blocks=True
+    ),
+}
+
+
 @pytest.mark.parametrize(
     ("format", "model"),
     [
@@ -60,6 +78,12 @@ def test_a_runtime_answers_as_the_saved_model(
         pytest.param("litert", "yolos", marks=pytest.mark.long),
         pytest.param("onnx", "yolos", marks=pytest.mark.slow),
         pytest.param("openvino", "yolos", marks=pytest.mark.long),
+        pytest.param("onnx", "rf_detr", marks=pytest.mark.long),
+        pytest.param("litert", "rf_detr", marks=pytest.mark.long),
+        pytest.param("openvino", "rf_detr", marks=pytest.mark.long),
+        pytest.param("onnx", "rf_detr, masks", marks=pytest.mark.slow),
+        pytest.param("litert", "rf_detr, masks", marks=pytest.mark.slow),
+        pytest.param("openvino", "rf_detr, masks", marks=pytest.mark.slow),
     ],
 )
 def test_other_models_can_be_exported(format, model, tmp_path):
@@ -69,15 +93,7 @@ def test_other_models_can_be_exported(format, model, tmp_path):
         )
     else:
         # Masks are compared, too.
-        if model == "modern":
-            detector = tiny_detr(size="modern_small", num_queries=3, masks=True)
-        else:
-            vit = tiny_vit(image_shape=(32, 32, 1), patch_size=16)
-            detector = build_yolos(
-                3, vit, num_queries=3, positions_between_blocks=True
-            )
-            if model == "eomt":
-                detector = build_eomt(3, vit, num_queries=3, num_query_blocks=1)
+        detector = DETECTORS[model]()
         path = export_detector(
             randomize(detector), tmp_path / model, format=format
         )

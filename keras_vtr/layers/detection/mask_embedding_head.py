@@ -8,6 +8,7 @@ from keras_vtr.layers.arguments import check_static
 from keras_vtr.layers.detection.mask_prediction import products
 from keras_vtr.layers.parts import build_sublayer
 from keras_vtr.layers.parts import default_norm
+from keras_vtr.layers.positions.interpolation import enlarge
 from keras_vtr.layers.positions.interpolation import resize_nearest
 
 
@@ -109,7 +110,7 @@ class MaskEmbeddingHead(keras.layers.Layer):
             self.adapters, reversed(finer_maps), strict=True
         ):
             x = resize_nearest(x, *ops.shape(finer)[1:3]) + adapter(finer)
-        x = self._enlarge(x)
+        x = enlarge(x, self.upsampling)
         embeddings = self._embed(queries)  # (B, L, Q, D)
         masks = []
         for i, (convolution, norm, dense) in enumerate(self.blocks):
@@ -121,17 +122,6 @@ class MaskEmbeddingHead(keras.layers.Layer):
     def _embed(self, queries):
         x = self.query_output(self.query_dense(self.query_norm(queries)))
         return self.query_projection(queries + x)
-
-    def _enlarge(self, x):
-        if self.upsampling == 1:
-            return x
-        height, width = ops.shape(x)[1:3]
-        return ops.image.resize(
-            x,
-            (self.upsampling * height, self.upsampling * width),
-            interpolation="bilinear",
-            data_format="channels_last",
-        )
 
     def compute_output_shape(
         self,

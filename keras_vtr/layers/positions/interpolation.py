@@ -93,6 +93,29 @@ def resize_nearest(x, height, width):
     return x
 
 
+def enlarge(x, factor):
+    """(B, rows, columns, C) -> (B, factor * rows, factor * columns, C).
+
+    Bilinear between the centers of pixels, the edge beyond them.
+    `keras.ops.image.resize` of Keras 3.15 fails in a graph of free size.
+    """
+    ops = keras.ops
+    for axis in (1, 2) if factor > 1 else ():
+        count = ops.shape(x)[axis]
+        at = ops.arange(count, dtype="int32")
+        before = ops.take(x, ops.maximum(at - 1, 0), axis=axis)
+        after = ops.take(x, ops.minimum(at + 1, count - 1), axis=axis)
+        parts = []
+        for i in range(factor):
+            place = (i + 0.5) / factor - 0.5  # from the pixel's center
+            other = before if place < 0 else after
+            parts.append((1 - abs(place)) * x + abs(place) * other)
+        shape = list(ops.shape(x))
+        shape[axis] *= factor
+        x = ops.reshape(ops.stack(parts, axis=axis + 1), shape)
+    return x
+
+
 def resize_grid(table, grid_shape, interpolation, real_grid=(None, None)):
     """(rows, columns, D) -> ([B,] *grid_shape, D), in float32.
 

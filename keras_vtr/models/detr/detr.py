@@ -67,11 +67,11 @@ def build_detr(
         image_shape: (height, width, channels); height and width may be None.
         backbone: "resnet18", "resnet34", "resnet50", "resnet101",
             "resnet50_dc5", "resnet101_dc5" (DC5: the last stage keeps 1/16 of
-            the resolution) or "convolution_stem"; a ViT from `build_vit` or `from_pretrained`, of
-            which `keras_vtr.backbones.build_vit_backbone` takes a copy; or any
-            Keras model from normalized images, (B, height, width, channels), to
-            one feature map (B, height', width', features), or to a list of
-            them, the one for the encoder last.
+            the resolution) or "convolution_stem"; a ViT from `build_vit` or
+            `from_pretrained`, of which `keras_vtr.backbones.build_vit_backbone`
+            takes a copy; or any Keras model from normalized images, (B, height,
+            width, channels), to one feature map (B, height', width', features),
+            or to a list of them, the one for the encoder last.
         padding: How images of several sizes share a batch. None: they don't.
             Otherwise the model has a second input, `padding_mask`, and
             attention and position encodings use real pixels only. "exact": the

@@ -5,6 +5,7 @@ import scipy.ndimage
 from PIL import Image
 
 from keras_vtr.layers.positions.interpolation import INTERPOLATIONS
+from keras_vtr.layers.positions.interpolation import enlarge
 from keras_vtr.layers.positions.interpolation import interpolation_matrix
 from keras_vtr.layers.positions.interpolation import resize_grid
 from tests.layer_checks import to_numpy
@@ -41,6 +42,17 @@ def test_bicubic_antialias_is_pillows(old, new, rng):
     )
     found = to_numpy(resize_grid(table, new, "bicubic_antialias"))
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_enlarging_is_bilinear(factor, rng):
+    x = rng.normal(size=(2, 3, 5, 7)).astype("float32")
+    expected = keras.ops.image.resize(
+        x, (3 * factor, 5 * factor), data_format="channels_last"
+    )
+    np.testing.assert_allclose(
+        to_numpy(enlarge(x, factor)), to_numpy(expected), atol=1e-5
+    )
 
 
 @pytest.mark.parity

@@ -8,7 +8,6 @@ from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.models import add_denoising
 from keras_vtr.models import add_groups
 from keras_vtr.models import build_rf_detr
-from keras_vtr.models import build_vit
 from keras_vtr.models.detr.rf_detr_sizes import SIZES
 from keras_vtr.stages import DETR
 from keras_vtr.training import compile_rf_detr
@@ -16,30 +15,7 @@ from keras_vtr.training import rf_detr_image_sizes
 from keras_vtr.training import rf_detr_loss
 from tests.layer_checks import to_numpy
 from tests.tiny_models import pixels
-
-
-def tiny_rf_detr(image_shape=(32, 32, 3), num_classes=3, **change):
-    vit = build_vit(
-        0,
-        size="tiny",
-        image_shape=image_shape,
-        position_grid=(4, 4) if None in image_shape else None,
-        patch_size=8,
-        num_layers=3,
-        hidden_dim=12,
-        mlp_dim=16,
-    )
-    config = {
-        "vit": vit,
-        "image_shape": image_shape,
-        "feature_blocks": (0, 2),
-        "global_blocks": (1,),
-        "num_queries": 5,
-        "hidden_dim": 16,
-        "num_heads": 2,
-        "mlp_dim": 16,
-    }
-    return build_rf_detr(num_classes, **config | change)
+from tests.tiny_models import tiny_rf_detr
 
 
 def make_batch(rng):
