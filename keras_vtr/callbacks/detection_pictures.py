@@ -85,7 +85,8 @@ class DetectionPictures(keras.callbacks.Callback):
         if (epoch + 1) % self.every_epochs:
             return
         with averaged_weights(self.model):
-            picture = self.draw(getattr(self.model, "detector", self.model))
+            find = getattr(self.model, "detector", lambda: self.model)
+            picture = self.draw(find())
         self.folder.mkdir(parents=True, exist_ok=True)
         picture.save(self.folder / f"epoch_{epoch + 1:04d}.png")
         if self.tensorboard:

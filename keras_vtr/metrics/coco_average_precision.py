@@ -185,7 +185,8 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                 "Received: data=None"
             )
         with averaged_weights(self.model):
-            result = self.evaluate(getattr(self.model, "detector", self.model))
+            find = getattr(self.model, "detector", lambda: self.model)
+            result = self.evaluate(find())
         if self._has_diverged:  # so that no callback keeps this epoch
             result = dict.fromkeys(result, float("nan"))
         logs |= {f"val_{name}": value for name, value in result.items()}

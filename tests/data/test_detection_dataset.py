@@ -215,7 +215,7 @@ def test_a_stretched_image_has_its_boxes_relative_to_itself(data):
         ({"image_sizes": [24]}, "must be a list of"),
         ({"image_sizes": [(24, 24)], "size_multiple": 16}, "`size_multiple` 1"),
         ({"image_sizes": []}, "must be a list of"),
-        ({"image_sizes": [(24, 24)], "canvas": (32, 32)}, "must be None with"),
+        ({"image_sizes": [(24, 24)], "canvas": (32, 32)}, "must be None and"),
     ],
 )
 def test_wrong_sizes_are_refused(data, change, message):

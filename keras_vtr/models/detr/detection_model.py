@@ -132,13 +132,14 @@ class DetectionModel(NamedModel):
         classifier = classifier_of(self.output)
         return classifier.num_classes(self.output[classifier.key])
 
-    @property
     def detector(self):
         """The model to evaluate and export: without queries for training.
 
-        A training model that was loaded from a file is its own.
+        A training model is its own if it was loaded from a file, or if the
+        detector that it was made of is gone.
         """
-        return vars(self).get("_detector", self)
+        # No property: Keras's saving would walk through it without end.
+        return vars(self).get("_detector", lambda: None)() or self
 
     @property
     def metrics(self):

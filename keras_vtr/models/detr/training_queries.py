@@ -1,6 +1,7 @@
 """Models that train a DETR with further queries, which are dropped later."""
 
 import inspect
+import weakref
 
 import keras
 import numpy as np
@@ -67,8 +68,8 @@ def add_queries(detr, prefix, make_queries, inputs=None, *, sees_queries=False):
         inputs = {**{x.name: x for x in detr.inputs}, **inputs}
     name = f"{detr.name}_{prefix}"
     model = DetectionModel(inputs or detr.input, outputs, name=name)
-    # Through `vars`: Keras would track its layers once more.
-    vars(model)["_detector"] = detr.detector
+    # A reference, since Keras would track and save its layers once more.
+    vars(model)["_detector"] = weakref.ref(detr.detector())
     return model
 
 

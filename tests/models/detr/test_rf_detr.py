@@ -139,7 +139,7 @@ def test_sizes_of_training_are_the_authors():
 def test_a_model_with_groups_is_evaluated_without(rng):
     model = tiny_rf_detr()
     training = add_denoising(add_groups(model, 2), 2)
-    assert training.detector is model and model.detector is model
+    assert training.detector() is model and model.detector() is model
     compile_rf_detr(training, use_ema=False)
     images, y_true = make_batch(rng)
     data = [(images, y_true)]
