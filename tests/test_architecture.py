@@ -153,7 +153,7 @@ FOREIGN_WORDS = {
     "timm/config.py": {"embed_dim", "img_size", "drop_rate", "pre_norm"},
     "detr/names.py": {"query_embed"},
     "detr/keys.py": {"d_model", "pre_norm"},
-    "rf_detr/keys.py": {"d_model"},
+    "rf_detr/keys.py": {"d_model", "dec_layers"},
     "resnet/keys.py": {"drop_rate"},
     "formats/coco.py": {"bbox"},
     "formats/panoptic.py": {"bbox"},

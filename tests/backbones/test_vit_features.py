@@ -138,7 +138,9 @@ def test_a_detector_encodes_the_last_map_and_its_masks_are_fine(padding, rng):
 
 def test_relative_positions_are_refused_within_windows(rng):
     vit = many_leading(position="relative")
-    with pytest.raises(ValueError, match="`num_windows` must be None for a ViT"):
+    with pytest.raises(
+        ValueError, match="`num_windows` must be None for a ViT"
+    ):
         build_vit_backbone(vit, window_size=2)
     images = pixels(rng, 1, 24, 32, 3) / 255
     found = build_vit_backbone(vit, feature_blocks=(3,))(images)

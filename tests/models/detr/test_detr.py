@@ -285,8 +285,8 @@ def test_a_padding_mask_of_another_size_is_refused(padding, rng):
 
 
 def test_an_unknown_backbone_is_refused():
-    with pytest.raises(ValueError, match="Received: backbone='resnet18'"):
-        color_detr(backbone="resnet18")
+    with pytest.raises(ValueError, match="Received: backbone='resnet19'"):
+        color_detr(backbone="resnet19")
 
 
 @pytest.mark.any_backend
