@@ -58,9 +58,9 @@ def test_it_learns_with_groups_and_detects_without(rng, tmp_path):
     model = tiny_rf_detr()
     images, y_true = make_batch(rng)
     training = add_groups(model, 2)
-    compile_rf_detr(training, learning_rate=1e-2, backbone_learning_rate=1e-2)
-    history = training.fit(images, y_true, epochs=12, verbose=0).history
-    assert history["loss"][-1] < history["loss"][0]
+    compile_rf_detr(training, learning_rate=2e-3, backbone_learning_rate=2e-3)
+    loss = training.fit(images, y_true, epochs=25, verbose=0).history["loss"]
+    assert np.mean(loss[-3:]) < loss[0] - 1
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     for key, value in model(images).items():
