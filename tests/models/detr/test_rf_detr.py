@@ -54,6 +54,7 @@ def test_any_size_of_image_can_be_read(rng):
         assert tuple(outputs["auxiliary_boxes"].shape) == (1, 2, 5, 4)
 
 
+@pytest.mark.compiled  # 25 steps
 def test_it_learns_with_groups_and_detects_without(rng, tmp_path):
     model = tiny_rf_detr()
     images, y_true = make_batch(rng)
