@@ -34,7 +34,7 @@ def compile_rf_detr(
 ):
     """Compiles an RF-DETR with its authors' recipe for fine-tuning.
 
-    Robinson et al. 2025 (RF-DETR), section 4, and the authors' code: AdamW
+    Robinson et al. 2025 (RF-DETR), in the authors' code (rfdetr 1.7): AdamW
     with constant learning rates that get smaller from the heads over the
     decoder to the backbone, and within it from block to block; gradients
     clipped by their global norm; averaged weights. The authors' batches have

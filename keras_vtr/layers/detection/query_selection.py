@@ -57,9 +57,9 @@ class QuerySelection(LayerWithParts):
 
     Returns:
         Anchors (B, Q, 4), `rel_center_xywh`, without gradient but for that of
-        the learned moves; and for the
-        loss the selected logits (B, Q, K), or (B, Q, K + 1) for "softmax",
-        boxes (B, Q, 4) and the boxes that they started from, likewise; float32.
+        the learned moves; and for the loss the selected logits (B, Q, K), or
+        (B, Q, K + 1) for "softmax", boxes (B, Q, 4) and the boxes that they
+        started from, likewise; float32.
 
     Raises:
         ValueError: If a number is out of its range, a part is not a layer of

@@ -50,7 +50,7 @@ def build_rf_detr(
     """Builds an RF-DETR: a windowed ViT, and a light decoder without encoder.
 
     Robinson et al. 2025, "RF-DETR: Neural Architecture Search for Real-Time
-    Detection Transformers", section 3 and figure 3, on LW-DETR (Chen et al.
+    Detection Transformers", and the authors' code, on LW-DETR (Chen et al.
     2024): a DINOv2 reads the image in windows, features of four blocks are
     projected to one map, the tokens of that map propose boxes, and the decoder
     attends to a few points around each of the best ones

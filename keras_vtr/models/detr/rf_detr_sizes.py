@@ -1,7 +1,7 @@
 """The sizes of `build_rf_detr`."""
 
-# Robinson et al. 2025, tables 1 and 7, and the authors' configurations. All
-# have a DINOv2 ViT-S. Features are those after blocks 3, 6, 9 and 12, counted
+# Robinson et al. 2025, in the authors' configurations (rfdetr 1.7). All have a
+# DINOv2 ViT-S. Features are those after blocks 3, 6, 9 and 12, counted
 # from 1, but of "base", the first release, after 2, 5, 8 and 11; the blocks
 # behind them see all windows.
 TAPS = {"feature_blocks": (2, 5, 8, 11), "global_blocks": (3, 6, 9)}
