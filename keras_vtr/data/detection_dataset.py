@@ -83,8 +83,9 @@ def detection_dataset(
         (B, height, width, 3) float32 in [0, 255] and `"padding_mask"`
         (B, height, width) bool, True = real, or with `image_sizes` the images
         alone; `y_true` with `"boxes"` (B, M, 4), `rel_center_xywh` of each
-        image's own size, and `"labels"` (B, M), -1 for padding; with `masks` also `"masks"` (B, M, height,
-        width) bool, of the images as they are here. If not `training`, `y_true`
+        image's own size, and `"labels"` (B, M), -1 for padding; with `masks`
+        also `"masks"` (B, M, height, width) bool, of the images as they are
+        here. If not `training`, `y_true`
         also has, for `keras_vtr.metrics.CocoAveragePrecision`, `"image_shapes"`
         (B, 2), annotated height and width, `"areas"` (B, M) in their pixels,
         `"crowd_boxes"` (B, m, 4) and `"crowd_labels"` (B, m); with `masks`
