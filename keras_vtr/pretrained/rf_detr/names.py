@@ -94,7 +94,7 @@ def read(shapes, config, position_grid=None):
         unused=tuple(theirs[x] for x in unused if x in theirs),
         remarks=(*remarks, *(pixel_remarks if config.preprocessor else ())),
         knows_pixels=knows_pixels,
-        license="Apache-2.0 (of all RF-DETRs that are loaded here)",
+        license="Apache-2.0 (the authors' weights)",
         vit=vit | pixels,
         num_groups=num_groups,
     )
