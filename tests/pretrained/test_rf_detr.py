@@ -11,6 +11,9 @@ from keras_vtr.pretrained import PretrainedError
 from keras_vtr.pretrained import add_pretrained_groups
 from keras_vtr.pretrained import from_pretrained
 from keras_vtr.pretrained import load_weights
+from keras_vtr.pretrained.configuration import Configuration
+from keras_vtr.pretrained.detr.coco_classes import coco_names
+from keras_vtr.pretrained.rf_detr.keys import _read_names
 from tests.layer_checks import to_numpy
 from tests.parity import MARKS
 from tests.parity import torch
@@ -168,6 +171,15 @@ def test_the_authors_file_has_its_settings_beside_the_weights(
         write_as_authors(folder, path, **{**SETTINGS, **change})
         with pytest.raises(PretrainedError, match=message):
             from_pretrained(path)
+
+
+def test_names_of_coco_are_known_by_their_number():
+    names = coco_names(91)
+    for given, expected in ((names[1:4], names), (["cat", "mine"], None)):
+        arguments = {"num_classes": 91, "class_names": names}
+        settings = Configuration({"class_names": list(given)}, "args")
+        assert bool(_read_names(settings, arguments)) == (expected is None)
+        assert arguments["class_names"] == expected
 
 
 def test_without_settings_no_size_fits_and_they_are_asked_for(folder, tmp_path):

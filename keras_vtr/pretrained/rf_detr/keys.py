@@ -155,7 +155,8 @@ def _read_names(settings, arguments):
     rfdetr up to version 1.5, from 0 since 1.6.
     """
     names = settings.get("class_names")
-    if not names:
+    known = arguments["class_names"] or ()  # COCO's, by their number
+    if not names or set(names) <= set(known):
         return ()
     if len(names) == arguments["num_classes"]:
         arguments["class_names"] = tuple(names)
