@@ -60,6 +60,15 @@ def test_padding_changes_no_detection(position, sides, rng):
             )
 
 
+def test_without_a_mask_sides_of_other_sizes_are_refused(rng):
+    """Padding would be taken for a part of the image, and boxes be wrong."""
+    options = {"size": "small", "hidden_dim": 8, "num_heads": 2}
+    detr = build_detr(3, backbone=many_leading(), **options)
+    assert detr(pixels(rng, 1, 40, 24, 3))["boxes"].shape == (1, 10, 4)
+    with pytest.raises(ValueError, match="patch"):
+        detr(pixels(rng, 1, 37, 24, 3))
+
+
 def test_the_weights_are_copies_with_paths_of_their_own():
     vit = tiny_vit(num_heads=3)
     detr = build_detr(3, size="small", backbone=vit, hidden_dim=8, num_heads=2)

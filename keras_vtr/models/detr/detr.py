@@ -64,7 +64,8 @@ def build_detr(
             of today's parts, which learn in far fewer steps: a sigmoid, queries
             selected by the image, a `BoxPositionBias`, `RelativeRefinement` and
             `look_forward_twice`. What is None below is the size's.
-        image_shape: (height, width, channels); height and width may be None.
+        image_shape: (height, width, channels); height and width may be None,
+            with a ViT and without `padding` for multiples of its patch size.
         backbone: "resnet18", "resnet34", "resnet50", "resnet101",
             "resnet50_dc5", "resnet101_dc5" (DC5: the last stage keeps 1/16 of
             the resolution) or "convolution_stem"; a ViT from `build_vit` or

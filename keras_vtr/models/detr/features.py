@@ -58,8 +58,14 @@ def read_images(image_shape, backbone, padding, mean, std, finer_maps=False):
     if is_vit(backbone):
         if mean is None and std is None:
             mean, std = normalization_of(backbone) or (None, None)
-        exact = padding == "exact"
-        backbone = build_vit_backbone(backbone, image_shape, padding_mask=exact)
+        # Without a mask, padding would be taken for a part of the image.
+        is_known = padding is not None or None not in image_shape[:2]
+        backbone = build_vit_backbone(
+            backbone,
+            image_shape,
+            padding_mask=padding == "exact",
+            pads_images=is_known,
+        )
     elif backbone is None or isinstance(backbone, str):
         backbone = _named_backbone(backbone, image_shape, padding, finer_maps)
     num_channels = image_shape[-1]
