@@ -5,6 +5,8 @@ from keras_vtr.data.detection_dataset import detection_dataset
 from keras_vtr.data.digits.layout import SceneLayout
 from keras_vtr.data.digits.scenes import digit_scenes
 from keras_vtr.data.digits.sources import load_digits
+from keras_vtr.data.formats.class_folders import ClassificationRecords
+from keras_vtr.data.formats.class_folders import read_class_folders
 from keras_vtr.data.formats.coco import read_coco
 from keras_vtr.data.formats.panoptic import read_panoptic
 from keras_vtr.data.formats.records import AnnotationError
@@ -24,7 +26,9 @@ __all__ = [
     "read_panoptic",
     "read_voc",
     "read_yolo",
+    "read_class_folders",
     "DetectionRecords",
+    "ClassificationRecords",
     "AnnotationError",
     "detection_dataset",
     "batch_paths",
