@@ -1,16 +1,12 @@
-"""Evaluates a run's model by COCO's AP; writes evaluation.json and .png."""
+"""Evaluates a run's model; writes evaluation.json and .png."""
 
 import pathlib
 
-from keras_vtr.callbacks import DetectionPictures
-from keras_vtr.command_line.run_folder import enlargement
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
-from keras_vtr.command_line.run_folder import scales
-from keras_vtr.data import detection_dataset
+from keras_vtr.command_line.tasks import task_of_run
 from keras_vtr.data.formats.layouts import read_split
 from keras_vtr.json_text import json_text
-from keras_vtr.metrics import CocoAveragePrecision
 
 
 def add_arguments(parser):
@@ -21,8 +17,9 @@ def add_arguments(parser):
     parser.add_argument("--split", default="val", help="train, val or another")
 
 
-def run(run, folder, split):
+def run(run, folder, split, **options):
     config, model = read_config(run), load_model(run)
+    task = task_of_run(config, options)
     masks = config.get("masks", False)
     data = read_split(folder or config["folder"], split, masks=masks)
     if data.class_names != model.class_names:
@@ -30,23 +27,8 @@ def run(run, folder, split):
             "The data must have the categories that the model has learned, "
             f"{model.class_names}. Received: {data.class_names}"
         )
-    batches = detection_dataset(
-        data,
-        config["batch_size"],
-        training=False,
-        masks=masks,
-        **scales(config, model),
-    )
-    precision = CocoAveragePrecision(data=batches, masks=masks)
-    result = precision.evaluate(model)
+    output = pathlib.Path(run)
+    result = task.evaluate(model, data, output, **options)
     for name, value in result.items():
         print(f"{name:9} {value:.3f}")
-    output = pathlib.Path(run)
     (output / "evaluation.json").write_text(json_text(result))
-    pictures = DetectionPictures(
-        batches,
-        output,
-        class_names=data.class_names,
-        scale=enlargement(config, model),
-    )
-    pictures.draw(model).save(output / "evaluation.png")

@@ -140,6 +140,52 @@ def detector_input(
     return Preparation(resizing, shape, pads, max_bytes, max_pixels), words
 
 
+def classifier_input(
+    model, resizing=None, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS
+):
+    """How a picture becomes the input of a classifier.
+
+    Args:
+        model: A functional classifier.
+        resizing: As in `export_classifier`, as are the others.
+
+    Returns:
+        A `Preparation`, and a dict that describes it.
+    """
+    height, width, num_channels = model.inputs[0].shape[1:]
+    if resizing is None and None in (height, width):
+        raise ValueError(
+            "A model of free size needs `resizing`, such as "
+            "keras.layers.Resizing(224, 224, antialias=True)."
+        )
+    if resizing is None:
+        resizing = keras.layers.Resizing(
+            height, width, antialias=True, data_format="channels_last"
+        )
+    is_layer = isinstance(resizing, keras.layers.Resizing)
+    if (
+        not is_layer
+        or resizing.pad_to_aspect_ratio
+        or resizing.data_format != "channels_last"
+    ):
+        raise ValueError(
+            "`resizing` must be a keras.layers.Resizing without "
+            "`pad_to_aspect_ratio` and with channels last. Received: "
+            f"resizing={resizing!r}"
+        )
+    size = (resizing.height, resizing.width)
+    if height not in (None, size[0]) or width not in (None, size[1]):
+        raise ValueError(
+            "`resizing` must make images of the model's size, "
+            f"{(height, width)}. Received: resizing to {size}"
+        )
+    shape = (*size, num_channels)
+    preparation = Preparation(
+        resized(resizing), shape, False, max_bytes, max_pixels
+    )
+    return preparation, resizing.get_config()
+
+
 def check_side(name, side):
     """Refuses a side that is no whole number of pixels above 0."""
     if not isinstance(side, (int, np.integer)) or side < 1:
