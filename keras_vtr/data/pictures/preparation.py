@@ -1,5 +1,7 @@
 """From pictures of any size to a model's input, in serving and `detect`."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -48,6 +50,13 @@ class Preparation:
     def read_images(self, images):
         """The same for decoded ones, (B, height, width, C) uint8, B > 0."""
         return self._batch(images, lambda image: (image, True))
+
+    @functools.cached_property
+    def read_tiles(self):
+        """`read_images` for many batches: traced once for each shape."""
+        return tf.function(
+            self.read_images, autograph=False, reduce_retracing=True
+        )
 
     def _batch(self, rows, read):
         def prepare(row):
