@@ -8,10 +8,14 @@ from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import picture_size
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.data.pictures.files import read_picture
+from keras_vtr.detections import Tiles
 from keras_vtr.detections import detect
 from keras_vtr.detections import encode_masks
 from keras_vtr.json_text import json_text
 from keras_vtr.visualization import draw_boxes
+
+# With --tiles: nearly what TensorFlow decodes, 2**29 values of a color PNG.
+LIMITS = {"max_bytes": 2**30, "max_pixels": 2**27}
 
 
 def add_arguments(parser):
@@ -20,16 +24,21 @@ def add_arguments(parser):
     add("images", nargs="+", help="JPEG and PNG files")
     add("--output", default="detections", help="folder to write")
     add("--score-threshold", type=float, default=0.5, help="0 to 1")
+    add("--tiles", type=int, help="side of tiles of large pictures, in pixels")
+    add("--tile-overlap", type=float, default=0.25, help="share of a tile")
 
 
-def run(run, images, output, score_threshold):
+def run(run, images, output, score_threshold, tiles, tile_overlap):
+    limits = {} if tiles is None else LIMITS
+    if tiles is not None:
+        tiles = Tiles(size=(tiles, tiles), overlap=tile_overlap)
     config, model = read_config(run), load_model(run)
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     found, broken = {}, 0
     for path in images:
         try:
-            image = read_picture(path)
+            image = read_picture(path, **limits)
         except OSError as error:
             print(error, file=sys.stderr)
             broken += 1
@@ -38,6 +47,7 @@ def run(run, images, output, score_threshold):
             model,
             [image],
             score_threshold=score_threshold,
+            tiles=tiles,
             **picture_size(config, model),
         )
         rest = [detections[key] for key in ("boxes", "labels", "scores")]
