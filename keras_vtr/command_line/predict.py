@@ -20,18 +20,21 @@ def add_arguments(parser):
     add("--output", default="detections", help="folder to write")
     threshold = "of detections, 0 to 1; default: 0.5"
     add("--score-threshold", type=float, help=threshold)
+    add("--tiles", type=int, help="side of tiles of large pictures, in pixels")
+    add("--tile-overlap", type=float, help="share of a tile; default: 0.25")
     add("--max-labels", type=int, help="of a classifier's answer; default: 5")
 
 
 def run(run, images, output, **options):
     config, model = read_config(run), load_model(run)
     task = task_of_run(config, options)
+    limits = task.limits(options)
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     found, broken = {}, 0
     for path in images:
         try:
-            image = read_picture(path)
+            image = read_picture(path, **limits)
         except OSError as error:
             print(error, file=sys.stderr)
             broken += 1

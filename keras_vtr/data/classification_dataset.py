@@ -6,11 +6,11 @@ import tensorflow as tf
 from keras_vtr.data.dataset_checks import check_workers
 from keras_vtr.data.order import index_at
 from keras_vtr.data.order import training_positions
-from keras_vtr.data.pictures.preparation import check_side
-from keras_vtr.data.pictures.preparation import resized
 from keras_vtr.data.pictures.reading import BrokenImages
 from keras_vtr.data.pictures.reading import image_reader
 from keras_vtr.data.pictures.reading import with_substitutes
+from keras_vtr.data.pictures.resizing import check_side
+from keras_vtr.data.pictures.resizing import resized
 
 # Szegedy et al. 2015 ("Going Deeper with Convolutions"), section 6: a crop has
 # these shares of the image's area, and this ratio of width to height.

@@ -1,6 +1,7 @@
 import keras
 
 from keras_vtr.classifiers import classifier_of
+from keras_vtr.detection_checks import check_max_detections
 from keras_vtr.detection_checks import check_outputs
 from keras_vtr.detection_checks import check_threshold
 from keras_vtr.detection_checks import sides_of
@@ -61,11 +62,7 @@ def decode_detections(
     (2, 5, 4)
     """
     outputs, quality = _with_boxes(outputs)
-    if max_detections is not None and max_detections < 1:
-        raise ValueError(
-            "`max_detections` must be 1 or more, or None for all. Received: "
-            f"max_detections={max_detections}"
-        )
+    check_max_detections(max_detections)
     check_threshold(score_threshold)
     classifier = classifier_of(outputs)
     logits = keras.ops.cast(outputs[classifier.key], "float32")

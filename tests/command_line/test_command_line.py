@@ -155,6 +155,10 @@ def check_predict(folder, run, tmp_path):
     (found,) = json.loads((output / "detections.json").read_text()).values()
     assert len(found) == SMALL["num_queries"]
     assert found[0]["name"].startswith("a ")
+    assert main([*arguments, "--tiles", "32", "--tile-overlap", "0.5"]) == 0
+    (found,) = json.loads((output / "detections.json").read_text()).values()
+    assert len(found) > SMALL["num_queries"]
+    assert main([*arguments, "--tiles", "0"]) == 1
     assert main([*arguments, str(tmp_path / "bad.png")]) == 1
 
 

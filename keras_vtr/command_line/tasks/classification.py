@@ -115,6 +115,10 @@ class Classification:
         pictures.draw(vit).save(output / "evaluation.png")
         return {"accuracy": float(np.mean(logits.argmax(-1) == data.labels))}
 
+    def limits(self, options):
+        """Of the files that are read, as arguments of `read_picture`."""
+        return {}
+
     def predict(self, vit, image, options):
         """JSON rows of a picture, and the picture with its class."""
         size = vit.input_shape[1:3]

@@ -13,12 +13,15 @@ from keras_vtr.data.augmentation import CROP_SHORT_SIDES
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.inspection import too_many_boxes
+from keras_vtr.detections import Tiles
 from keras_vtr.detections import detect
 from keras_vtr.detections import encode_masks
 from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.serving import export_detector
 from keras_vtr.visualization import draw_boxes
 
+# With --tiles: nearly what TensorFlow decodes, 2**29 values of a color PNG.
+LIMITS = {"max_bytes": 2**30, "max_pixels": 2**27}
 SIDES = {
     "short_sides": [*SHORT_SIDES],
     "crop_short_sides": [*CROP_SHORT_SIDES],
@@ -44,7 +47,7 @@ class Detection:
         "no_groups",
         "masks",
     )
-    use = ("score_threshold", "max_detections")
+    use = ("score_threshold", "max_detections", "tiles", "tile_overlap")
     answers = "detections.json"
 
     def __init__(self, config):
@@ -124,6 +127,10 @@ class Detection:
         pictures.draw(detr).save(output / "evaluation.png")
         return result
 
+    def limits(self, options):
+        """Of the files that are read, as arguments of `read_picture`."""
+        return {} if options["tiles"] is None else LIMITS
+
     def predict(self, detr, image, options):
         """JSON rows of a picture, and the picture with its boxes."""
         score_threshold = options["score_threshold"]
@@ -132,6 +139,7 @@ class Detection:
             detr,
             [image],
             score_threshold=score_threshold,
+            tiles=_tiles(options["tiles"], options["tile_overlap"]),
             **picture_size(self.config, detr),
         )
         picture = draw_boxes(
@@ -153,6 +161,19 @@ class Detection:
             max_detections=options["max_detections"],
             **picture_size(self.config, detr),
         )
+
+
+def _tiles(side, overlap):
+    """The `Tiles` of the options, or None."""
+    if side is None and overlap is not None:
+        raise ValueError(
+            "--tile-overlap needs --tiles, the side of the tiles. Received: "
+            f"--tile-overlap {overlap}"
+        )
+    if side is None:
+        return None
+    overlap = {} if overlap is None else {"overlap": overlap}
+    return Tiles(size=(side, side), **overlap)
 
 
 def _check_queries(train, num_queries):
