@@ -21,7 +21,7 @@ def add_arguments(parser):
     parser.add_argument("--split", default="val", help="train, val or another")
 
 
-def run(run, folder, split):
+def run(run, folder, split, printer):
     config, model = read_config(run), load_model(run)
     masks = config.get("masks", False)
     data = read_split(folder or config["folder"], split, masks=masks)
@@ -39,8 +39,8 @@ def run(run, folder, split):
     )
     precision = CocoAveragePrecision(data=batches, masks=masks)
     result = precision.evaluate(model)
-    for name, value in result.items():
-        print(f"{name:9} {value:.3f}")
+    lines = [f"{name:9} {value:.3f}" for name, value in result.items()]
+    printer.report("evaluation", "\n".join(lines), split=split, **result)
     output = pathlib.Path(run)
     (output / "evaluation.json").write_text(json_text(result))
     pictures = DetectionPictures(

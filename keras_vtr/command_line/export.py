@@ -14,7 +14,7 @@ def add_arguments(parser):
     add("--max-detections", type=int, help="an image; default: all")
 
 
-def run(run, folder, **options):
+def run(run, folder, *, printer, **options):
     config, model = read_config(run), load_model(run)
     version = export_detector(
         model,
@@ -22,4 +22,4 @@ def run(run, folder, **options):
         **picture_size(config, model),
         **options,
     )
-    print(version)
+    printer.report("export", version, path=str(version))

@@ -1,7 +1,6 @@
 """Detects in pictures; writes each with its boxes, and detections.json."""
 
 import pathlib
-import sys
 
 from keras_vtr.command_line.run_folder import READABLE_SIDE
 from keras_vtr.command_line.run_folder import load_model
@@ -22,7 +21,7 @@ def add_arguments(parser):
     add("--score-threshold", type=float, default=0.5, help="0 to 1")
 
 
-def run(run, images, output, score_threshold):
+def run(run, images, output, score_threshold, printer):
     config, model = read_config(run), load_model(run)
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
@@ -31,7 +30,7 @@ def run(run, images, output, score_threshold):
         try:
             image = read_picture(path)
         except OSError as error:
-            print(error, file=sys.stderr)
+            printer.warn(error)
             broken += 1
             continue
         (detections,) = detect(
@@ -50,8 +49,10 @@ def run(run, images, output, score_threshold):
             scale=max(1, READABLE_SIDE // max(image.shape)),
         ).save(output / f"{len(found):06d}_{pathlib.Path(path).stem}.png")
         found[path] = _rows(detections)
+        printer.report("detections", image=path, detections=found[path])
     (output / "detections.json").write_text(json_text(found))
-    print(f"{output}: {len(found)} pictures, {broken} could not be read")
+    text = f"{output}: {len(found)} pictures, {broken} could not be read"
+    printer.report("written", text, output=str(output), broken=broken)
     return 1 if broken else 0
 
 

@@ -1,7 +1,8 @@
 """Trains a detector; run again, it resumes from the last checkpoint.
 
 Writes into --output: config.yaml, checkpoints/, history.csv, pictures/ and, at
-the end, the best epoch's model.keras.
+the end, the best epoch's model.keras. On a terminal it draws a progress bar;
+elsewhere it prints a line an epoch.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from keras_vtr.callbacks import SkipNonFinite
 from keras_vtr.callbacks.checkpoint_files import best_checkpoint
 from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
+from keras_vtr.command_line import fitting
+from keras_vtr.command_line.fitting import Fitting
 from keras_vtr.command_line.run_folder import MODEL
 from keras_vtr.command_line.run_folder import check_config
 from keras_vtr.command_line.run_folder import enlargement
@@ -91,21 +94,24 @@ def add_arguments(parser):
     add("--masks", action="store_true", help=drawn)
     left_out = "leave out broken images and annotations"
     add("--skip-broken", action="store_true", help=left_out)
+    fitting.add_arguments(parser)
 
 
-def run(folder, output, **options):
+def run(folder, output, *, printer, **options):
     folder, output = pathlib.Path(folder), pathlib.Path(output)
     invalid = "drop" if options["skip_broken"] else "raise"
     train, val = _read(folder, invalid, options["masks"])
-    print(f"Train: {train}\nValidation: {val}")
+    printer.report("data", f"Train: {train}\nValidation: {val}")
     config = {"folder": str(folder.resolve()), **options}
+    config = {k: v for k, v in config.items() if k not in fitting.OF_PROCESS}
     check_config(output, config)
     checkpoint = Checkpoint(
         output / "checkpoints",
         every_steps=options["save_every"],
         monitor="val_mask_AP" if options["masks"] else "val_AP",
     )
-    print(f"{checkpoint.num_steps} steps are done.")
+    done = checkpoint.num_steps
+    printer.report("resumed", f"{done} steps are done.", num_steps=done)
     keras.utils.set_random_seed(options["seed"])
     if options["deterministic"]:
         enable_determinism()
@@ -115,18 +121,22 @@ def run(folder, output, **options):
     steps = max(1, len(train) // options["batch_size"])
     _check_queries(train, detr)
     model = compile_with_recipe(detr, steps, options)
+    evaluated = -(-len(val) // options["batch_size"])
+    fit = Fitting(checkpoint, output, printer, options, evaluated).fit
     write_config(output, config)  # after all options were checked
     num_queries = detr.output["boxes"].shape[1]
-    model.fit(
+    fit(
+        model,
         check_dataset(
             batches, num_classes=detr.num_classes, num_queries=num_queries
         ),
+        _callbacks(train, seen, output, detr, options),
         steps_per_epoch=steps,
         epochs=options["epochs"],
-        shuffle=False,
-        callbacks=[*_callbacks(train, seen, output, detr, options), checkpoint],
     )
-    _save_best(model, detr, output)
+    path, epoch = _save_best(model, detr, output)
+    text = f"{path}: epoch {epoch}"
+    printer.report("model", text, path=str(path), epoch=epoch)
 
 
 def _read(folder, invalid, masks):
@@ -179,7 +189,7 @@ def _save_best(model, detr, output):
     with averaged_weights(model):
         detr.save(hidden)
     hidden.rename(output / MODEL)
-    print(f"{output / MODEL}: epoch {manifest['epoch']}")
+    return output / MODEL, manifest["epoch"]
 
 
 def _batches(train, val, first_batch, detr, options):
