@@ -17,7 +17,7 @@ def add_arguments(parser):
     parser.add_argument("--split", default="val", help="train, val or another")
 
 
-def run(run, folder, split, **options):
+def run(run, folder, split, *, printer, **options):
     config, model = read_config(run), load_model(run)
     task = task_of_run(config, options)
     masks = config.get("masks", False)
@@ -29,6 +29,6 @@ def run(run, folder, split, **options):
         )
     output = pathlib.Path(run)
     result = task.evaluate(model, data, output, **options)
-    for name, value in result.items():
-        print(f"{name:9} {value:.3f}")
+    lines = [f"{name:9} {value:.3f}" for name, value in result.items()]
+    printer.report("evaluation", "\n".join(lines), split=split, **result)
     (output / "evaluation.json").write_text(json_text(result))

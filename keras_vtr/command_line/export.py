@@ -15,6 +15,7 @@ def add_arguments(parser):
     add("--max-labels", type=int, help="of a classifier; default: all")
 
 
-def run(run, folder, **options):
+def run(run, folder, *, printer, **options):
     config, model = read_config(run), load_model(run)
-    print(task_of_run(config, options).export(model, folder, options))
+    version = task_of_run(config, options).export(model, folder, options)
+    printer.report("export", version, path=str(version))

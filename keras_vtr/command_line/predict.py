@@ -4,7 +4,6 @@ For a classifier the file is classes.json.
 """
 
 import pathlib
-import sys
 
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
@@ -25,7 +24,7 @@ def add_arguments(parser):
     add("--max-labels", type=int, help="of a classifier's answer; default: 5")
 
 
-def run(run, images, output, **options):
+def run(run, images, output, *, printer, **options):
     config, model = read_config(run), load_model(run)
     task = task_of_run(config, options)
     limits = task.limits(options)
@@ -36,12 +35,14 @@ def run(run, images, output, **options):
         try:
             image = read_picture(path, **limits)
         except OSError as error:
-            print(error, file=sys.stderr)
+            printer.warn(error)
             broken += 1
             continue
         rows, picture = task.predict(model, image, options)
         picture.save(output / f"{len(found):06d}_{pathlib.Path(path).stem}.png")
         found[path] = rows
+        printer.report("picture", image=path, found=rows)
     (output / task.answers).write_text(json_text(found))
-    print(f"{output}: {len(found)} pictures, {broken} could not be read")
+    text = f"{output}: {len(found)} pictures, {broken} could not be read"
+    printer.report("written", text, output=str(output), broken=broken)
     return 1 if broken else 0

@@ -2,7 +2,8 @@
 
 A folder of class folders trains a ViT, any other layout a detector. Writes into
 --output: config.yaml, checkpoints/, history.csv, pictures/ and, at the end, the
-best epoch's model.keras.
+best epoch's model.keras. On a terminal it draws a progress bar; elsewhere it
+prints a line an epoch.
 """
 
 import argparse
@@ -16,6 +17,9 @@ from keras_vtr.callbacks import SkipNonFinite
 from keras_vtr.callbacks.checkpoint_files import best_checkpoint
 from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
+from keras_vtr.command_line import fitting
+from keras_vtr.command_line.fitting import OF_PROCESS
+from keras_vtr.command_line.fitting import Fitting
 from keras_vtr.command_line.run_folder import MODEL
 from keras_vtr.command_line.run_folder import check_config
 from keras_vtr.command_line.run_folder import write_config
@@ -82,23 +86,25 @@ def add_arguments(parser):
     add("--masks", action="store_true", help=drawn)
     left_out = "leave out broken images and annotations"
     add("--skip-broken", action="store_true", help=left_out)
+    fitting.add_arguments(parser)
 
 
-def run(folder, output, **options):
+def run(folder, output, *, printer, **options):
     folder, output = pathlib.Path(folder), pathlib.Path(output)
     invalid = "drop" if options["skip_broken"] else "raise"
     train, val = _read(folder, invalid, options["masks"])
-    print(f"Train: {train}\nValidation: {val}")
+    printer.report("data", f"Train: {train}\nValidation: {val}")
     task = task_of_data(train, options)
     config = {"task": task.name, "folder": str(folder.resolve())}
-    config |= {x: task.config[x] for x in options}
+    config |= {x: task.config[x] for x in options if x not in OF_PROCESS}
     check_config(output, config)
     checkpoint = Checkpoint(
         output / "checkpoints",
         every_steps=options["save_every"],
         monitor=task.monitor,
     )
-    print(f"{checkpoint.num_steps} steps are done.")
+    done = checkpoint.num_steps
+    printer.report("resumed", f"{done} steps are done.", num_steps=done)
     keras.utils.set_random_seed(options["seed"])
     if options["deterministic"]:
         enable_determinism()
@@ -107,25 +113,24 @@ def run(folder, output, **options):
     batches, seen = task.batches(train, val, checkpoint.num_steps, model)
     steps = max(1, len(train) // options["batch_size"])
     trained = task.compile(model, steps)
+    evaluated = -(-len(val) // options["batch_size"])
+    fit = Fitting(checkpoint, output, printer, options, evaluated).fit
     write_config(output, config)  # after all options were checked
     images = functools.partial(
         batch_paths, train, options["batch_size"], seed=options["seed"]
     )
     validation, callbacks = task.evaluation(seen, model, output / "pictures")
-    trained.fit(
-        batches,
-        steps_per_epoch=steps,
-        epochs=options["epochs"],
-        shuffle=False,
-        callbacks=[
-            SkipNonFinite(images=images),
-            *callbacks,
-            keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
-            checkpoint,
-        ],
-        **validation,
-    )
-    _save_best(trained, model, output)
+    history = str(output / "history.csv")
+    callbacks = [
+        SkipNonFinite(images=images),
+        *callbacks,
+        keras.callbacks.CSVLogger(history, append=True),
+    ]
+    steps = {"steps_per_epoch": steps, "epochs": options["epochs"]}
+    fit(trained, batches, callbacks, **steps, **validation)
+    path, epoch = _save_best(trained, model, output)
+    text = f"{path}: epoch {epoch}"
+    printer.report("model", text, path=str(path), epoch=epoch)
 
 
 def _read(folder, invalid, masks):
@@ -150,4 +155,4 @@ def _save_best(trained, model, output):
     with averaged_weights(trained):
         model.save(hidden)
     hidden.rename(output / MODEL)
-    print(f"{output / MODEL}: epoch {manifest['epoch']}")
+    return output / MODEL, manifest["epoch"]

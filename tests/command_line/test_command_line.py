@@ -281,7 +281,7 @@ def test_an_error_ends_with_its_reason(
     def fail(**options):
         raise error
 
-    monkeypatch.setattr("keras_vtr.data.inspect.main", fail)
+    monkeypatch.setattr("keras_vtr.command_line.inspect.run", fail)
     monkeypatch.setattr("keras_vtr.command_line.evaluate.run", fail)
     assert main([command, "folder"]) == code
     assert capsys.readouterr().err.splitlines() == [last]
