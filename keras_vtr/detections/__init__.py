@@ -9,6 +9,7 @@ from keras_vtr.detections.decoding import decode_detections
 from keras_vtr.detections.masks import decode_masks
 from keras_vtr.detections.masks import encode_masks
 from keras_vtr.detections.segments import decode_segments
+from keras_vtr.detections.thresholds import class_thresholds
 
 __all__ = [
     "detect",
@@ -17,6 +18,7 @@ __all__ = [
     "decode_masks",
     "encode_masks",
     "decode_segments",
+    "class_thresholds",
 ]
 
 

@@ -13,6 +13,7 @@ from keras_vtr.detection_checks import check_detector
 from keras_vtr.detections.decoding import decode_detections
 from keras_vtr.detections.masks import decode_masks
 from keras_vtr.detections.masks import padding_of
+from keras_vtr.detections.thresholds import class_thresholds
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers.tokens.class_head import class_names_of
 
@@ -37,7 +38,9 @@ def detect(
         images: A list of pictures: paths of JPEG and PNG files, which are read
             upright; `PIL.Image.Image`s; arrays (height, width, C) in [0, 255];
             or an array of several, (B, height, width, C).
-        score_threshold: Detections with a lower score are left out.
+        score_threshold: Detections with a lower score are left out. A number
+            within [0, 1]; or one for each class, in their order or as a dict
+            by name, such as `keras-vtr evaluate --thresholds best` writes.
         max_detections: The most detections of a picture. Default: all.
         image_size: `(height, width)` that pictures are stretched to, for a
             model of free size without `padding_mask`.
@@ -54,7 +57,8 @@ def detect(
 
     Raises:
         ValueError: If the model is no detector, a picture is none of these or
-            has other channels, or an argument doesn't fit the model.
+            has other channels, or an argument doesn't fit the model, such as
+            thresholds for classes that it hasn't.
         OSError: If a file can't be read, with its path and the reason.
 
     Example:
@@ -68,6 +72,7 @@ def detect(
     (10, 4) True
     """
     answers = []
+    score_threshold = _thresholds_for(model, score_threshold)
     for pixels, inputs, outputs, names in ask_model(
         model, images, image_size, short_side, longest_side
     ):
@@ -85,6 +90,12 @@ def detect(
         found["names"] = [names and names[i] for i in found["labels"]]
         answers.append(found)
     return answers
+
+
+def _thresholds_for(model, score_threshold):
+    model = with_images(model)
+    num_classes = check_detector(model)
+    return class_thresholds(score_threshold, num_classes, class_names_of(model))
 
 
 def ask_model(model, images, *sizes):
