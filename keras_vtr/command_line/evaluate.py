@@ -1,27 +1,27 @@
-"""Evaluates a run's model by COCO's AP; writes evaluation.json and .png."""
+"""Evaluates a run's model; writes report.html, evaluation.json and .csv."""
 
 import pathlib
 
-from keras_vtr.callbacks import DetectionPictures
-from keras_vtr.command_line.run_folder import enlargement
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.command_line.run_folder import scales
+from keras_vtr.command_line.run_folder import write_thresholds
 from keras_vtr.data import detection_dataset
 from keras_vtr.data.formats.layouts import read_split
-from keras_vtr.json_text import json_text
-from keras_vtr.metrics import CocoAveragePrecision
+from keras_vtr.evaluation import evaluate_detector
 
 
 def add_arguments(parser):
-    parser.add_argument("run", help="the --output of a training")
-    parser.add_argument(
-        "--folder", help="data folder; else that of the training"
-    )
-    parser.add_argument("--split", default="val", help="train, val or another")
+    add = parser.add_argument
+    add("run", help="the --output of a training")
+    add("--folder", help="data folder; else that of the training")
+    add("--split", default="val", help="train, val or another")
+    add("--output", help="folder of the report; else that of the run")
+    best = "'best': write those of the highest F1 for `predict` and `export`"
+    add("--thresholds", choices=("best",), help=best)
 
 
-def run(run, folder, split):
+def run(run, folder, split, output, thresholds):
     config, model = read_config(run), load_model(run)
     masks = config.get("masks", False)
     data = read_split(folder or config["folder"], split, masks=masks)
@@ -37,16 +37,16 @@ def run(run, folder, split):
         masks=masks,
         **scales(config, model),
     )
-    precision = CocoAveragePrecision(data=batches, masks=masks)
-    result = precision.evaluate(model)
-    for name, value in result.items():
-        print(f"{name:9} {value:.3f}")
-    output = pathlib.Path(run)
-    (output / "evaluation.json").write_text(json_text(result))
-    pictures = DetectionPictures(
+    report = evaluate_detector(
+        model,
         batches,
-        output,
-        class_names=data.class_names,
-        scale=enlargement(config, model),
+        masks=masks,
+        image_names=[pathlib.Path(x["path"]).name for x in data.records],
     )
-    pictures.draw(model).save(output / "evaluation.png")
+    for name, value in report.precision.items():
+        print(f"{name:9} {value:.3f}")
+    title = f"{pathlib.Path(run).resolve().name}: evaluation of {split}"
+    print(report.write(output or run, title))
+    if thresholds:
+        print(write_thresholds(run, report.thresholds_by_name))
+        print(f"Unsure: {', '.join(report.unsure_classes) or 'none'}")

@@ -7,6 +7,7 @@ from keras_vtr.command_line.run_folder import READABLE_SIDE
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import picture_size
 from keras_vtr.command_line.run_folder import read_config
+from keras_vtr.command_line.run_folder import score_thresholds
 from keras_vtr.data.pictures.files import read_picture
 from keras_vtr.detections import detect
 from keras_vtr.detections import encode_masks
@@ -19,11 +20,13 @@ def add_arguments(parser):
     add("run", help="the --output of a training")
     add("images", nargs="+", help="JPEG and PNG files")
     add("--output", default="detections", help="folder to write")
-    add("--score-threshold", type=float, default=0.5, help="0 to 1")
+    least = "0 to 1; default: the run's thresholds.json, else 0.5"
+    add("--score-threshold", type=float, help=least)
 
 
 def run(run, images, output, score_threshold):
     config, model = read_config(run), load_model(run)
+    score_threshold = score_thresholds(run, model, score_threshold, 0.5)
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     found, broken = {}, 0
@@ -46,7 +49,7 @@ def run(run, images, output, score_threshold):
             *rest,
             masks=detections.get("masks"),
             class_names=model.class_names,
-            score_threshold=score_threshold,
+            score_threshold=0.0,  # what is below is left out already
             scale=max(1, READABLE_SIDE // max(image.shape)),
         ).save(output / f"{len(found):06d}_{pathlib.Path(path).stem}.png")
         found[path] = _rows(detections)
