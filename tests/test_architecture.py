@@ -62,6 +62,16 @@ ARROWS = {
         "optimizers",
         "targets",
     },
+    "evaluation": {
+        "class_names",
+        "detection_checks",
+        "detections",
+        "json_text",
+        "layers",
+        "metrics",
+        "targets",
+        "visualization",
+    },
     "callbacks": {
         "atomic_folder",
         "class_names",
@@ -119,6 +129,7 @@ ARROWS = {
         "callbacks",
         "data",
         "detections",
+        "evaluation",
         "host_errors",
         "json_text",
         "metrics",
@@ -158,6 +169,7 @@ FOREIGN_WORDS = {
     "formats/coco.py": {"bbox"},
     "formats/panoptic.py": {"bbox"},
     "metrics/coco_tables.py": {"bbox"},
+    "evaluation/objects.py": {"bbox"},
 }
 # Rare or ambiguous words, and where they are the field's term after all.
 RARE_WORDS = {
@@ -176,7 +188,7 @@ PUBLIC = [
     (package, name)
     for package in ("layers", "backbones", "models", "pretrained")
     + ("detections", "losses", "metrics", "optimizers", "data", "serving")
-    + ("visualization", "training", "callbacks")
+    + ("visualization", "training", "callbacks", "evaluation")
     for name in getattr(keras_vtr, package).__all__
     if not inspect.ismodule(getattr(getattr(keras_vtr, package), name))
 ] + [

@@ -1,11 +1,16 @@
 """What a training run leaves: config.yaml, model.keras, checkpoints."""
 
+import json
 import pathlib
 
 import keras
 import yaml
 
+from keras_vtr.detections import class_thresholds
+from keras_vtr.json_text import json_text
+
 CONFIG, MODEL = "config.yaml", "model.keras"
+THRESHOLDS = "thresholds.json"
 
 
 def check_config(folder, config):
@@ -67,3 +72,37 @@ def load_model(folder):
             "train` once more with the same options, and it goes on."
         )
     return keras.models.load_model(path, compile=False)
+
+
+def write_thresholds(folder, thresholds):
+    """Writes the least score of each class, by name; returns the path."""
+    path = pathlib.Path(folder) / THRESHOLDS
+    hidden = path.with_suffix(".writing")
+    hidden.write_text(json_text(thresholds))
+    return hidden.rename(path)
+
+
+def score_thresholds(folder, model, given, default, printer):
+    """The number that was given, else the run's thresholds, else the default.
+
+    It reports if they are the run's.
+
+    Raises:
+        ValueError: If the run's are not those of the model's classes.
+    """
+    path = pathlib.Path(folder) / THRESHOLDS
+    if given is not None or not path.exists():
+        return default if given is None else given
+    names = model.class_names
+    try:
+        thresholds = json.loads(path.read_text())
+        class_thresholds(thresholds, model.num_classes, names)
+    except ValueError as error:  # also of what is no JSON
+        raise ValueError(
+            f"{path}: {error}. Write it with `keras-vtr evaluate {folder} "
+            "--thresholds best`, or give --score-threshold."
+        ) from error
+    printer.report(
+        "thresholds", f"Thresholds of the classes: {path}", path=str(path)
+    )
+    return thresholds

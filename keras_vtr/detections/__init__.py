@@ -9,6 +9,7 @@ from keras_vtr.detections.decoding import decode_detections
 from keras_vtr.detections.masks import decode_masks
 from keras_vtr.detections.masks import encode_masks
 from keras_vtr.detections.segments import decode_segments
+from keras_vtr.detections.thresholds import class_thresholds
 from keras_vtr.detections.tiles import Tiles
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "decode_masks",
     "encode_masks",
     "decode_segments",
+    "class_thresholds",
 ]
 
 

@@ -17,6 +17,7 @@ from keras_vtr.detections.cropped_masks import CroppedMasks
 from keras_vtr.detections.decoding import decode_detections
 from keras_vtr.detections.masks import decode_masks
 from keras_vtr.detections.masks import padding_of
+from keras_vtr.detections.thresholds import class_thresholds
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers.tokens.class_head import class_names_of
 
@@ -50,7 +51,9 @@ def detect(
         images: A list of pictures: paths of JPEG and PNG files, which are read
             upright; `PIL.Image.Image`s; arrays (height, width, C) in [0, 255];
             or an array of several, (B, height, width, C).
-        score_threshold: Detections with a lower score are left out.
+        score_threshold: Detections with a lower score are left out. A number
+            within [0, 1]; or one for each class, in their order or as a dict
+            by name, such as `keras-vtr evaluate --thresholds best` writes.
         max_detections: The most detections of a picture. Default: all.
         image_size: `(height, width)` that pictures are stretched to, for a
             model of free size without `padding_mask`.
@@ -74,7 +77,8 @@ def detect(
 
     Raises:
         ValueError: If the model is no detector, a picture is none of these or
-            has other channels, or an argument doesn't fit the model.
+            has other channels, or an argument doesn't fit the model, such as
+            thresholds for classes that it hasn't.
         OSError: If a file can't be read, or is above a limit, with its path and
             the reason.
 
@@ -91,6 +95,8 @@ def detect(
     check_max_detections(max_detections)
     sizes = image_size, short_side, longest_side
     model, preparation, names = _open(model, sizes)
+    num_classes = check_detector(model)
+    score_threshold = class_thresholds(score_threshold, num_classes, names)
     if tiles is not None:
         tiles = tiles.sized(preparation.image_shape[:2])
 

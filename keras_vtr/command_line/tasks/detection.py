@@ -1,6 +1,9 @@
 """Detection: boxes, and masks, of objects."""
 
+import pathlib
+
 from keras_vtr.callbacks import DetectionPictures
+from keras_vtr.command_line.run_folder import score_thresholds
 from keras_vtr.command_line.tasks import detectors
 from keras_vtr.command_line.tasks.sizes import READABLE_SIDE
 from keras_vtr.command_line.tasks.sizes import enlargement
@@ -16,6 +19,7 @@ from keras_vtr.data.inspection import too_many_boxes
 from keras_vtr.detections import Tiles
 from keras_vtr.detections import detect
 from keras_vtr.detections import encode_masks
+from keras_vtr.evaluation import evaluate_detector
 from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.serving import export_detector
 from keras_vtr.visualization import draw_boxes
@@ -35,6 +39,7 @@ class Detection:
 
     Args:
         config: The options of the training.
+        folder: Of the run, where it is read.
     """
 
     name = "detection"
@@ -47,11 +52,18 @@ class Detection:
         "no_groups",
         "masks",
     )
-    use = ("score_threshold", "max_detections", "tiles", "tile_overlap")
+    use = (
+        "thresholds",
+        "score_threshold",
+        "max_detections",
+        "tiles",
+        "tile_overlap",
+    )
     answers = "detections.json"
 
-    def __init__(self, config):
+    def __init__(self, config, folder=None):
         self.config = config
+        self.folder = folder
 
     @staticmethod
     def defaults(options):
@@ -112,8 +124,8 @@ class Detection:
         )
         return {}, [CocoAveragePrecision(data=seen, masks=self.masks), pictures]
 
-    def evaluate(self, detr, data, output, options):
-        """Writes evaluation.png; returns a dict of numbers."""
+    def evaluate(self, detr, data):
+        """The report of an evaluation."""
         batches = detection_dataset(
             data,
             self.config["batch_size"],
@@ -121,43 +133,47 @@ class Detection:
             masks=self.masks,
             **scales(self.config, detr),
         )
-        precision = CocoAveragePrecision(data=batches, masks=self.masks)
-        result = precision.evaluate(detr)
-        _, (_, pictures) = self.evaluation(batches, detr, output)
-        pictures.draw(detr).save(output / "evaluation.png")
-        return result
+        names = [pathlib.Path(x["path"]).name for x in data.records]
+        return evaluate_detector(
+            detr, batches, masks=self.masks, image_names=names
+        )
 
     def limits(self, options):
         """Of the files that are read, as arguments of `read_picture`."""
         return {} if options["tiles"] is None else LIMITS
 
-    def predict(self, detr, image, options):
-        """JSON rows of a picture, and the picture with its boxes."""
-        score_threshold = options["score_threshold"]
-        score_threshold = 0.5 if score_threshold is None else score_threshold
-        (found,) = detect(
-            detr,
-            [image],
-            score_threshold=score_threshold,
-            tiles=_tiles(options["tiles"], options["tile_overlap"]),
+    def predictor(self, detr, options, printer):
+        """From a picture to its JSON rows and itself with the boxes."""
+        options = {
+            "score_threshold": score_thresholds(
+                self.folder, detr, options["score_threshold"], 0.5, printer
+            ),
+            "tiles": _tiles(options["tiles"], options["tile_overlap"]),
             **picture_size(self.config, detr),
-        )
-        picture = draw_boxes(
-            image,
-            *(found[key] for key in ("boxes", "labels", "scores")),
-            masks=found.get("masks"),
-            class_names=detr.class_names,
-            score_threshold=score_threshold,
-            scale=max(1, READABLE_SIDE // max(image.shape)),
-        )
-        return _rows(found), picture
+        }
 
-    def export(self, detr, folder, options):
+        def predict(image):
+            (found,) = detect(detr, [image], **options)
+            picture = draw_boxes(
+                image,
+                *(found[key] for key in ("boxes", "labels", "scores")),
+                masks=found.get("masks"),
+                class_names=detr.class_names,
+                score_threshold=0.0,  # what is below is left out already
+                scale=max(1, READABLE_SIDE // max(image.shape)),
+            )
+            return _rows(found), picture
+
+        return predict
+
+    def export(self, detr, folder, options, printer):
         """Publishes the next version."""
         return export_detector(
             detr,
             folder,
-            score_threshold=options["score_threshold"] or 0.0,
+            score_threshold=score_thresholds(
+                self.folder, detr, options["score_threshold"], 0.0, printer
+            ),
             max_detections=options["max_detections"],
             **picture_size(self.config, detr),
         )
