@@ -20,9 +20,10 @@ def from_pretrained(
     """Builds a model for pretrained weights, and loads them.
 
     Supported are ViT: Google's `.npz` files (Dosovitskiy et al. 2020; Steiner
-    et al. 2021), timm's safetensors, and Hugging Face's folders (ViT; DeiT,
+    et al. 2021), timm's repositories and Hugging Face's folders (ViT; DeiT,
     also distilled; DINOv2, also with registers; the hybrids with a ResNet;
-    DINOv3; the image towers of CLIP and SigLIP, also SigLIP 2 of fixed size).
+    DINOv3), timm's TIPSv2 and LingBot-Vision, and Hugging Face's image towers
+    of CLIP and SigLIP, also SigLIP 2 of fixed size.
     DETR: its authors' `.pth` and Hugging Face's folders, detection and
     panoptic, and Table Transformer. RF-DETR: likewise, detection and masks.
     EoMT and YOLOS: Hugging Face's folders. The ResNets of torchvision, timm and
