@@ -11,6 +11,8 @@ from keras_vtr.layers import RotaryPositions2D
 from keras_vtr.layers import SinePositionEncoding2D
 from keras_vtr.stages import ViT
 
+# As in timm 1.0.31. Equal registers would get equal gradients forever.
+REGISTER_STD = 1e-6
 POSITIONS = ("none", "learned_1d", "learned_2d", "relative", "sine", "rotary")
 
 
@@ -64,7 +66,10 @@ def add_positions(
         )(tokens, feature_map=patches)
     if num_register:
         tokens = ClassToken(
-            num_register, index=num_class, name=ViT.REGISTER_TOKENS
+            num_register,
+            index=num_class,
+            initializer=keras.initializers.RandomNormal(stddev=REGISTER_STD),
+            name=ViT.REGISTER_TOKENS,
         )(tokens)
     return tokens, arguments
 
