@@ -2,6 +2,7 @@
 
 from keras_vtr.pretrained.assignment import assign_weights
 from keras_vtr.pretrained.families import family_of
+from keras_vtr.pretrained.families import unknown_names
 from keras_vtr.pretrained.files import open_weights
 from keras_vtr.pretrained.name_map import NameMap
 from keras_vtr.pretrained.tensor_file import PretrainedError
@@ -148,7 +149,8 @@ def name_map_of(pretrained, position_grid=None):
     family = family_of(pretrained.shapes)
     if family is None:
         raise PretrainedError(
-            f"{pretrained} holds no model that is known here. Known are the "
+            f"{pretrained} holds no model that is known here."
+            f"{_unknown_names(pretrained)} Known are the "
             "names of ViT, DeiT, DINOv2, DINOv3, ViT's hybrids, CLIP, SigLIP, "
             "DETR, Table Transformer, RF-DETR, YOLOS, EoMT, ResNets by Google, "
             "timm, Hugging Face and the authors, and families added with "
@@ -174,3 +176,15 @@ def name_map_of(pretrained, position_grid=None):
             f"from {kind}"
         )
     return name_map
+
+
+def _unknown_names(pretrained):
+    model_type = pretrained.config.peek("model_type")
+    names = unknown_names(pretrained.shapes, model_type)
+    if not names:
+        return ""
+    return (
+        f" {pretrained.config.place.name} says model_type={model_type!r}, "
+        f"which has no tensor {', '.join(map(repr, sorted(names)[:5]))}"
+        f"{' ...' if len(names) > 5 else ''}."
+    )
