@@ -59,7 +59,7 @@ ORIGIN = set(
     url file hf_hub_id hf_hub_filename source architecture tag custom_load
     test_input_size min_input_size fixed_input_size interpolation crop_pct
     test_crop_pct crop_mode num_classes label_names labels
-    label_descriptions pool_size test_pool_size first_conv classifier
+    label_descriptions pool_size test_pool_size first_conv classifier license
     description origin_url paper_name paper_ids notes num_features
     """.split()
 )
