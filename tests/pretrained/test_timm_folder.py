@@ -84,6 +84,17 @@ def test_a_repository_of_the_hub_is_read_whole(
         np.testing.assert_allclose(model(images), expected, atol=1e-4)
 
 
+def test_older_files_have_all_keys_at_the_top(write, capsys):
+    folder = write()
+    old = {x: value for x, value in CONFIG.items() if x != "pretrained_cfg"}
+    old = {**old, **PRETRAINED, **IMAGENET}
+    (folder / "config.json").write_text(json.dumps(old))
+    from_pretrained(folder)
+    printed = capsys.readouterr().out
+    assert "License: apache-2.0 (config.json)." in printed
+    assert "assumed" not in printed
+
+
 @pytest.mark.parametrize(
     ("pretrained", "config", "message"),
     [

@@ -65,11 +65,9 @@ def add_positions(
             num_leading_tokens=num_class, interpolation=interpolation, **options
         )(tokens, feature_map=patches)
     if num_register:
+        start = keras.initializers.RandomNormal(stddev=REGISTER_STD)
         tokens = ClassToken(
-            num_register,
-            index=num_class,
-            initializer=keras.initializers.RandomNormal(stddev=REGISTER_STD),
-            name=ViT.REGISTER_TOKENS,
+            num_register, num_class, start, name=ViT.REGISTER_TOKENS
         )(tokens)
     return tokens, arguments
 
