@@ -373,6 +373,7 @@ def test_what_the_code_imports_is_declared():
     for extra in (*extras, "serving"):
         declared += parser["options.extras_require"][extra]
     declared = set(re.findall(r"^[a-z0-9-]+", declared, re.MULTILINE))
+    declared.add(parser["metadata"]["name"])
     import_names = {
         "PIL": "pillow",
         "yaml": "pyyaml",
@@ -380,6 +381,7 @@ def test_what_the_code_imports_is_declared():
         "ml_dtypes": "ml-dtypes",
         "huggingface_hub": "huggingface-hub",
         "ai_edge_litert": "ai-edge-litert",
+        "keras_vtr_command": "keras-vtr",
         "tensorflow_serving": "tensorflow-serving-api",
     }
     import sys

@@ -1,10 +1,14 @@
 """Data sets of images and targets for models and losses."""
 
 from keras_vtr.data.augmentation import augment
+from keras_vtr.data.classification_dataset import center_crop
+from keras_vtr.data.classification_dataset import classification_dataset
 from keras_vtr.data.detection_dataset import detection_dataset
 from keras_vtr.data.digits.layout import SceneLayout
 from keras_vtr.data.digits.scenes import digit_scenes
 from keras_vtr.data.digits.sources import load_digits
+from keras_vtr.data.formats.class_folders import ClassificationRecords
+from keras_vtr.data.formats.class_folders import read_class_folders
 from keras_vtr.data.formats.coco import read_coco
 from keras_vtr.data.formats.panoptic import read_panoptic
 from keras_vtr.data.formats.records import AnnotationError
@@ -24,9 +28,13 @@ __all__ = [
     "read_panoptic",
     "read_voc",
     "read_yolo",
+    "read_class_folders",
     "DetectionRecords",
+    "ClassificationRecords",
     "AnnotationError",
     "detection_dataset",
+    "classification_dataset",
+    "center_crop",
     "batch_paths",
     "inspect_records",
     "augment",

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 
 from keras_vtr.classifiers import classifier_of
+from keras_vtr.detection_checks import check_max_detections
 from keras_vtr.detection_checks import check_outputs
 from keras_vtr.detection_checks import sides_of
 from keras_vtr.detections.mask_boxes import boxes_of_masks
@@ -64,11 +65,7 @@ def decode_detections(
     (2, 5, 4)
     """
     outputs, quality = _with_boxes(outputs)
-    if max_detections is not None and max_detections < 1:
-        raise ValueError(
-            "`max_detections` must be 1 or more, or None for all. Received: "
-            f"max_detections={max_detections}"
-        )
+    check_max_detections(max_detections)
     classifier = classifier_of(outputs)
     logits = keras.ops.cast(outputs[classifier.key], "float32")
     score_threshold = class_thresholds(

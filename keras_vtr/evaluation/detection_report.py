@@ -60,6 +60,11 @@ class DetectionReport:
     pictures: dict
 
     @property
+    def summary(self):
+        """Dict of the most important numbers."""
+        return self.precision
+
+    @property
     def thresholds(self):
         """(K,) the best ones; 0.5 for a class of which nothing was found."""
         return usable_thresholds(self.class_best)

@@ -189,6 +189,10 @@ def check_predict(folder, run, tmp_path):
     (found,) = json.loads((output / "detections.json").read_text()).values()
     assert len(found) == SMALL["num_queries"]
     assert found[0]["name"].startswith("a ")
+    assert main([*arguments, "--tiles", "32", "--tile-overlap", "0.5"]) == 0
+    (found,) = json.loads((output / "detections.json").read_text()).values()
+    assert len(found) > SMALL["num_queries"]
+    assert main([*arguments, "--tiles", "0"]) == 1
     assert main([*arguments, str(tmp_path / "bad.png")]) == 1
 
 
@@ -311,7 +315,7 @@ def test_an_error_ends_with_its_reason(
     def fail(**options):
         raise error
 
-    monkeypatch.setattr("keras_vtr.data.inspect.main", fail)
+    monkeypatch.setattr("keras_vtr.command_line.inspect.run", fail)
     monkeypatch.setattr("keras_vtr.command_line.evaluate.run", fail)
     assert main([command, "folder"]) == code
     assert capsys.readouterr().err.splitlines() == [last]

@@ -1,8 +1,16 @@
-"""Lists the files of a folder."""
+"""Lists the files and folders of a folder."""
 
 import pathlib
 
 from keras_vtr.data.formats.records import AnnotationError
+
+DECODED = (".jpe", ".jpeg", ".jfif", ".jpg", ".mpo", ".png")
+# Image formats that other programs read.
+OTHERS = (".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".jp2", ".pfm")
+OTHERS += (".tif", ".tiff", ".webp")
+SPLITS = ("train", "val", "test")
+ALIASES = {"valid": "val", "validation": "val", "training": "train"}
+ALIASES |= {"train2017": "train", "val2017": "val", "testing": "test"}
 
 
 def files_of(folder, suffixes):
@@ -23,6 +31,20 @@ def files_of(folder, suffixes):
         and not path.name.startswith(".")
         and path.is_file()
     ]
+
+
+def subfolders(folder):
+    """The folders within a folder that aren't hidden, sorted by name."""
+    return [
+        path
+        for path in sorted(pathlib.Path(folder).iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    ]
+
+
+def split_name(name):
+    """What a split is called here, such as "val" for "Validation"."""
+    return ALIASES.get(name.lower(), name.lower())
 
 
 def some_of(folder):

@@ -9,6 +9,7 @@ from keras_vtr.class_names import check_class_names
 from keras_vtr.data.formats.coco import read_coco
 from keras_vtr.data.formats.folders import files_of
 from keras_vtr.data.formats.folders import some_of
+from keras_vtr.data.formats.folders import split_name
 from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.formats.yolo import read_yolo
 
@@ -34,7 +35,7 @@ def read_split(folder, name, invalid="raise", masks=False):
     """
     splits = find_splits(folder)
     named = [x for x in splits if x == name]
-    named = named or [x for x in splits if _canonical(x) == _canonical(name)]
+    named = named or [x for x in splits if split_name(x) == split_name(name)]
     if len(named) != 1:
         raise AnnotationError(
             f"{folder} must hold the split {name!r} once. Received: "
@@ -162,10 +163,6 @@ def _find_labels(images):
         return images
     last = len(parts) - 1 - parts[::-1].index("images")
     return pathlib.Path(*parts[:last], "labels", *parts[last + 1 :])
-
-
-def _canonical(name):
-    return ALIASES.get(name.lower(), name.lower())
 
 
 LAYOUTS = {

@@ -6,17 +6,14 @@ import unicodedata
 
 from keras_vtr.class_names import check_class_names
 from keras_vtr.data.formats import values
+from keras_vtr.data.formats.folders import DECODED
+from keras_vtr.data.formats.folders import OTHERS
 from keras_vtr.data.formats.folders import files_of
 from keras_vtr.data.formats.folders import some_of
 from keras_vtr.data.formats.masks import pack_encoded
 from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.formats.records import RecordCollector
 from keras_vtr.data.pictures.files import upright_shape
-
-DECODED = (".jpe", ".jpeg", ".jfif", ".jpg", ".mpo", ".png")
-# Image formats that other tools read.
-OTHERS = (".avif", ".bmp", ".dng", ".gif", ".heic", ".heif", ".jp2", ".pfm")
-OTHERS += (".tif", ".tiff", ".webp")
 
 
 def read_yolo(
