@@ -1,8 +1,6 @@
 """Publishes a run's model as the next version of a SavedModel."""
 
 from keras_vtr.command_line.run_folder import load_model
-from keras_vtr.command_line.run_folder import read_config
-from keras_vtr.command_line.run_folder import read_thresholds
 from keras_vtr.command_line.tasks import task_of_run
 
 
@@ -10,16 +8,15 @@ def add_arguments(parser):
     add = parser.add_argument
     add("run", help="the --output of a training")
     add("folder", help="the model's folder, such as savedmodels/mine")
-    threshold = "of detections, 0 to 1; default: thresholds.json, else 0"
+    threshold = (
+        "of detections, 0 to 1; default: the run's thresholds.json, else 0"
+    )
     add("--score-threshold", type=float, help=threshold)
     add("--max-detections", type=int, help="an image; default: all")
     add("--max-labels", type=int, help="of a classifier; default: all")
 
 
 def run(run, folder, *, printer, **options):
-    config, model = read_config(run), load_model(run)
-    task = task_of_run(config, options)
-    if options["score_threshold"] is None:
-        options["score_threshold"] = read_thresholds(run, model, printer)
-    version = task.export(model, folder, options)
+    task, model = task_of_run(run, options), load_model(run)
+    version = task.export(model, folder, options, printer)
     printer.report("export", version, path=str(version))

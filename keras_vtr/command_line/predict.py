@@ -6,8 +6,6 @@ For a classifier the file is classes.json.
 import pathlib
 
 from keras_vtr.command_line.run_folder import load_model
-from keras_vtr.command_line.run_folder import read_config
-from keras_vtr.command_line.run_folder import read_thresholds
 from keras_vtr.command_line.tasks import task_of_run
 from keras_vtr.data.pictures.files import read_picture
 from keras_vtr.json_text import json_text
@@ -18,7 +16,9 @@ def add_arguments(parser):
     add("run", help="the --output of a training")
     add("images", nargs="+", help="JPEG and PNG files")
     add("--output", default="detections", help="folder to write")
-    threshold = "of detections, 0 to 1; default: thresholds.json, else 0.5"
+    threshold = (
+        "of detections, 0 to 1; default: the run's thresholds.json, else 0.5"
+    )
     add("--score-threshold", type=float, help=threshold)
     add("--tiles", type=int, help="side of tiles of large pictures, in pixels")
     add("--tile-overlap", type=float, help="share of a tile; default: 0.25")
@@ -26,11 +26,9 @@ def add_arguments(parser):
 
 
 def run(run, images, output, *, printer, **options):
-    config, model = read_config(run), load_model(run)
-    task = task_of_run(config, options)
+    task, model = task_of_run(run, options), load_model(run)
     limits = task.limits(options)
-    if options["score_threshold"] is None:
-        options["score_threshold"] = read_thresholds(run, model, printer)
+    predict = task.predictor(model, options, printer)
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     found, broken = {}, 0
@@ -41,7 +39,7 @@ def run(run, images, output, *, printer, **options):
             printer.warn(error)
             broken += 1
             continue
-        rows, picture = task.predict(model, image, options)
+        rows, picture = predict(image)
         picture.save(output / f"{len(found):06d}_{pathlib.Path(path).stem}.png")
         found[path] = rows
         printer.report("picture", image=path, found=rows)

@@ -82,23 +82,27 @@ def write_thresholds(folder, thresholds):
     return hidden.rename(path)
 
 
-def read_thresholds(folder, model, printer):
-    """The least scores of a run's classes, and says so; None without any.
+def score_thresholds(folder, model, given, default, printer):
+    """The number that was given, else the run's thresholds, else the default.
+
+    It reports if they are the run's.
 
     Raises:
-        ValueError: If they are not those of the model's classes.
+        ValueError: If the run's are not those of the model's classes.
     """
     path = pathlib.Path(folder) / THRESHOLDS
-    if not path.exists():
-        return None
+    if given is not None or not path.exists():
+        return default if given is None else given
+    names = model.class_names
     try:
         thresholds = json.loads(path.read_text())
-        class_thresholds(thresholds, model.num_classes, model.class_names)
+        class_thresholds(thresholds, model.num_classes, names)
     except ValueError as error:  # also of what is no JSON
         raise ValueError(
             f"{path}: {error}. Write it with `keras-vtr evaluate {folder} "
             "--thresholds best`, or give --score-threshold."
         ) from error
-    text = f"Thresholds of the classes: {path}"
-    printer.report("thresholds", text, path=str(path))
+    printer.report(
+        "thresholds", f"Thresholds of the classes: {path}", path=str(path)
+    )
     return thresholds

@@ -95,9 +95,8 @@ def detect(
     check_max_detections(max_detections)
     sizes = image_size, short_side, longest_side
     model, preparation, names = _open(model, sizes)
-    score_threshold = class_thresholds(
-        score_threshold, check_detector(model), names
-    )
+    num_classes = check_detector(model)
+    score_threshold = class_thresholds(score_threshold, num_classes, names)
     if tiles is not None:
         tiles = tiles.sized(preparation.image_shape[:2])
 

@@ -97,8 +97,11 @@ class ClassificationReport:
 
     @property
     def summary(self):
-        """Dict of the most important numbers."""
-        return {"accuracy": self.accuracy}
+        """Dict of the numbers of the whole."""
+        return {
+            "accuracy": self.accuracy,
+            "calibration_error": self.calibration.error,
+        }
 
     @property
     def confusion(self):

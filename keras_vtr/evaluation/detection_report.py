@@ -60,11 +60,6 @@ class DetectionReport:
     pictures: dict
 
     @property
-    def summary(self):
-        """Dict of the most important numbers."""
-        return self.precision
-
-    @property
     def thresholds(self):
         """(K,) the best ones; 0.5 for a class of which nothing was found."""
         return usable_thresholds(self.class_best)
@@ -76,6 +71,11 @@ class DetectionReport:
         A list, if names don't tell the classes apart.
         """
         return thresholds_by_name(self.thresholds, self.class_names)
+
+    @property
+    def summary(self):
+        """Dict of the numbers of the whole."""
+        return self.precision
 
     @property
     def display_names(self):

@@ -7,10 +7,12 @@ import numpy as np
 
 from keras_vtr.evaluation.classification_report import ClassificationReport
 from keras_vtr.evaluation.pictures import chosen_pictures
+from keras_vtr.host_errors import own_errors
 from keras_vtr.layers.tokens.class_head import class_names_of
 from keras_vtr.metrics.batches import finite_batches
 
 
+@own_errors()
 def evaluate_classifier(
     model,
     batches,

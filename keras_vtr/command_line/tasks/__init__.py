@@ -1,5 +1,6 @@
 """What the commands do with boxes, and with classes of whole pictures."""
 
+from keras_vtr.command_line.run_folder import read_config
 from keras_vtr.command_line.tasks.classification import Classification
 from keras_vtr.command_line.tasks.detection import Detection
 from keras_vtr.data import ClassificationRecords
@@ -15,11 +16,12 @@ def task_of_data(data, options):
     return task({**options, **task.defaults(options)})
 
 
-def task_of_run(config, options):
-    """The task of a run's config.yaml, for a command with these options."""
+def task_of_run(folder, options):
+    """The task of a run in this folder, for a command with these options."""
+    config = read_config(folder)
     task = TASKS[config.get("task", Detection.name)]
     _refuse_others(task, options, task.use)
-    return task(config)
+    return task(config, folder)
 
 
 def _refuse_others(task, options, own):

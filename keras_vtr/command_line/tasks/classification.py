@@ -29,6 +29,7 @@ class Classification:
 
     Args:
         config: The options of the training.
+        folder: Of the run, where it is read.
     """
 
     name = "classification"
@@ -37,9 +38,11 @@ class Classification:
     use = ("max_labels",)
     monitor = "val_accuracy"
     answers = "classes.json"
+    masks = False
 
-    def __init__(self, config):
+    def __init__(self, config, folder=None):
         self.config = config
+        self.folder = folder
 
     @staticmethod
     def defaults(options):
@@ -106,7 +109,7 @@ class Classification:
         return {"validation_data": seen}, [pictures]
 
     def evaluate(self, vit, data):
-        """The report on a split."""
+        """The report of an evaluation."""
         batches = classification_dataset(
             data,
             self.config["batch_size"],
@@ -120,32 +123,35 @@ class Classification:
         """Of the files that are read, as arguments of `read_picture`."""
         return {}
 
-    def predict(self, vit, image, options):
-        """JSON rows of a picture, and the picture with its class."""
-        size = vit.input_shape[1:3]
-        preparation, _ = classifier_input(vit, center_crop(size))
-        images, _, _ = preparation.read_images(image[None])
-        (scores,) = keras.ops.convert_to_numpy(
-            keras.ops.softmax(vit(images, training=False))
-        )
-        best = np.argsort(-scores, kind="stable")[
-            : options["max_labels"] or MAX_LABELS
-        ]
-        rows = [
-            {"name": vit.class_names[i], "score": float(scores[i])}
-            for i in best
-        ]
-        picture = draw_boxes(
-            image,
-            [[0, 0, image.shape[1], image.shape[0]]],
-            best[:1].astype("int32"),
-            scores[best[:1]],
-            class_names=vit.class_names,
-            scale=max(1, READABLE_SIDE // max(image.shape)),
-        )
-        return rows, picture
+    def predictor(self, vit, options, printer):
+        """From a picture to its JSON rows and itself with its class."""
+        number = options["max_labels"] or MAX_LABELS
+        resizing = center_crop(vit.input_shape[1:3])
+        preparation, _ = classifier_input(vit, resizing)
 
-    def export(self, vit, folder, options):
+        def predict(image):
+            images, _, _ = preparation.read_images(image[None])
+            logits = vit(images, training=False)
+            (scores,) = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+            best = np.argsort(-scores, kind="stable")[:number]
+            rows = [
+                {"name": vit.class_names[i], "score": float(scores[i])}
+                for i in best
+            ]
+            picture = draw_boxes(
+                image,
+                [[0, 0, image.shape[1], image.shape[0]]],
+                best[:1].astype("int32"),
+                scores[best[:1]],
+                class_names=vit.class_names,
+                score_threshold=0.0,
+                scale=max(1, READABLE_SIDE // max(image.shape)),
+            )
+            return rows, picture
+
+        return predict
+
+    def export(self, vit, folder, options, printer):
         """Publishes the next version."""
         resizing = center_crop(vit.input_shape[1:3])
         return export_classifier(

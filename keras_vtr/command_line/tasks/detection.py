@@ -3,6 +3,7 @@
 import pathlib
 
 from keras_vtr.callbacks import DetectionPictures
+from keras_vtr.command_line.run_folder import score_thresholds
 from keras_vtr.command_line.tasks import detectors
 from keras_vtr.command_line.tasks.sizes import READABLE_SIDE
 from keras_vtr.command_line.tasks.sizes import enlargement
@@ -38,6 +39,7 @@ class Detection:
 
     Args:
         config: The options of the training.
+        folder: Of the run, where it is read.
     """
 
     name = "detection"
@@ -51,16 +53,17 @@ class Detection:
         "masks",
     )
     use = (
+        "thresholds",
         "score_threshold",
         "max_detections",
         "tiles",
         "tile_overlap",
-        "thresholds",
     )
     answers = "detections.json"
 
-    def __init__(self, config):
+    def __init__(self, config, folder=None):
         self.config = config
+        self.folder = folder
 
     @staticmethod
     def defaults(options):
@@ -122,7 +125,7 @@ class Detection:
         return {}, [CocoAveragePrecision(data=seen, masks=self.masks), pictures]
 
     def evaluate(self, detr, data):
-        """The report on a split."""
+        """The report of an evaluation."""
         batches = detection_dataset(
             data,
             self.config["batch_size"],
@@ -139,34 +142,38 @@ class Detection:
         """Of the files that are read, as arguments of `read_picture`."""
         return {} if options["tiles"] is None else LIMITS
 
-    def predict(self, detr, image, options):
-        """JSON rows of a picture, and the picture with its boxes."""
-        score_threshold = options["score_threshold"]
-        score_threshold = 0.5 if score_threshold is None else score_threshold
-        (found,) = detect(
-            detr,
-            [image],
-            score_threshold=score_threshold,
-            tiles=_tiles(options["tiles"], options["tile_overlap"]),
+    def predictor(self, detr, options, printer):
+        """From a picture to its JSON rows and itself with the boxes."""
+        options = {
+            "score_threshold": score_thresholds(
+                self.folder, detr, options["score_threshold"], 0.5, printer
+            ),
+            "tiles": _tiles(options["tiles"], options["tile_overlap"]),
             **picture_size(self.config, detr),
-        )
-        picture = draw_boxes(
-            image,
-            *(found[key] for key in ("boxes", "labels", "scores")),
-            masks=found.get("masks"),
-            class_names=detr.class_names,
-            score_threshold=0.0,  # what is below is left out already
-            scale=max(1, READABLE_SIDE // max(image.shape)),
-        )
-        return _rows(found), picture
+        }
 
-    def export(self, detr, folder, options):
+        def predict(image):
+            (found,) = detect(detr, [image], **options)
+            picture = draw_boxes(
+                image,
+                *(found[key] for key in ("boxes", "labels", "scores")),
+                masks=found.get("masks"),
+                class_names=detr.class_names,
+                score_threshold=0.0,  # what is below is left out already
+                scale=max(1, READABLE_SIDE // max(image.shape)),
+            )
+            return _rows(found), picture
+
+        return predict
+
+    def export(self, detr, folder, options, printer):
         """Publishes the next version."""
-        score_threshold = options["score_threshold"]
         return export_detector(
             detr,
             folder,
-            score_threshold=0.0 if score_threshold is None else score_threshold,
+            score_threshold=score_thresholds(
+                self.folder, detr, options["score_threshold"], 0.0, printer
+            ),
             max_detections=options["max_detections"],
             **picture_size(self.config, detr),
         )
