@@ -66,6 +66,7 @@ ARROWS = {
         "class_names",
         "detection_checks",
         "detections",
+        "host_errors",
         "json_text",
         "layers",
         "metrics",

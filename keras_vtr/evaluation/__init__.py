@@ -4,10 +4,12 @@ from keras_vtr.evaluation.classification_report import ClassificationReport
 from keras_vtr.evaluation.detection_report import DetectionReport
 from keras_vtr.evaluation.evaluating import evaluate_detections
 from keras_vtr.evaluation.evaluating import evaluate_detector
+from keras_vtr.evaluation.evaluating_classifiers import evaluate_classifier
 
 __all__ = [
     "evaluate_detector",
     "evaluate_detections",
+    "evaluate_classifier",
     "DetectionReport",
     "ClassificationReport",
 ]

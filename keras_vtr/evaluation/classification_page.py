@@ -2,11 +2,13 @@
 
 from keras_vtr.evaluation.charts import calibration_section
 from keras_vtr.evaluation.charts import confusion_table
+from keras_vtr.evaluation.page import element
 from keras_vtr.evaluation.page import number
 from keras_vtr.evaluation.page import page
 from keras_vtr.evaluation.page import section
 from keras_vtr.evaluation.page import table
 from keras_vtr.evaluation.page import tiles
+from keras_vtr.evaluation.pictures import plain_picture
 
 CLASSES = (
     "Precision is the share of the images found as a class that are right, "
@@ -29,10 +31,6 @@ def classification_page(report, title):
         [row["name"], row["num_images"], *(number(row[key]) for key in keys)]
         for row in report.rows()
     ]
-    mistakes = [
-        [x["image"], x["true"], x["found"], number(x["probability"], 2)]
-        for x in report.mistakes()
-    ]
     values = {
         "accuracy": number(report.accuracy),
         "images": len(report.labels),
@@ -47,9 +45,31 @@ def classification_page(report, title):
         section("Classes", CLASSES, table(header, classes)),
         section("What is taken for what", CONFUSION, matrix),
         calibration_section(report.calibration, CALIBRATION),
-        section(
-            "The worst mistakes",
-            MISTAKES,
-            table(["image", "true", "found", "probability"], mistakes),
-        ),
+        section("The worst mistakes", MISTAKES, _mistakes(report)),
     )
+
+
+def _mistakes(report):
+    """Pictures, as far as there are any, or else a table."""
+    mistakes = report.mistakes()
+    shown = [
+        (x, report.pictures[x["number"]])
+        for x in mistakes
+        if x["number"] in report.pictures
+    ]
+    if not shown:
+        keys = ("image", "true", "found")
+        rows = [
+            [*(x[key] for key in keys), number(x["probability"], 2)]
+            for x in mistakes
+        ]
+        return table([*keys, "probability"], rows)
+    figures = [
+        plain_picture(
+            picture,
+            f"{x['true']} taken for {x['found']} {x['probability']:.2f}",
+            x["image"],
+        )
+        for x, picture in shown
+    ]
+    return element("div", *figures, class_="pictures")

@@ -21,6 +21,8 @@ class ClassificationReport:
         labels: (n,) integers, 0..K-1, the true ones.
         class_names: Optional K names, None for a class that isn't used.
         image_names: Optional n names of the images, for the worst mistakes.
+        pictures: Optional dict from an image's number to the
+            `PIL.Image.Image`, to show among the worst mistakes.
 
     Raises:
         ValueError: If a shape doesn't fit, there are no images, probabilities
@@ -39,6 +41,7 @@ class ClassificationReport:
     labels: np.ndarray
     class_names: tuple | None = None
     image_names: list | None = None
+    pictures: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         probabilities = np.asarray(self.probabilities)
@@ -134,7 +137,7 @@ class ClassificationReport:
             for i, name in enumerate(self.display_names)
         ]
 
-    def mistakes(self, most=20):
+    def mistakes(self, most=12):
         """Dicts of the wrong images, the most certain ones first."""
         scores = self.probabilities.max(axis=1)
         wrong = np.flatnonzero(self.predicted != self.labels)
@@ -142,6 +145,7 @@ class ClassificationReport:
         names, predicted = self.display_names, self.predicted
         return [
             {
+                "number": int(i),
                 "image": self.image_names[i],
                 "true": names[self.labels[i]],
                 "found": names[predicted[i]],

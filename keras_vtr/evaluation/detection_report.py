@@ -42,7 +42,7 @@ class DetectionReport:
     ...     [{"boxes": box, "labels": [0], "scores": [0.8]}],
     ...     class_names=["cat"],
     ... )
-    >>> print(report.precision["AP"].round(2), report.thresholds.tolist())
+    >>> print(round(report.precision["AP"], 2), report.thresholds.tolist())
     1.0 [0.4]
     """
 

@@ -134,7 +134,7 @@ def _repaired(objects, errors, kind):
         mean = mean_precision(labels, is_right, left)
         rest = int((left > 0).sum())
         total = gone.sum() + (mean * rest if rest else 0.0)
-        return total / (gone.sum() + rest) if len(missed) else mean
+        return float(total / (gone.sum() + rest)) if len(missed) else mean
     is_kind = errors.is_kind(kind)
     is_repaired = is_kind & (errors.repairs >= 0)
     labels[is_repaired] = objects.true_labels[errors.repairs[is_repaired]]

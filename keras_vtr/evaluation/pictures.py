@@ -171,6 +171,18 @@ def picture_element(worst):
     )
 
 
+def plain_picture(picture, title, name):
+    """A picture without boxes, and what there is to say about it."""
+    image = element(
+        "img",
+        src=_data_address(picture),
+        alt=title,
+        style=f"width: 100%; {_sharp(picture)}",
+    )
+    caption = element("figcaption", element("b", title), element("br"), name)
+    return element("figure", image, caption)
+
+
 def _box(box, text, role, unit, height):
     x, y, w, h = box
     color = COLORS[role]

@@ -55,6 +55,9 @@ def test_class_folders_train_a_vit_that_is_served(
     assert main(["evaluate", str(run)]) == 0
     result = json.loads((run / "evaluation.json").read_text())
     assert result["accuracy"] == 1.0
+    assert "<h2>Calibration" in (run / "report.html").read_text()
+    # Its answer is the best class, whatever its score.
+    assert main(["evaluate", str(run), "--thresholds", "best"]) == 1
     picture = str(class_folders / "val" / "dark" / "2.png")
     assert main(["predict", str(run), picture, "--output", str(found)]) == 0
     (rows,) = json.loads((found / "classes.json").read_text()).values()

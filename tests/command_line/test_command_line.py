@@ -167,7 +167,7 @@ def check_thresholds(folder, run, tmp_path, capsys):
         assert [len(rows) for rows in found.values()] == [number]
     models = tmp_path / "models"
     assert main(["export", str(run), str(models)]) == 0
-    config = json.loads((models / "1" / "config.json").read_text())
+    config = json.loads((models / "1" / "assets" / "config.json").read_text())
     assert config["score_threshold"] == dict.fromkeys(thresholds, 1.0)
     path.write_text(json.dumps({**thresholds, "a cow": 0.5}))
     for command in (predict, ["export", str(run), str(models)]):

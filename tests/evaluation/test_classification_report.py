@@ -1,9 +1,13 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 
 from keras_vtr.evaluation import ClassificationReport
+from keras_vtr.evaluation import evaluate_classifier
+from tests.tiny_models import randomize
+from tests.tiny_models import tiny_vit
 
 PROBABILITIES = np.array(
     [[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.4, 0.6, 0.0], [0.0, 0.95, 0.05]]
@@ -26,6 +30,7 @@ def test_its_tables_are_solved_by_hand(tmp_path):
     assert report.calibration.error == pytest.approx(error)
     (mistake,) = report.mistakes()
     assert mistake == {
+        "number": 3,
         "image": "d",
         "true": "<script>",
         "found": "dog",
@@ -41,6 +46,24 @@ def test_its_tables_are_solved_by_hand(tmp_path):
     lines = (tmp_path / "evaluation.csv").read_text().splitlines()
     assert lines[3] == "2,0,,,"
     assert report.write(tmp_path).read_text() == text
+
+
+def test_a_classifier_is_evaluated_and_its_mistakes_are_shown(tmp_path, rng):
+    vit = randomize(tiny_vit(class_names=["a", "b", "c"]))
+    images = rng.uniform(0, 255, (5, 24, 32, 3)).astype("float32")
+    logits = keras.ops.convert_to_numpy(vit(images))
+    # The first two labels are right, the others are not.
+    labels = (logits.argmax(-1) + [0, 0, 1, 1, 1]) % 3
+    batches = [(images[:3], labels[:3]), (images[3:], labels[3:])]
+    report = evaluate_classifier(vit, batches, num_pictures=2)
+    assert report.accuracy == 0.4 and report.class_names == ("a", "b", "c")
+    worst = [x["number"] for x in report.mistakes(2)]
+    assert {*report.pictures} == {*worst} and min(worst) > 1
+    pixels = np.asarray(report.pictures[worst[0]])
+    np.testing.assert_array_equal(pixels, np.round(images[worst[0]]))
+    assert report.write(tmp_path).read_text().count("data:image/png") == 2
+    with pytest.raises(ValueError, match="must not be empty"):
+        evaluate_classifier(vit, [])
 
 
 @pytest.mark.parametrize(

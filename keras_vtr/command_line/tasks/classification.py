@@ -9,8 +9,7 @@ from keras_vtr.callbacks import ClassPictures
 from keras_vtr.data import center_crop
 from keras_vtr.data import classification_dataset
 from keras_vtr.data.pictures.preparation import classifier_input
-from keras_vtr.evaluation import ClassificationReport
-from keras_vtr.host_errors import own_errors
+from keras_vtr.evaluation import evaluate_classifier
 from keras_vtr.models import build_vit
 from keras_vtr.pretrained import from_pretrained
 from keras_vtr.serving import export_classifier
@@ -117,14 +116,8 @@ class Classification:
             training=False,
             image_size=vit.input_shape[1:3],
         )
-        with own_errors():
-            logits = vit.predict(batches, verbose=0)
-        return ClassificationReport(
-            keras.ops.convert_to_numpy(keras.ops.softmax(logits)),
-            data.labels,
-            data.class_names,
-            [pathlib.Path(path).name for path in data.paths],
-        )
+        names = ["/".join(pathlib.Path(x).parts[-2:]) for x in data.paths]
+        return evaluate_classifier(vit, batches, image_names=names)
 
     def limits(self, options):
         """Of the files that are read, as arguments of `read_picture`."""
