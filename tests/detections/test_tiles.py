@@ -243,8 +243,8 @@ def test_a_picture_no_larger_than_a_tile_is_answered_as_without_tiles():
             np.testing.assert_array_equal(value, np.asarray(other[key]))
 
     # In a larger one, each tile is answered as a picture of its own.
-    image = np.array(pictures.picture(50, 90))
-    tiles = Tiles((32, 48), batch_size=3)
+    image = np.array(pictures.picture(32, 90))
+    tiles = Tiles((32, 48), batch_size=2)
     (found,) = detect(detr, [image], tiles=tiles, score_threshold=0.1)
     expected = tiles.detect(
         lambda batch: detect(detr, batch, score_threshold=0.1), image
@@ -255,7 +255,7 @@ def test_a_picture_no_larger_than_a_tile_is_answered_as_without_tiles():
     drawn = keras_vtr.visualization.draw_boxes(
         image, found["boxes"], found["labels"], masks=found["masks"]
     )
-    assert drawn.size == (90, 50)
+    assert drawn.size == (90, 32)
 
 
 @pytest.mark.parametrize(
