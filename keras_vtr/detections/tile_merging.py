@@ -33,8 +33,8 @@ def merge_tiles(found, places, image_shape, threshold):
     kept = ~views.are_seen_better(rows["boxes"], cut, tile)
     pairs = views.pairs(rows["boxes"], cut, tile, rows["labels"], kept)
     groups = _join(pairs, tile, threshold, np.flatnonzero(kept))
-    depths = views.depths(rows["boxes"], tile)
-    objects = [_merge(group, rows, depths) for group in groups]
+    rows["depths"] = views.depths(rows["boxes"], tile, cut)
+    objects = [_merge(group, rows) for group in groups]
     order = np.argsort([-x["scores"] for x in objects], kind="stable")
     merged = {
         key: np.array([objects[i][key] for i in order], rows[key].dtype)
@@ -70,16 +70,14 @@ class _Views:
         """(n, 4) bool."""
         return self._depths(boxes, tile) <= self.margins[tile]
 
-    def depths(self, boxes, tile):
-        """(n, 4): how far within the inner edges of its tile a side lies.
+    def depths(self, boxes, tile, cut):
+        """(n,): how far within the inner edges of its tile a box is.
 
-        In the whole picture just not cut: tiles see more of what they see.
+        -1 if it is cut, 0 in the whole picture, which shows less of it.
         """
-        return np.where(
-            self.is_whole[tile, None],
-            self.margins[0],
-            self._depths(boxes, tile),
-        )
+        depths = self._depths(boxes, tile).min(axis=1)
+        depths[self.is_whole[tile]] = 0
+        return np.where(cut.any(axis=1), -1, depths)
 
     def are_seen_better(self, boxes, cut, tile):
         """(n,) bool: in another tile that cuts only some of the cut sides."""
@@ -98,7 +96,9 @@ class _Views:
         return found
 
     def pairs(self, boxes, cut, tile, labels, kept):
-        """(p, 2) numbers of kept boxes of two tiles and a class, (p,) IoUs."""
+        """(p, 2) numbers of kept boxes of two tiles and a class, and how like
+        they are, (p,).
+        """
         seen = np.where(cut, self.places[tile], UNLIMITED)
         rows = [
             np.flatnonzero(kept & (tile == i))
@@ -113,10 +113,13 @@ class _Views:
             )
             is_same = labels[one] == labels[other]
             one, other = one[is_same], other[is_same]
-            ious = _iou(
-                _clip(boxes[one], seen[other]), _clip(boxes[other], seen[one])
+            shares = _likeness(
+                _clip(boxes[one], seen[other]),
+                _clip(boxes[other], seen[one]),
+                cut[one].any(axis=1),
+                cut[other].any(axis=1),
             )
-            found.append((np.stack([one, other], axis=1), ious))
+            found.append((np.stack([one, other], axis=1), shares))
         return tuple(np.concatenate(x) for x in zip(*found, strict=True))
 
     def _depths(self, boxes, tile):
@@ -137,9 +140,17 @@ def _clip(boxes, edges):
     return np.concatenate([begin, end], axis=-1)
 
 
-def _iou(one, other):
-    shared = _area(_clip(one, other))
-    return shared / np.maximum(_area(one) + _area(other) - shared, 1e-9)
+def _likeness(one, other, is_cut, is_other_cut):
+    """The share of a cut box within the other one, else the IoU."""
+    shared, area, other_area = map(_area, (_clip(one, other), one, other))
+    cut_area = np.minimum(
+        np.where(is_cut, area, np.inf),
+        np.where(is_other_cut, other_area, np.inf),
+    )
+    whole = np.where(
+        is_cut | is_other_cut, cut_area, area + other_area - shared
+    )
+    return shared / np.maximum(whole, 1e-9)
 
 
 def _area(boxes):
@@ -149,9 +160,9 @@ def _area(boxes):
 def _join(pairs, tile, threshold, numbers):
     """Lists of numbers of boxes: the most alike ones joined, of other tiles."""
     groups = {i: [i] for i in numbers.tolist()}
-    pairs, ious = pairs
-    order = np.argsort(-ious, kind="stable")
-    for one, other in pairs[order[ious[order] > threshold]].tolist():
+    pairs, likeness = pairs
+    order = np.argsort(-likeness, kind="stable")
+    for one, other in pairs[order[likeness[order] > threshold]].tolist():
         a, b = groups[one], groups[other]
         if not set(tile[a]) & set(tile[b]):  # so they are two lists
             a += b
@@ -159,14 +170,17 @@ def _join(pairs, tile, threshold, numbers):
     return list({id(group): group for group in groups.values()}.values())
 
 
-def _merge(group, rows, depths):
+def _merge(group, rows):
     """The object that the boxes of a group are."""
     group = sorted(group, key=lambda i: -rows["scores"][i])
-    deepest = np.argmax(depths[group], axis=0)  # the best one where all are
-    box = rows["boxes"][group][deepest, range(4)]
+    boxes, depths = rows["boxes"][group], rows["depths"][group]
+    box = boxes[np.argmax(depths)]
+    if depths.max() < 0:
+        begin, end = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+        box = np.concatenate([begin, end])
     parts = [rows["parts"][i] for i in group] if rows["parts"] else []
     return {
-        "boxes": np.concatenate([box[:2], np.maximum(box[:2], box[2:])]),
+        "boxes": box,
         "scores": rows["scores"][group[0]],
         "labels": rows["labels"][group[0]],
         "part": CroppedMasks((0, 0), parts).union() if parts else None,

@@ -27,12 +27,14 @@ class Tiles:
        and cuts fewer sides of it: that tile sees the object better, and what
        it says about it counts, whatever the class.
     3. Two detections of one class, from different tiles, are of the same object
-       if the IoU of their boxes, each clipped where the other one is cut, is
-       above `threshold`. The most alike pairs are joined first. An object never
+       if their boxes, each clipped where the other one is cut, have an IoU
+       above `threshold`; or, if a box is cut, if more than this share of it is
+       in the other one. The most alike pairs are joined first. An object never
        has two detections of one tile: what the detector itself tells apart, in
        a crowd, stays apart.
-    4. An object has the best of its scores; each side of its box from the tile
-       in which it is farthest from the inner edges; and the union of its masks.
+    4. An object has the best of its scores; its box in the tile that doesn't
+       cut it and in which it is farthest from the inner edges, or, if all cut
+       it, the box around all of its parts; and the union of its masks.
 
     So each object is found once, with its true box, if the detector finds what
     it sees: from one tile, if the object is no larger than the overlap, else
@@ -49,9 +51,9 @@ class Tiles:
             whole.
         batch_size: How many tiles the detector gets at once.
         whole_picture: Whether it also gets the whole picture, for objects that
-            are larger than tiles. Rule 2 isn't asked about it, and sides come
-            from it only where all tiles cut them.
-        threshold: The IoU above which two detections are of one object.
+            are larger than tiles. Rule 2 leaves nothing to it, and boxes are
+            from it only if all tiles cut them.
+        threshold: How much two boxes of one object have in common.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -90,7 +92,7 @@ class Tiles:
             )
         if not 0 < self.threshold <= 1:
             raise ValueError(
-                "`threshold` must be an IoU, above 0 and at most 1. Received: "
+                "`threshold` must be a share, above 0 and at most 1. Received: "
                 f"threshold={self.threshold!r}"
             )
 

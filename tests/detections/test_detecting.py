@@ -62,6 +62,8 @@ def test_it_answers_as_the_served_model_does(change, options, tmp_path):
     (found,) = detect(detr, [picture], score_threshold=0.0, **options)
     for key in ("boxes", "scores", "labels"):
         np.testing.assert_allclose(found[key], expected[key][0], atol=1e-3)
+    if change:
+        return
 
     def find(batch):
         answer = signatures["images"](images=tf.constant(batch))

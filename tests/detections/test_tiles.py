@@ -97,6 +97,23 @@ def test_one_object_anywhere_and_of_any_size_is_found_once(rng):
         check_all_found(image, tiles.detect(find_gray, image))
 
 
+@pytest.mark.parametrize("whole_picture", [False, True])
+def test_an_object_of_any_shape_is_found_once(whole_picture, rng):
+    """Its parts have other boxes than what the tiles cut of its box."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    tiles = Tiles((32, 40), whole_picture=whole_picture)
+    for _ in range(60):
+        angle, radius = rng.uniform(0, np.pi), rng.uniform(3, 45)
+        cosine, sine = np.cos(angle), np.sin(angle)
+        u, v = x - rng.uniform(10, 120), y - rng.uniform(10, 90)
+        u, v = cosine * u + sine * v, cosine * v - sine * u
+        disc = u**2 + v**2 <= radius**2
+        bar = (abs(u) <= radius) & (abs(v) <= radius / 3)
+        for mask in (disc, bar):
+            image = mask.astype("uint8")[..., None]
+            check_all_found(image, tiles.detect(find_gray, image))
+
+
 @pytest.mark.parametrize("side", [4, 9, 16, 26])
 def test_a_crowd_of_one_class_without_gaps_stays_a_crowd(side):
     grid = [
@@ -135,24 +152,40 @@ def test_what_two_tiles_call_different_classes_stays_two():
     np.testing.assert_array_equal(found["labels"], [0])
 
 
-def test_sides_come_from_the_tile_that_sees_them_best():
+def answer(*boxes, scores):
+    """A detector's answer, all of one class."""
+    return {
+        "boxes": np.array(boxes, "float32"),
+        "scores": np.array(scores, "float32"),
+        "labels": np.ones(len(boxes), "int32"),
+    }
+
+
+def test_a_box_comes_from_the_tile_that_sees_it_best():
     places = np.array([[0, 0, 40, 32], [20, 0, 60, 32]])
     boxes = ([[22, 5, 33, 15]], [[23, 6, 34, 16]])
     found = [
-        {
-            "boxes": np.array(box, "float32"),
-            "scores": np.array([score], "float32"),
-            "labels": np.array([1], "int32"),
-        }
+        answer(*box, scores=[score])
         for box, score in zip(boxes, (0.6, 0.8), strict=True)
     ]
-    (one,) = (Tiles().merge(found, places, (32, 60)),)
-    # Left from the first tile, right from the second, the rest from the surest.
-    np.testing.assert_array_equal(one["boxes"], [[22, 6, 34, 16]])
+    one = Tiles().merge(found, places, (32, 60))
+    # To the edge of the first tile it has 7 pixels, to the second's 3.
+    np.testing.assert_array_equal(one["boxes"], boxes[0])
     np.testing.assert_array_equal(one["scores"], np.array([0.8], "float32"))
     assert "masks" not in one
     apart = Tiles(threshold=0.9).merge(found, places, (32, 60))
     assert len(apart["boxes"]) == 2
+    # The most alike of two is the same object, the other one stays.
+    two = answer([22, 5, 33, 15], [24, 5, 35, 15], scores=[0.6, 0.5])
+    one = answer([24, 5, 35, 16], scores=[0.9])
+    found = Tiles().merge([two, one], places, (32, 60))
+    np.testing.assert_allclose(found["scores"], [0.9, 0.6])
+    # What a detector guesses beyond its tile has not been seen.
+    none = answer(scores=[])
+    none["boxes"] = none["boxes"].reshape(0, 4)
+    beyond = answer([15, 5, 45, 15], scores=[0.9])
+    found = Tiles().merge([none, beyond], places, (32, 60))
+    np.testing.assert_array_equal(found["boxes"], [[20, 5, 45, 15]])
 
 
 def test_the_whole_picture_adds_what_no_tile_holds():
@@ -176,8 +209,11 @@ def test_the_whole_picture_adds_what_no_tile_holds():
     tiles = Tiles((32, 40), whole_picture=True)
     found = tiles.detect(find, image)
     np.testing.assert_array_equal(found["boxes"], [small, [4, 8, 120, 88]])
-    # A box that tiles have cut is given its sides, too.
-    check_all_found(image, tiles.detect(find_gray, image))
+    # What it doesn't show is not missed.
+    seen = tiles.detect(
+        lambda batch: find_gray(batch * (batch.shape[1:] != SHAPE)), image
+    )
+    check_all_found(image, seen)
 
 
 def test_a_picture_no_larger_than_a_tile_is_answered_as_without_tiles():
@@ -207,8 +243,8 @@ def test_a_picture_no_larger_than_a_tile_is_answered_as_without_tiles():
             np.testing.assert_array_equal(value, np.asarray(other[key]))
 
     # In a larger one, each tile is answered as a picture of its own.
-    image = np.array(pictures.picture(50, 90))
-    tiles = Tiles((32, 48), batch_size=3)
+    image = np.array(pictures.picture(32, 90))
+    tiles = Tiles((32, 48), batch_size=2)
     (found,) = detect(detr, [image], tiles=tiles, score_threshold=0.1)
     expected = tiles.detect(
         lambda batch: detect(detr, batch, score_threshold=0.1), image
@@ -219,7 +255,7 @@ def test_a_picture_no_larger_than_a_tile_is_answered_as_without_tiles():
     drawn = keras_vtr.visualization.draw_boxes(
         image, found["boxes"], found["labels"], masks=found["masks"]
     )
-    assert drawn.size == (90, 50)
+    assert drawn.size == (90, 32)
 
 
 @pytest.mark.parametrize(
