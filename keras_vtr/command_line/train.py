@@ -26,6 +26,7 @@ from keras_vtr.command_line.run_folder import scales
 from keras_vtr.command_line.run_folder import write_config
 from keras_vtr.command_line.training_model import build
 from keras_vtr.command_line.training_model import compile_with_recipe
+from keras_vtr.data import RepeatFactorSampling
 from keras_vtr.data import batch_paths
 from keras_vtr.data import check_dataset
 from keras_vtr.data import detection_dataset
@@ -117,8 +118,9 @@ def run(folder, output, *, printer, **options):
         enable_determinism()
     keras.config.set_dtype_policy(options["precision"])
     detr = build(train.class_names, **options)
-    batches, seen = _batches(train, val, checkpoint.num_steps, detr, options)
-    steps = max(1, len(train) // options["batch_size"])
+    sampling = _sampling(train, options["repeat_rare"])
+    batches, seen = _batches(train, val, done, detr, sampling, options)
+    steps = _steps(train, sampling, options["batch_size"])
     _check_queries(train, detr)
     model = compile_with_recipe(detr, steps, options)
     evaluated = -(-len(val) // options["batch_size"])
@@ -130,13 +132,11 @@ def run(folder, output, *, printer, **options):
         check_dataset(
             batches, num_classes=detr.num_classes, num_queries=num_queries
         ),
-        _callbacks(train, seen, output, detr, options),
+        _callbacks(train, seen, output, detr, sampling, options),
         steps_per_epoch=steps,
         epochs=options["epochs"],
     )
-    path, epoch = _save_best(model, detr, output)
-    text = f"{path}: epoch {epoch}"
-    printer.report("model", text, path=str(path), epoch=epoch)
+    _save_best(model, detr, output, printer)
 
 
 def _read(folder, invalid, masks):
@@ -160,10 +160,24 @@ def _check_queries(train, detr):
         )
 
 
-def _callbacks(train, seen, output, detr, options):
+def _sampling(train, share):
+    return None if share is None else RepeatFactorSampling(train, share)
+
+
+def _steps(train, sampling, batch_size):
+    """Of an epoch."""
+    num_images = len(train) if sampling is None else sampling.num_images
+    return max(1, num_images // batch_size)
+
+
+def _callbacks(train, seen, output, detr, sampling, options):
     """Callbacks: non-finite steps, AP, a table, pictures."""
     images = functools.partial(
-        batch_paths, train, options["batch_size"], seed=options["seed"]
+        batch_paths,
+        train,
+        options["batch_size"],
+        seed=options["seed"],
+        sampling=sampling,
     )
     names = train.class_names
     return [
@@ -179,7 +193,7 @@ def _callbacks(train, seen, output, detr, options):
     ]
 
 
-def _save_best(model, detr, output):
+def _save_best(model, detr, output, printer):
     checkpoints = output / "checkpoints"
     path, manifest = best_checkpoint(checkpoints) or next(
         whole_checkpoints(checkpoints)
@@ -189,10 +203,12 @@ def _save_best(model, detr, output):
     with averaged_weights(model):
         detr.save(hidden)
     hidden.rename(output / MODEL)
-    return output / MODEL, manifest["epoch"]
+    path, epoch = output / MODEL, manifest["epoch"]
+    text = f"{path}: epoch {epoch}"
+    printer.report("model", text, path=str(path), epoch=epoch)
 
 
-def _batches(train, val, first_batch, detr, options):
+def _batches(train, val, first_batch, detr, sampling, options):
     """Of training, from where the run is, and of validation."""
     same = {
         **scales(options, detr),
@@ -206,6 +222,7 @@ def _batches(train, val, first_batch, detr, options):
         training=True,
         seed=options["seed"],
         first_batch=first_batch,
+        sampling=sampling,
         crop_short_sides=options["crop_short_sides"],
         crop_range=options["crop_range"],
         flips=not options["no_flips"],
