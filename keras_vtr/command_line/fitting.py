@@ -1,4 +1,4 @@
-"""How `train` fits a model: when it ends, what it prints and logs."""
+"""How `train` fits a model: rare classes, its end, what it prints and logs."""
 
 import argparse
 import importlib.util
@@ -18,6 +18,11 @@ OF_PROCESS = ("time_limit", "tensorboard")
 
 def add_arguments(parser):
     add = parser.add_argument
+    rare = (
+        "repeat images with classes that fewer than this share of the images "
+        "have (LVIS), such as 0.1"
+    )
+    add("--repeat-rare", type=float, metavar="SHARE", help=rare)
     well_inside = (
         "such as 2h, 90m or 1h30m: training ends before, so that evaluation "
         "and saving fit; run again, it goes on. The learning rate's schedule "

@@ -110,14 +110,19 @@ def run(folder, output, *, printer, **options):
         enable_determinism()
     keras.config.set_dtype_policy(options["precision"])
     model = task.build(train.class_names)
-    batches, seen = task.batches(train, val, checkpoint.num_steps, model)
-    steps = max(1, len(train) // options["batch_size"])
+    sampling = task.sampling(train)
+    batches, seen = task.batches(train, val, done, model, sampling)
+    steps = _steps(train, sampling, options["batch_size"])
     trained = task.compile(model, steps)
     evaluated = -(-len(val) // options["batch_size"])
     fit = Fitting(checkpoint, output, printer, options, evaluated).fit
     write_config(output, config)  # after all options were checked
     images = functools.partial(
-        batch_paths, train, options["batch_size"], seed=options["seed"]
+        batch_paths,
+        train,
+        options["batch_size"],
+        seed=options["seed"],
+        sampling=sampling,
     )
     validation, callbacks = task.evaluation(seen, model, output / "pictures")
     history = str(output / "history.csv")
@@ -128,9 +133,7 @@ def run(folder, output, *, printer, **options):
     ]
     steps = {"steps_per_epoch": steps, "epochs": options["epochs"]}
     fit(trained, batches, callbacks, **steps, **validation)
-    path, epoch = _save_best(trained, model, output)
-    text = f"{path}: epoch {epoch}"
-    printer.report("model", text, path=str(path), epoch=epoch)
+    _save_best(trained, model, output, printer)
 
 
 def _read(folder, invalid, masks):
@@ -145,7 +148,13 @@ def _read(folder, invalid, masks):
     return train, val
 
 
-def _save_best(trained, model, output):
+def _steps(train, sampling, batch_size):
+    """Of an epoch."""
+    num_images = len(train) if sampling is None else sampling.num_images
+    return max(1, num_images // batch_size)
+
+
+def _save_best(trained, model, output, printer):
     checkpoints = output / "checkpoints"
     path, manifest = best_checkpoint(checkpoints) or next(
         whole_checkpoints(checkpoints)
@@ -155,4 +164,6 @@ def _save_best(trained, model, output):
     with averaged_weights(trained):
         model.save(hidden)
     hidden.rename(output / MODEL)
-    return output / MODEL, manifest["epoch"]
+    path, epoch = output / MODEL, manifest["epoch"]
+    text = f"{path}: epoch {epoch}"
+    printer.report("model", text, path=str(path), epoch=epoch)

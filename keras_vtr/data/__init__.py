@@ -17,7 +17,9 @@ from keras_vtr.data.formats.voc import read_voc
 from keras_vtr.data.formats.yolo import read_yolo
 from keras_vtr.data.inspection import inspect_records
 from keras_vtr.data.order import batch_paths
+from keras_vtr.data.own_augmentation import augment_on_host
 from keras_vtr.data.pictures.decoding import decode_image
+from keras_vtr.data.sampling import RepeatFactorSampling
 from keras_vtr.data.target_checks import check_dataset
 from keras_vtr.targets import check_inputs
 from keras_vtr.targets import check_targets
@@ -38,6 +40,8 @@ __all__ = [
     "batch_paths",
     "inspect_records",
     "augment",
+    "augment_on_host",
+    "RepeatFactorSampling",
     "digit_scenes",
     "SceneLayout",
     "load_digits",

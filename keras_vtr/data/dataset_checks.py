@@ -16,6 +16,22 @@ def check_data(data, training, masks):
         )
 
 
+def check_training_arguments(data, training, sampling, augment):
+    """Requires a sampling of these data, and both of these in training."""
+    given = {"sampling": sampling, "augment": augment}
+    given = [name for name, value in given.items() if value is not None]
+    if given and not training:
+        raise ValueError(
+            f"{' and '.join(given)} must only be given with `training=True`. "
+            "Received: training=False"
+        )
+    if sampling is not None and sampling.num_records != len(data):
+        raise ValueError(
+            "`sampling` must be made of the same `data`. Received: a sampling "
+            f"of {sampling.num_records} images, {data}"
+        )
+
+
 def check_workers(batch_size, num_workers, worker):
     """Requires workers that share each batch equally."""
     if batch_size < 1 or batch_size % num_workers:

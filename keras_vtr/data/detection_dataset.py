@@ -1,26 +1,20 @@
 """Padded batches of images and targets for a detector, from records."""
 
-import functools
-
 import tensorflow as tf
 
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
-from keras_vtr.data.augmentation import augment
-from keras_vtr.data.augmentation import resize
-from keras_vtr.data.augmentation import stretch
 from keras_vtr.data.dataset_checks import check_canvas
 from keras_vtr.data.dataset_checks import check_data
+from keras_vtr.data.dataset_checks import check_training_arguments
 from keras_vtr.data.dataset_checks import check_workers
-from keras_vtr.data.order import index_at
 from keras_vtr.data.order import sizes_of_batches
 from keras_vtr.data.order import training_positions
 from keras_vtr.data.padding import padded
 from keras_vtr.data.pictures.reading import BrokenImages
-from keras_vtr.data.pictures.reading import image_reader
-from keras_vtr.data.pictures.reading import with_substitutes
-from keras_vtr.data.record_targets import encoded_masks
-from keras_vtr.data.record_targets import target_reader
+from keras_vtr.data.rows import evaluation_rows
+from keras_vtr.data.rows import resizing
+from keras_vtr.data.rows import training_rows
 
 
 def detection_dataset(
@@ -30,6 +24,7 @@ def detection_dataset(
     training,
     seed=0,
     first_batch=0,
+    sampling=None,
     num_workers=1,
     worker=0,
     short_sides=SHORT_SIDES,
@@ -41,6 +36,7 @@ def detection_dataset(
     broken="raise",
     max_broken=100,
     masks=False,
+    augment=None,
     **augmentation,
 ):
     """Padded batches of images of different sizes, with their targets.
@@ -56,6 +52,8 @@ def detection_dataset(
             both and the image.
         first_batch: The first batch of training; earlier ones are not read.
             Resume a run with `first_batch=checkpoint.num_steps`.
+        sampling: Optional `keras_vtr.data.RepeatFactorSampling` of `data`, for
+            training. Default: each image comes once an epoch.
         num_workers: Number of processes that share each batch.
         worker: Index of this process; it reads B / `num_workers` images.
         short_sides: Short sides of an image to choose from, in pixels.
@@ -76,6 +74,12 @@ def detection_dataset(
         max_broken: How many different pictures may be skipped.
         masks: Whether the targets have masks; read the annotations with
             `masks=True`, too.
+        augment: Optional augmentation of one's own, for training: a function of
+            image, targets and seed that returns image and targets, as
+            `keras_vtr.data.augment`, and comes before it. The image is
+            (height, width, 3) uint8, and is returned in uint8 or float32, in
+            [0, 255], of any size. It is a part of the data set's graph; see
+            `keras_vtr.data.augment_on_host` for other Python.
         **augmentation: Further arguments of `keras_vtr.data.augment`.
 
     Returns:
@@ -94,7 +98,8 @@ def detection_dataset(
 
     Raises:
         ValueError: If the data set is empty, an argument doesn't fit, or there
-            is no box to learn in training. Also at a broken picture, with its
+            is no box to learn in training. Also at a broken picture, or one
+            whose objects don't fit after `augment`, with its
             path, from `fit`, `evaluate` and `predict` of a
             `keras_vtr.models.DetectionModel` and from
             `keras_vtr.metrics.CocoAveragePrecision`. Other readers get a
@@ -108,6 +113,7 @@ def detection_dataset(
     ... # doctest: +SKIP
     """
     check_data(data, training, masks)
+    check_training_arguments(data, training, sampling, augment)
     check_workers(batch_size, num_workers, worker)
     check_canvas(canvas, image_sizes, longest_side, size_multiple)
     if image_sizes is not None and (len(image_sizes) == 1 or not training):
@@ -117,99 +123,27 @@ def detection_dataset(
     if training:
         order = training_positions(first_batch, batch_size, num_workers, worker)
         size_at = sizes_of_batches(image_sizes, batch_size, seed)
-        sides = {"short_sides": short_sides, "longest_side": longest_side}
-        prepare = _training_rows(
-            data.records, broken, seed, masks, size_at, **sides, **augmentation
+        augmentation |= {"short_sides": short_sides, "own": augment}
+        augmentation |= {"longest_side": longest_side, "size_at": size_at}
+        prepare = training_rows(
+            data.records, broken, seed, sampling, masks, **augmentation
         )
     else:
         order = tf.data.Dataset.range(len(data)).shard(num_workers, worker)
-        resized = _resizing(image_sizes, max(short_sides), longest_side)
-        prepare = _evaluation_rows(data.records, broken, masks, resized)
+        resized = resizing(image_sizes, max(short_sides), longest_side)
+        prepare = evaluation_rows(data.records, broken, masks, resized)
     rows = order.map(prepare, tf.data.AUTOTUNE)
     if not training:
-        rows = rows.filter(lambda inputs, y_true, ok: ok)
-        rows = rows.map(lambda inputs, y_true, ok: (inputs, y_true))
+        rows = rows.filter(lambda inputs, y_true, ok: ok).map(_without_ok)
+    multiples = size_multiple, length_multiple
     size = batch_size // num_workers
-    sides = size_multiple, length_multiple
-    batches = padded(rows, size, canvas, *sides, training)
+    batches = padded(rows, size, canvas, *multiples, training)
     return batches if image_sizes is None else batches.map(_without_mask)
 
 
-def _training_rows(records, broken, seed, masks, size_at, **options):
-    """A function from a training position to an image and its targets."""
-    read = image_reader(records, broken)
-    targets_of = target_reader(records, ("boxes", "labels"), masks)
-
-    def prepare(position):
-        epoch, index = index_at(position, seed, len(records))
-        if broken.policy == "skip":
-            image, index = with_substitutes(read, len(records))(index)
-        else:
-            image, _ = read(index)
-        key = tf.stack([seed, tf.cast(epoch, "int32")])
-        key = tf.random.experimental.stateless_fold_in(key, index)
-        image, y_true = augment(
-            image,
-            targets_of(index),
-            key,
-            image_size=size_at(position),
-            **options,
-        )
-        y_true["boxes"] = _relative(y_true["boxes"], tf.shape(image)[:2])
-        y_true["labels"] = tf.ensure_shape(y_true["labels"], (None,))
-        return _inputs(image), y_true
-
-    return prepare
+def _without_ok(inputs, y_true, ok):
+    return inputs, y_true
 
 
 def _without_mask(inputs, y_true):
     return inputs["images"], y_true
-
-
-def _resizing(image_sizes, short_side, longest_side):
-    """From image and targets to those of the size for evaluation."""
-    if image_sizes is not None:
-        return functools.partial(stretch, shape=image_sizes[0])
-    sides = {"short_side": short_side, "longest_side": longest_side}
-    return functools.partial(resize, **sides)
-
-
-def _evaluation_rows(records, broken, masks, resized):
-    """A function from an index to inputs, targets and whether to use them."""
-    read = image_reader(records, broken)
-    names = ("boxes", "labels", "areas", "crowd_boxes", "crowd_labels")
-    targets_of = target_reader(records, names, masks)
-    shapes = tf.constant([x["shape"] for x in records], "float32")
-
-    def prepare(index):
-        image, ok = read(index)
-        y_true = targets_of(index)
-        for name in ("boxes", "crowd_boxes"):
-            y_true[name] = _relative(y_true[name], shapes[index])
-        pixels = {key: y_true[key] for key in ("masks",) if key in y_true}
-        image, pixels = resized(image, pixels)
-        y_true |= pixels
-        if masks:
-            for key in ("masks", "crowd_masks"):
-                rles = key.replace("masks", "rles")
-                y_true[rles] = encoded_masks(records, key, index)
-        return _inputs(image), {**y_true, "image_shapes": shapes[index]}, ok
-
-    return prepare
-
-
-def _relative(boxes, shape):
-    """`xyxy` pixels of an image of this shape to `rel_center_xywh`."""
-    height, width = tf.unstack(tf.cast(shape, "float32"))
-    boxes = boxes / tf.stack([width, height, width, height])
-    boxes = tf.clip_by_value(boxes, 0.0, 1.0)
-    lower, upper = boxes[:, :2], boxes[:, 2:]
-    boxes = tf.concat([(lower + upper) / 2, upper - lower], axis=1)
-    return tf.ensure_shape(boxes, (None, 4))
-
-
-def _inputs(image):
-    """The model's inputs before padding: every pixel is real."""
-    padding_mask = tf.ones(tf.shape(image)[:2], "bool")
-    image = tf.ensure_shape(image, (None, None, 3))
-    return {"images": image, "padding_mask": padding_mask}

@@ -2,8 +2,10 @@
 
 import tensorflow as tf
 
+from keras_vtr.data.sampling import EachOnce
 
-def index_at(position, seed, num_images):
+
+def index_at(position, seed, sampling):
     """The image at a position of the training.
 
     Each epoch has its own permutation, without a shuffle buffer
@@ -12,15 +14,19 @@ def index_at(position, seed, num_images):
     Args:
         position: Scalar int64, the number of images before it.
         seed: Integer.
-        num_images: Images of an epoch.
+        sampling: `EachOnce` or `RepeatFactorSampling`.
 
     Returns:
-        The epoch and the record's index, scalars int64.
+        The epoch, the record's index, and how often the record came before in
+        this epoch, scalars int64.
     """
+    num_images = sampling.num_images
     epoch, offset = position // num_images, position % num_images
     key = tf.stack([tf.cast(seed, "int64"), tf.cast(epoch, "int64")])
     shuffle = tf.random.experimental.index_shuffle
-    return epoch, shuffle(offset, key, tf.cast(num_images - 1, "int64"))
+    number = shuffle(offset, key, tf.cast(num_images - 1, "int64"))
+    fraction = tf.random.stateless_uniform((), key, dtype="float64")
+    return epoch, *sampling.record_at(number, fraction)
 
 
 def training_positions(first_batch, batch_size, num_workers, worker):
@@ -50,7 +56,7 @@ def sizes_of_batches(image_sizes, batch_size, seed):
     return size_at
 
 
-def batch_paths(data, batch_size, step, *, seed=0):
+def batch_paths(data, batch_size, step, *, seed=0, sampling=None):
     """The images of one training step, as `detection_dataset` orders them.
 
     Args:
@@ -58,6 +64,7 @@ def batch_paths(data, batch_size, step, *, seed=0):
         batch_size: B, of all workers together.
         step: The step, from 0.
         seed: As in `detection_dataset`.
+        sampling: As in `detection_dataset`.
 
     Returns:
         B paths.
@@ -72,5 +79,6 @@ def batch_paths(data, batch_size, step, *, seed=0):
     """
     first = step * batch_size
     positions = tf.range(first, first + batch_size, dtype=tf.int64)
-    indexes = (index_at(p, seed, len(data))[1] for p in positions)
+    sampling = EachOnce(data) if sampling is None else sampling
+    indexes = (index_at(p, seed, sampling)[1] for p in positions)
     return [data.records[int(i)]["path"] for i in indexes]

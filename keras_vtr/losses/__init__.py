@@ -2,13 +2,13 @@
 
 from keras_vtr.losses import matching
 from keras_vtr.losses.detr_terms import BoxTerm
-from keras_vtr.losses.detr_terms import CardinalityError
-from keras_vtr.losses.detr_terms import ClassError
 from keras_vtr.losses.detr_terms import GIoUTerm
 from keras_vtr.losses.detr_terms import LabelTerm
 from keras_vtr.losses.detr_terms import RelativeBoxTerm
 from keras_vtr.losses.detr_terms import detr_terms
 from keras_vtr.losses.hungarian_loss import HungarianLoss
+from keras_vtr.losses.logged_terms import CardinalityError
+from keras_vtr.losses.logged_terms import ClassError
 from keras_vtr.losses.mask_points import AllPixels
 from keras_vtr.losses.mask_points import MaskPoints
 from keras_vtr.losses.mask_points import UncertainPoints

@@ -7,7 +7,11 @@ from keras_vtr.box_ops import generalized_iou
 from keras_vtr.box_ops import relative_moves
 from keras_vtr.box_ops import to_corners
 from keras_vtr.classifiers import SOFTMAX
-from keras_vtr.classifiers import classifier_of
+from keras_vtr.losses.class_weights import check_class_weights
+from keras_vtr.losses.class_weights import num_weighted_pairs
+from keras_vtr.losses.class_weights import weights_of_pairs
+from keras_vtr.losses.logged_terms import CardinalityError
+from keras_vtr.losses.logged_terms import ClassError
 from keras_vtr.losses.terms import Term
 from keras_vtr.losses.terms import broadcast_pairs
 
@@ -25,9 +29,13 @@ class LabelTerm(Term):
             queries have none and would dominate the mean.
         cost_weight: Its weight in the matching cost. Default: `weight`.
         name: Its name in the progress bar.
+        class_weights: Optional K numbers above 0. The loss of a query with a
+            target is multiplied by the number of the target's class, and pairs
+            are counted by it in the normalizer: a weighted mean.
 
     Raises:
-        ValueError: If a weight is out of its range.
+        ValueError: If a weight is out of its range; on call, if there are not
+            K `class_weights`.
     """
 
     classifier = SOFTMAX
@@ -38,6 +46,8 @@ class LabelTerm(Term):
         no_object_weight=0.1,
         cost_weight=None,
         name="label_loss",
+        *,
+        class_weights=None,
     ):
         super().__init__(name, weight, cost_weight)
         if not 0 < no_object_weight <= 1:
@@ -46,6 +56,7 @@ class LabelTerm(Term):
                 f"no_object_weight={no_object_weight}"
             )
         self.no_object_weight = no_object_weight
+        self.class_weights = check_class_weights(class_weights)
 
     def cost(self, y_true, y_pred):
         probabilities = ops.softmax(y_pred["logits"], axis=-1)
@@ -64,14 +75,20 @@ class LabelTerm(Term):
         log_probability = ops.maximum(log_probability, -1e30)
         weight = ops.zeros_like(log_probability)
         weight = ops.where(pairs.idle, self.no_object_weight, weight)
-        weight = ops.where(pairs.matched, ops.ones_like(weight), weight)
+        own = weights_of_pairs(self.class_weights, pairs, logits.shape[-1] - 1)
+        weight = ops.where(pairs.matched, own, weight)
         return -ops.sum(weight * log_probability, axis=(0, 2))
 
     def normalizer(self, pairs):
-        return pairs.num_pairs + self.no_object_weight * pairs.num_idle
+        num_classes = pairs.y_pred["logits"].shape[-1] - 1
+        num = num_weighted_pairs(self.class_weights, pairs, num_classes)
+        return num + self.no_object_weight * pairs.num_idle
 
     def get_config(self):
-        config = {"no_object_weight": self.no_object_weight}
+        config = {
+            "no_object_weight": self.no_object_weight,
+            "class_weights": self.class_weights,
+        }
         return {**super().get_config(), **config}
 
 
@@ -148,57 +165,6 @@ class GIoUTerm(Term):
 
     def cost(self, y_true, y_pred):
         return -_generalized_iou(*broadcast_pairs(y_true, y_pred))
-
-
-@keras.saving.register_keras_serializable(package="keras_vtr")
-class ClassError(Term):
-    """Percentage of matched queries whose class is wrong; only logged.
-
-    Args:
-        name: Its name in the progress bar.
-    """
-
-    def __init__(self, name="class_error"):
-        super().__init__(name, weight=0.0)
-
-    def distance(self, y_true, y_pred):
-        logits = y_pred[classifier_of(y_pred).key]
-        predicted = ops.argmax(logits, axis=-1)
-        labels = ops.cast(y_true["labels"], predicted.dtype)
-        return ops.cast(ops.not_equal(predicted, labels), "float32")
-
-    def normalizer(self, pairs):
-        return pairs.num_pairs / 100
-
-    def get_config(self):
-        return {"name": self.name}
-
-
-@keras.saving.register_keras_serializable(package="keras_vtr")
-class CardinalityError(Term):
-    """Absolute error of the number of objects in an image; only logged.
-
-    The mean over the images, as in the logs of Carion et al. 2020 (DETR).
-
-    Args:
-        name: Its name in the progress bar.
-    """
-
-    def __init__(self, name="cardinality_error"):
-        super().__init__(name, weight=0.0)
-
-    def sums(self, pairs):
-        classifier = classifier_of(pairs.y_pred)
-        is_object = classifier.is_object(pairs.y_pred[classifier.key])
-        num_objects = ops.sum(ops.cast(is_object, "float32"), axis=2)
-        error = ops.abs(num_objects - pairs.num_targets[:, None])
-        return ops.sum(error, axis=0)
-
-    def normalizer(self, pairs):
-        return pairs.num_images
-
-    def get_config(self):
-        return {"name": self.name}
 
 
 def detr_terms(

@@ -6,10 +6,13 @@ from keras import ops
 from keras_vtr.box_ops import iou
 from keras_vtr.box_ops import to_corners
 from keras_vtr.classifiers import SIGMOID
+from keras_vtr.losses.class_weights import check_class_weights
+from keras_vtr.losses.class_weights import num_weighted_pairs
+from keras_vtr.losses.class_weights import weights_of_pairs
 from keras_vtr.losses.detr_terms import BoxTerm
-from keras_vtr.losses.detr_terms import CardinalityError
-from keras_vtr.losses.detr_terms import ClassError
 from keras_vtr.losses.detr_terms import GIoUTerm
+from keras_vtr.losses.logged_terms import CardinalityError
+from keras_vtr.losses.logged_terms import ClassError
 from keras_vtr.losses.terms import Term
 
 SMALLEST = 1e-8  # added to a probability in the cost, as in Deformable DETR
@@ -36,6 +39,7 @@ class SigmoidTerm(Term):
         gamma=2.0,
         cost_weight=None,
         name="label_loss",
+        class_weights=None,
     ):
         if cost_weight is None:
             cost_weight = 2 * weight
@@ -43,6 +47,7 @@ class SigmoidTerm(Term):
         check_focal(alpha, gamma)
         self.alpha = alpha
         self.gamma = gamma
+        self.class_weights = check_class_weights(class_weights)
 
     def cross_entropy_weights(self, logits, pairs):
         """Of a query's own class, and of every class that it doesn't have.
@@ -76,7 +81,9 @@ class SigmoidTerm(Term):
         yes, no, other = self.cross_entropy_weights(logits, pairs)
         log_p = ops.maximum(ops.log_sigmoid(logits), LEAST_LOGARITHM)
         log_rest = ops.maximum(ops.log_sigmoid(-logits), LEAST_LOGARITHM)
-        own = yes * log_p + no * log_rest
+        num_classes = logits.shape[-1]
+        weight = weights_of_pairs(self.class_weights, pairs, num_classes)
+        own = weight[..., None] * (yes * log_p + no * log_rest)
         losses = -ops.sum(ops.where(is_own, own, other * log_rest), axis=-1)
         counts = ops.logical_or(pairs.matched, pairs.idle)
         return ops.sum(ops.where(counts, losses, 0.0), axis=(0, 2))
@@ -85,10 +92,16 @@ class SigmoidTerm(Term):
         # Of the further groups of queries each has a sum.
         num_queries = pairs.num_images * pairs.matched.shape[-1]
         num_groups = (pairs.num_pairs + pairs.num_idle) / num_queries
-        return ops.maximum(pairs.num_pairs, num_groups)
+        num_classes = pairs.y_pred[SIGMOID.key].shape[-1]
+        num = num_weighted_pairs(self.class_weights, pairs, num_classes)
+        return ops.maximum(num, num_groups)
 
     def get_config(self):
-        config = {"alpha": self.alpha, "gamma": self.gamma}
+        config = {
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "class_weights": self.class_weights,
+        }
         return {**super().get_config(), **config}
 
 
@@ -119,9 +132,12 @@ class FocalTerm(SigmoidTerm):
         gamma: How little a class counts that is known, 0 or above.
         cost_weight: Its weight in the matching cost. Default: twice `weight`.
         name: Its name in the progress bar.
+        class_weights: As of `LabelTerm`; the loss of a query's own class is
+            multiplied, not that of the classes that it doesn't have.
 
     Raises:
-        ValueError: If a number is out of its range.
+        ValueError: If a number is out of its range; on call, if there are not
+            K `class_weights`.
     """
 
     def cross_entropy_weights(self, logits, pairs):
@@ -147,9 +163,12 @@ class IoUAwareTerm(SigmoidTerm):
             gamma of the focal cost.
         cost_weight: Its weight in the matching cost. Default: twice `weight`.
         name: Its name in the progress bar.
+        class_weights: As of `LabelTerm`; the loss of a query's own class is
+            multiplied, not that of the classes that it doesn't have.
 
     Raises:
-        ValueError: If a number is out of its range.
+        ValueError: If a number is out of its range; on call, if there are not
+            K `class_weights`.
     """
 
     def cross_entropy_weights(self, logits, pairs):

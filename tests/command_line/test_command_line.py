@@ -217,6 +217,8 @@ def test_other_options_are_refused_before_anything_is_done(
         ("--save-every", "0"),
         ("--learning-rate", "-1"),
         ("--gradient-accumulation-steps", "1"),
+        ("--early-stopping", "0"),
+        ("--repeat-rare", "2"),
     ],
 )
 def test_a_run_does_not_begin_with_an_option_out_of_range(

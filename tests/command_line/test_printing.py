@@ -51,6 +51,7 @@ def test_a_training_prints_its_own_lines_and_nothing_else(folder, tmp_path):
     run = tmp_path / "run"
     options = ("--config", folder / "small.yaml", "--output", run)
     options += ("--time-limit", "1h", "--early-stopping", "1", "--tensorboard")
+    options += ("--repeat-rare", "0.2")
     arguments = ("-c", SILENT_AND_EAGER, "train", folder, *options)
     found = program(*arguments, "--epochs", "1")
     assert (found.returncode, found.stderr) == (0, "")

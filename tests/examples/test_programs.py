@@ -29,6 +29,7 @@ PROGRAMS = {
     "translate_numbers": ("--epochs", 1),
     "read_digits": ("--epochs", 1),
     "yolos": ("--steps", 10),
+    "loggers": (),
     "claims/fast_detr": ("--short",),
 }
 # A few steps each, which are not worth compiling them.
@@ -42,6 +43,7 @@ OF_FEW_STEPS = {
 # Run by the last two tests, and parts of the claims.
 OTHERS = {
     "write_scenes",
+    "own_augmentation",
     "finetune_vit",
     "claims/anchor_head",
     "claims/digit_detr",
@@ -96,6 +98,8 @@ def test_pretrained_weights_are_fine_tuned(tmp_path):
 def test_from_scenes_to_a_model_that_can_be_served(tmp_path):
     """The README's chapter on training, with masks."""
     run(tmp_path, EXAMPLES / "write_scenes.py", "scenes", "--scenes", 16)
+    program = EXAMPLES / "own_augmentation.py"
+    assert "albumentations.png: " in run(tmp_path, program, "scenes")
     for command in (
         "inspect scenes --masks --output report",
         "train scenes --masks --output run --epochs 1 "

@@ -186,4 +186,5 @@ def test_the_loss_is_saved_with_its_terms():
         "cost_weight": 2.0,
         "alpha": 0.3,
         "gamma": 2.0,
+        "class_weights": None,
     }

@@ -67,7 +67,10 @@ class Classification:
         shape = (SMALL_SIDE, SMALL_SIDE, 3)
         return build_vit(**{**SMALL, "image_shape": shape, **names})
 
-    def batches(self, train, val, first_batch, vit):
+    def sampling(self, train):
+        """Each image comes once an epoch."""
+
+    def batches(self, train, val, first_batch, vit, sampling):
         """Of training, from where the run is, and of validation."""
         config, size = self.config, self.config["batch_size"]
         same = {

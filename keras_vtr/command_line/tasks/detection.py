@@ -9,6 +9,7 @@ from keras_vtr.command_line.tasks.sizes import READABLE_SIDE
 from keras_vtr.command_line.tasks.sizes import enlargement
 from keras_vtr.command_line.tasks.sizes import picture_size
 from keras_vtr.command_line.tasks.sizes import scales
+from keras_vtr.data import RepeatFactorSampling
 from keras_vtr.data import check_dataset
 from keras_vtr.data import detection_dataset
 from keras_vtr.data.augmentation import CROP_RANGE
@@ -51,6 +52,7 @@ class Detection:
         "num_queries",
         "no_groups",
         "masks",
+        "repeat_rare",
     )
     use = (
         "thresholds",
@@ -84,7 +86,12 @@ class Detection:
         """The detector, pretrained or with random weights."""
         return detectors.build(class_names, **self.config)
 
-    def batches(self, train, val, first_batch, detr):
+    def sampling(self, train):
+        """Which images come more often, or None."""
+        share = self.config.get("repeat_rare")
+        return None if share is None else RepeatFactorSampling(train, share)
+
+    def batches(self, train, val, first_batch, detr, sampling):
         """Of training, from where the run is, and of validation."""
         config, size = self.config, self.config["batch_size"]
         num_queries = detr.output["boxes"].shape[1]
@@ -100,6 +107,7 @@ class Detection:
             training=True,
             seed=config["seed"],
             first_batch=first_batch,
+            sampling=sampling,
             crop_short_sides=config["crop_short_sides"],
             crop_range=config["crop_range"],
             flips=not config["no_flips"],
