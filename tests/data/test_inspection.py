@@ -10,6 +10,7 @@ from keras_vtr.data.inspect import main
 from tests.annotation_files import broken
 from tests.annotation_files import content
 from tests.annotation_files import write
+from tests.data.formats.class_folders import write_class_folders
 
 
 def test_classes_and_sizes_are_counted(tmp_path):
@@ -19,6 +20,7 @@ def test_classes_and_sizes_are_counted(tmp_path):
     assert list(report["sizes"].values()) == [0, 0, 0, 0, 0, 2, 1]
     assert report["problems"] == [
         "no box of the class 'person'",
+        "one box of the class 'drier'",
         "images without a box: 1",
     ]
 
@@ -116,3 +118,53 @@ def test_pictures_that_are_all_broken_and_splits_that_cannot_be_read(
     assert (report / "c_boxes.png").exists()
     with pytest.raises(SystemExit):
         main([*arguments, "--num-queries", "0"])
+
+
+def test_class_folders_are_shown_with_a_split_that_is_made(tmp_path, capsys):
+    sizes = {f"cat/{i}.png": (50, 30) for i in range(6)}
+    data = write_class_folders(
+        tmp_path / "data", sizes | {"dog/a.png": (9, 70)}
+    )
+    output = tmp_path / "report"
+    arguments = [str(data), "--output", str(output), "--num-images", "3"]
+    assert main(arguments) == 1
+    printed = capsys.readouterr().out
+    for part in (
+        f"{data}: a folder of pictures for each class; splits: all",
+        "all: 7 images, 2 classes; left out: none",
+        "pictures of each class",
+        "cat        6 ####",
+        "one picture of the class 'dog'",
+        "no split for validation: 2 of 7 images are taken for it, "
+        f"{output}/split.json",
+    ):
+        assert part in printed, printed
+    with Image.open(output / "all_pictures.png") as picture:
+        assert picture.size == (3 * 240 + 2 * 4, 240)
+    # A picture that can't be decoded, one of two classes, and one left out.
+    content = (data / "cat" / "0.png").read_bytes()
+    (data / "cat" / "1.png").write_bytes(content[:-20])
+    (data / "dog" / "b.png").write_bytes(content)
+    (data / "dog" / "c.png").write_bytes(b"")
+    assert main([*arguments, "--seed", "1"]) == 1
+    printed = capsys.readouterr().out
+    assert "cat/1.png: " in printed and "is not a picture: 1" in printed
+    assert "dog/b.png is " in printed and "of another class" in printed
+    assert "1.png" in json.loads((output / "all.json").read_text())["broken"][0]
+
+
+def test_what_is_wrong_with_splits_together_is_a_problem(tmp_path, capsys):
+    sizes = {f"{x}/{y}/a.png": (5, 3) for x in ("train", "val") for y in "cd"}
+    write_class_folders(tmp_path, sizes)
+    for split in ("train", "val"):
+        for name in "cd":
+            Image.new("RGB", (5, 3), (9, 9, ord(name))).save(
+                tmp_path / split / name / "b.png"
+            )
+    (tmp_path / "val" / "c" / "a.png").unlink()
+    output = tmp_path / "report"
+    assert main([str(tmp_path), "--output", str(output)]) == 1
+    printed = capsys.readouterr().out
+    assert "problems of the splits together: 1" in printed
+    assert "2 pictures of train are in val, too: " in printed
+    assert not (output / "split.json").exists()
