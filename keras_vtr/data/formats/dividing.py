@@ -59,9 +59,9 @@ def divide(data, path, *, seed=0, share=SHARE):
         held_out = _choose(data.records, hashes, seed, share)
         if not held_out:
             raise AnnotationError(
-                "Some pictures must be taken for validation, but each is the "
-                f"only one of a class. Received: {data}. Add pictures, or a "
-                "split of your own."
+                "Some pictures must be taken for validation, but each that has "
+                f"a class is the only one of it. Received: {data}. Add "
+                "pictures, or a split of your own."
             )
         _write(path, data.records, hashes, held_out, seed, share)
     rows = list(zip(data.records, hashes, strict=True))
@@ -102,6 +102,8 @@ def _choose(records, hashes, seed, share):
     for group in order:
         if len(chosen) < share * len(order):
             choose_first([group])
+    if not any(classes[x] for x in chosen):  # pictures without a box at most
+        return set()
     return {x for group in chosen for x in contents[group]}
 
 

@@ -92,7 +92,10 @@ def test_another_file_is_no_split(text, data, tmp_path):
 
 def test_the_only_pictures_of_their_classes_are_not_divided(tmp_path):
     data = records(tmp_path, {"a": ("a", 0), "b": ("b", 1), "c": ("c", 2)})
-    with pytest.raises(AnnotationError, match="each is the only one"):
+    with pytest.raises(AnnotationError, match="a class is the only one"):
+        divide(data, tmp_path / "split.json")
+    data.records[0]["labels"] = np.array([], "int32")  # nothing to find in it
+    with pytest.raises(AnnotationError, match="a class is the only one"):
         divide(data, tmp_path / "split.json")
     assert not (tmp_path / "split.json").exists()
 

@@ -1,6 +1,8 @@
 """A data folder, read for training: what is suspicious is said before."""
 
 import os
+import pathlib
+import re
 
 import pytest
 
@@ -176,3 +178,24 @@ def test_a_layout_of_one_s_own(tmp_path, monkeypatch):
     for wrong in (("", find), (3, find), ("x", None)):
         with pytest.raises(ValueError, match="must be a text, and `find`"):
             register_layout(*wrong)
+
+
+def test_the_page_on_data_folders_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(finding, "LAYOUTS", dict(finding.LAYOUTS))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FOLDER").mkdir()
+    coco(tmp_path / "FOLDER", train=lambda x: x)
+    path = tmp_path / "FOLDER" / "train.json"
+    path.write_text(path.read_text().replace('_id": 89', '_id": 90'))
+    root = pathlib.Path(__file__).parents[3]
+    text = (root / "docs" / "data.md").read_text()
+    assert text.count("\n") < 150
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    exec("\n".join(blocks), {})
+    assert "Data: FOLDER: NAME.json beside a folder" in capsys.readouterr().out
+    assert (tmp_path / "run" / "split.json").is_file()
+    path.rename("FOLDER/boxes.json")
+    assert "among the pictures" in find_splits("FOLDER").layout
+    for place in re.findall(r"`((?:keras_vtr|examples)/\S+)`", text):
+        assert (root / place).exists(), place
