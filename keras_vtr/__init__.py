@@ -2,7 +2,7 @@
 
 The sub-packages, in the order data flows: `data`, `layers`, `backbones`,
 `models`, `pretrained`, `detections` and `losses` (on `box_ops`), `metrics`,
-`optimizers`, `training`, `callbacks`, `visualization`, `serving`.
+`evaluation`, `optimizers`, `training`, `callbacks`, `visualization`, `serving`.
 
 `import keras_vtr` imports those whose classes are saved within a model, because
 Keras must know them to load it. The others, and TensorFlow's data sets, Pillow
@@ -32,6 +32,7 @@ __all__ = [
     "segment",
     "losses",
     "metrics",
+    "evaluation",
     "optimizers",
     "training",
     "callbacks",

@@ -1,4 +1,8 @@
-"""`python -m keras_vtr`, the same as the command `keras-vtr`."""
+"""`python -m keras_vtr`: `keras-vtr`, with what TensorFlow prints at its start.
+
+Python imports the package before this file; `python -m keras_vtr_command` is
+silent.
+"""
 
 import sys
 

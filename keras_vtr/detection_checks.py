@@ -154,6 +154,14 @@ def check_threshold(score_threshold):
         )
 
 
+def check_max_detections(max_detections):
+    if max_detections is not None and max_detections < 1:
+        raise ValueError(
+            "`max_detections` must be 1 or more, or None for all. Received: "
+            f"max_detections={max_detections}"
+        )
+
+
 def sides_of(image_shape, num_images=None, name="image_shape"):
     """Height and width of all images, or of each.
 

@@ -62,6 +62,16 @@ ARROWS = {
         "optimizers",
         "targets",
     },
+    "evaluation": {
+        "class_names",
+        "detection_checks",
+        "detections",
+        "json_text",
+        "layers",
+        "metrics",
+        "targets",
+        "visualization",
+    },
     "callbacks": {
         "atomic_folder",
         "class_names",
@@ -119,6 +129,7 @@ ARROWS = {
         "callbacks",
         "data",
         "detections",
+        "evaluation",
         "host_errors",
         "json_text",
         "metrics",
@@ -158,6 +169,7 @@ FOREIGN_WORDS = {
     "formats/coco.py": {"bbox"},
     "formats/panoptic.py": {"bbox"},
     "metrics/coco_tables.py": {"bbox"},
+    "evaluation/objects.py": {"bbox"},
 }
 # Rare or ambiguous words, and where they are the field's term after all.
 RARE_WORDS = {
@@ -176,7 +188,7 @@ PUBLIC = [
     (package, name)
     for package in ("layers", "backbones", "models", "pretrained")
     + ("detections", "losses", "metrics", "optimizers", "data", "serving")
-    + ("visualization", "training", "callbacks")
+    + ("visualization", "training", "callbacks", "evaluation")
     for name in getattr(keras_vtr, package).__all__
     if not inspect.ismodule(getattr(getattr(keras_vtr, package), name))
 ] + [
@@ -361,6 +373,7 @@ def test_what_the_code_imports_is_declared():
     for extra in (*extras, "serving"):
         declared += parser["options.extras_require"][extra]
     declared = set(re.findall(r"^[a-z0-9-]+", declared, re.MULTILINE))
+    declared.add(parser["metadata"]["name"])
     import_names = {
         "PIL": "pillow",
         "yaml": "pyyaml",
@@ -368,6 +381,7 @@ def test_what_the_code_imports_is_declared():
         "ml_dtypes": "ml-dtypes",
         "huggingface_hub": "huggingface-hub",
         "ai_edge_litert": "ai-edge-litert",
+        "keras_vtr_command": "keras-vtr",
         "tensorflow_serving": "tensorflow-serving-api",
     }
     import sys

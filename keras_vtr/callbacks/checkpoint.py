@@ -8,6 +8,7 @@ from keras_vtr.callbacks.checkpoint_files import STEP_GROUPS
 from keras_vtr.callbacks.checkpoint_files import CheckpointError
 from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.callbacks.checkpoint_files import lock_folder
+from keras_vtr.callbacks.checkpoint_files import note_best
 from keras_vtr.callbacks.checkpoint_files import remove_old
 from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
 from keras_vtr.callbacks.checkpoint_files import write_checkpoint
@@ -114,6 +115,11 @@ class Checkpoint(keras.callbacks.Callback):
         """Number of completed epochs."""
         return self._manifest["epoch"]
 
+    @property
+    def num_epochs_since_best(self):
+        """Number of completed epochs after the first with the best value."""
+        return self.epoch - self._manifest.get("best_epoch", 0)
+
     def on_train_begin(self, logs=None):
         if self.writes and not self._lock.is_locked:
             self._lock = lock_folder(self.folder)
@@ -149,7 +155,7 @@ class Checkpoint(keras.callbacks.Callback):
         every = self.every_steps
         is_due = every and now // every > before // every
         if is_due or self._termination.is_requested:
-            self._save()
+            self.save()
         self._exit_if_requested()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -157,7 +163,8 @@ class Checkpoint(keras.callbacks.Callback):
         logs = logs or {}
         self._manifest |= {"epoch": epoch + 1, "steps_in_epoch": 0}
         self._manifest["value"] = self._monitor.value(logs)
-        self._save()
+        note_best(self._manifest, self.mode)
+        self.save()
         self._monitor.check(logs)
         self._exit_if_requested()
 
@@ -190,7 +197,8 @@ class Checkpoint(keras.callbacks.Callback):
                 "`steps_per_execution` that divides it, such as 1."
             )
 
-    def _save(self):
+    def save(self):
+        """Saves a checkpoint of the last step."""
         if not self.writes:
             return
         try:

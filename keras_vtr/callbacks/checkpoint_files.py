@@ -48,7 +48,8 @@ def write_checkpoint(folder, model, manifest, groups):
         folder: `pathlib.Path` of the run.
         model: A compiled model whose optimizer is built.
         manifest: Dict with "num_steps", "epoch", "steps_in_epoch", and
-            "value", the monitored number or None.
+            "value", the monitored number or None; and after `note_best` of
+            the best epoch "best_value" and "best_epoch".
         groups: Groups of variables to write: `STEP_GROUPS` and "metrics".
     """
     versions = {"keras": keras.version(), "keras_vtr": __version__}
@@ -103,6 +104,14 @@ def best_checkpoint(folder, mode="max"):
         if manifest["value"] is not None
     ]
     return max(candidates)[2:] if candidates else None
+
+
+def note_best(manifest, mode):
+    """Notes an epoch whose value is better than those before."""
+    value, best = manifest["value"], manifest.get("best_value")
+    sign = {"max": 1, "min": -1}[mode]
+    if value is not None and (best is None or sign * value > sign * best):
+        manifest |= {"best_value": value, "best_epoch": manifest["epoch"]}
 
 
 def remove_old(folder, keep, mode):

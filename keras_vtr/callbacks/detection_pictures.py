@@ -1,23 +1,18 @@
-import importlib.util
-import pathlib
-
 import keras
 import numpy as np
-import tensorflow as tf
 from keras.ops import convert_to_numpy
 
-from keras_vtr.class_names import check_class_names
+from keras_vtr.callbacks.epoch_pictures import EpochPictures
 from keras_vtr.detections import decode_detections
 from keras_vtr.detections import decode_masks
 from keras_vtr.detections.masks import padding_of
-from keras_vtr.optimizers.averaged_weights import averaged_weights
 from keras_vtr.targets import check_inputs
 from keras_vtr.targets import check_targets
 from keras_vtr.visualization import draw_boxes
 from keras_vtr.visualization import draw_grid
 
 
-class DetectionPictures(keras.callbacks.Callback):
+class DetectionPictures(EpochPictures):
     """Draws a detector's boxes and masks below the true ones, every few epochs.
 
     Writes `epoch_0004.png`, with one column per image. An optimizer with
@@ -47,53 +42,9 @@ class DetectionPictures(keras.callbacks.Callback):
     ... )
     """
 
-    def __init__(
-        self,
-        data,
-        folder,
-        *,
-        every_epochs=1,
-        num_images=8,
-        class_names=None,
-        score_threshold=0.5,
-        scale=1,
-        tensorboard=False,
-    ):
-        super().__init__()
-        if min(every_epochs, num_images, scale) < 1:
-            raise ValueError(
-                "`every_epochs`, `num_images` and `scale` must be 1 or more. "
-                f"Received: every_epochs={every_epochs}, "
-                f"num_images={num_images}, scale={scale}"
-            )
-        if tensorboard and importlib.util.find_spec("tensorboard") is None:
-            raise ImportError(
-                "tensorboard=True needs `pip install tensorboard`."
-            )
-        if class_names is not None:
-            class_names = check_class_names(class_names)
-        self.data = data
-        self.folder = pathlib.Path(folder)
-        self.every_epochs = every_epochs
-        self.num_images = num_images
-        self.class_names = class_names
+    def __init__(self, data, folder, *, score_threshold=0.5, **options):
+        super().__init__(data, folder, **options)
         self.score_threshold = score_threshold
-        self.scale = scale
-        self.tensorboard = tensorboard
-
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every_epochs:
-            return
-        with averaged_weights(self.model):
-            find = getattr(self.model, "detector", lambda: self.model)
-            picture = self.draw(find())
-        self.folder.mkdir(parents=True, exist_ok=True)
-        picture.save(self.folder / f"epoch_{epoch + 1:04d}.png")
-        if self.tensorboard:
-            writer = tf.summary.create_file_writer(str(self.folder))
-            with writer.as_default(step=epoch + 1):
-                tf.summary.image("detections", np.array(picture)[None])
-            writer.close()
 
     def draw(self, model):
         """Returns the picture (`PIL.Image.Image`) of a model's detections."""

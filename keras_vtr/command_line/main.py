@@ -1,19 +1,21 @@
 """The commands, their arguments and their exit codes."""
 
-import argparse
 import signal
 import sys
 
 import tensorflow as tf
 import yaml
 
+import keras_vtr_command
 from keras_vtr.callbacks import CheckpointError
 from keras_vtr.callbacks import NonFiniteError
 from keras_vtr.command_line import evaluate
 from keras_vtr.command_line import export
+from keras_vtr.command_line import inspect
 from keras_vtr.command_line import predict
 from keras_vtr.command_line import train
-from keras_vtr.data import inspect
+from keras_vtr.command_line.printing import own_warnings
+from keras_vtr.command_line.printing import printer_of
 from keras_vtr.host_errors import own_errors
 
 EXPECTED = (
@@ -24,38 +26,30 @@ EXPECTED = (
     tf.errors.OpError,
 )
 COMMANDS = {
+    "inspect": inspect,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
 }
-DESCRIPTION = """Trains, evaluates and exports detectors.
-
-A data folder holds annotations in COCO's format beside a folder of pictures of
-the same name: train.json and train/, val.json and val/. COCO exports of
-Roboflow and CVAT, and Ultralytics' data.yaml, are read, too. Look at the data
-first: `keras-vtr inspect FOLDER`. Exit codes: 0 done; 1 failed, the reason is
-the last line; 2 wrong arguments.
-"""
 
 
 def main(arguments=None):
     """Runs a command; returns its exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["inspect"]:
-        command, options = inspect.main, {"arguments": arguments[1:]}
-    else:
-        options = parse(arguments)
-        command = COMMANDS[options.pop("command")].run
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    name = options.pop("command")
+    printer = printer_of(options.pop("quiet"), options.pop("json"))
     try:
-        with own_errors():
-            return command(**options) or 0
+        with own_errors(), own_warnings(printer):
+            code = COMMANDS[name].run(**options, printer=printer) or 0
     except KeyboardInterrupt:
-        print("keras-vtr: stopped", file=sys.stderr)
+        printer.error("stopped")
         return 128 + signal.SIGINT  # as a shell has it
     except EXPECTED as error:
-        print(f"keras-vtr: {_reason(error)}", file=sys.stderr)
+        printer.error(_reason(error))
         return 1
+    printer.report("done", command=name, code=code)
+    return code
 
 
 def _reason(error):
@@ -67,25 +61,19 @@ def _reason(error):
 
 def parse(arguments):
     """The command and its options, from the command line and --config."""
-    parser = argparse.ArgumentParser(
-        prog="keras-vtr",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("inspect", help="show a data set and its problems")
-    parsers = {}
+    parser, parsers = keras_vtr_command.parsers()
     for name, module in COMMANDS.items():
-        parsers[name] = commands.add_parser(
-            name,
-            help=module.__doc__.splitlines()[0],
-            description=module.__doc__,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        )
-        module.add_arguments(parsers[name])
-        parsers[name].add_argument(
+        own = parsers[name]
+        own.description = module.__doc__
+        module.add_arguments(own)
+        own.add_argument(
             "--config", help="YAML file of options, by their names"
         )
+        printed = own.add_mutually_exclusive_group()
+        less = "print warnings and errors alone"
+        printed.add_argument("--quiet", action="store_true", help=less)
+        objects = 'print a JSON object a line, the last one a "done"'
+        printed.add_argument("--json", action="store_true", help=objects)
     # The command line overrides the file.
     first, _ = parser.parse_known_args(arguments)
     if first.config:

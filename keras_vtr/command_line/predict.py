@@ -1,17 +1,14 @@
-"""Detects in pictures; writes each with its boxes, and detections.json."""
+"""Asks a run's model about pictures; writes each one, and detections.json.
+
+For a classifier the file is classes.json.
+"""
 
 import pathlib
-import sys
 
-from keras_vtr.command_line.run_folder import READABLE_SIDE
 from keras_vtr.command_line.run_folder import load_model
-from keras_vtr.command_line.run_folder import picture_size
-from keras_vtr.command_line.run_folder import read_config
+from keras_vtr.command_line.tasks import task_of_run
 from keras_vtr.data.pictures.files import read_picture
-from keras_vtr.detections import detect
-from keras_vtr.detections import encode_masks
 from keras_vtr.json_text import json_text
-from keras_vtr.visualization import draw_boxes
 
 
 def add_arguments(parser):
@@ -19,52 +16,34 @@ def add_arguments(parser):
     add("run", help="the --output of a training")
     add("images", nargs="+", help="JPEG and PNG files")
     add("--output", default="detections", help="folder to write")
-    add("--score-threshold", type=float, default=0.5, help="0 to 1")
+    threshold = (
+        "of detections, 0 to 1; default: the run's thresholds.json, else 0.5"
+    )
+    add("--score-threshold", type=float, help=threshold)
+    add("--tiles", type=int, help="side of tiles of large pictures, in pixels")
+    add("--tile-overlap", type=float, help="share of a tile; default: 0.25")
+    add("--max-labels", type=int, help="of a classifier's answer; default: 5")
 
 
-def run(run, images, output, score_threshold):
-    config, model = read_config(run), load_model(run)
+def run(run, images, output, *, printer, **options):
+    task, model = task_of_run(run, options), load_model(run)
+    limits = task.limits(options)
+    predict = task.predictor(model, options, printer)
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     found, broken = {}, 0
     for path in images:
         try:
-            image = read_picture(path)
+            image = read_picture(path, **limits)
         except OSError as error:
-            print(error, file=sys.stderr)
+            printer.warn(error)
             broken += 1
             continue
-        (detections,) = detect(
-            model,
-            [image],
-            score_threshold=score_threshold,
-            **picture_size(config, model),
-        )
-        rest = [detections[key] for key in ("boxes", "labels", "scores")]
-        draw_boxes(
-            image,
-            *rest,
-            masks=detections.get("masks"),
-            class_names=model.class_names,
-            score_threshold=score_threshold,
-            scale=max(1, READABLE_SIDE // max(image.shape)),
-        ).save(output / f"{len(found):06d}_{pathlib.Path(path).stem}.png")
-        found[path] = _rows(detections)
-    (output / "detections.json").write_text(json_text(found))
-    print(f"{output}: {len(found)} pictures, {broken} could not be read")
+        rows, picture = predict(image)
+        picture.save(output / f"{len(found):06d}_{pathlib.Path(path).stem}.png")
+        found[path] = rows
+        printer.report("picture", image=path, found=rows)
+    (output / task.answers).write_text(json_text(found))
+    text = f"{output}: {len(found)} pictures, {broken} could not be read"
+    printer.report("written", text, output=str(output), broken=broken)
     return 1 if broken else 0
-
-
-def _rows(detections):
-    """The JSON of a picture: boxes are `xyxy` in pixels, masks COCO's RLE."""
-    rows = [
-        {"name": name, "score": float(score), "box": box.tolist()}
-        for name, score, box in zip(
-            *(detections[x] for x in ("names", "scores", "boxes")), strict=True
-        )
-    ]
-    if "masks" in detections:
-        masks = encode_masks(detections["masks"])
-        for row, mask in zip(rows, masks, strict=True):
-            row["segmentation"] = mask
-    return rows

@@ -1,7 +1,9 @@
-"""Trains a detector; run again, it resumes from the last checkpoint.
+"""Trains a detector or classifier; run again, it resumes where it was.
 
-Writes into --output: config.yaml, checkpoints/, history.csv, pictures/ and, at
-the end, the best epoch's model.keras.
+A folder of class folders trains a ViT, any other layout a detector. Writes into
+--output: config.yaml, checkpoints/, history.csv, pictures/ and, at the end, the
+best epoch's model.keras. On a terminal it draws a progress bar; elsewhere it
+prints a line an epoch.
 """
 
 import argparse
@@ -11,35 +13,28 @@ import pathlib
 import keras
 
 from keras_vtr.callbacks import Checkpoint
-from keras_vtr.callbacks import DetectionPictures
 from keras_vtr.callbacks import SkipNonFinite
 from keras_vtr.callbacks.checkpoint_files import best_checkpoint
 from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.callbacks.checkpoint_files import whole_checkpoints
+from keras_vtr.command_line import fitting
+from keras_vtr.command_line.fitting import OF_PROCESS
+from keras_vtr.command_line.fitting import Fitting
 from keras_vtr.command_line.run_folder import MODEL
 from keras_vtr.command_line.run_folder import check_config
-from keras_vtr.command_line.run_folder import enlargement
-from keras_vtr.command_line.run_folder import scales
 from keras_vtr.command_line.run_folder import write_config
-from keras_vtr.command_line.training_model import build
-from keras_vtr.command_line.training_model import compile_with_recipe
+from keras_vtr.command_line.tasks import task_of_data
 from keras_vtr.data import batch_paths
-from keras_vtr.data import check_dataset
-from keras_vtr.data import detection_dataset
-from keras_vtr.data.augmentation import CROP_RANGE
-from keras_vtr.data.augmentation import CROP_SHORT_SIDES
 from keras_vtr.data.augmentation import LONGEST_SIDE
-from keras_vtr.data.augmentation import SHORT_SIDES
 from keras_vtr.data.formats.layouts import read_split
 from keras_vtr.data.inspection import NUM_QUERIES
-from keras_vtr.data.inspection import too_many_boxes
-from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.optimizers import averaged_weights
 from keras_vtr.training import enable_determinism
 
 MODEL_HELP = (
-    "'small', with random weights, or a pretrained DETR or RF-DETR: a .pth, a "
-    "folder, hf://facebook/detr-resnet-50, hf://Roboflow/rf-detr-nano"
+    "'small', with random weights, or a pretrained DETR, RF-DETR or, for class "
+    "folders, ViT: a .pth, a folder, hf://facebook/detr-resnet-50, "
+    "hf://Roboflow/rf-detr-nano, hf://google/vit-base-patch16-224"
 )
 
 
@@ -67,14 +62,14 @@ def add_arguments(parser):
     add("--seed", type=int, default=0, help="of weights, order, augmentation")
     most = f"objects of an image; default: {NUM_QUERIES}, or the pretrained's"
     add("--num-queries", type=int, help=most)
-    sides = {"type": int, "help": "pixels, to choose from"}
-    add("--short-sides", nargs="+", default=[*SHORT_SIDES], **sides)
-    add("--crop-short-sides", nargs="+", default=[*CROP_SHORT_SIDES], **sides)
-    add("--crop-range", nargs=2, default=[*CROP_RANGE], **sides)
-    add("--longest-side", type=int, default=LONGEST_SIDE, help="pixels")
+    sides = {"type": int, "help": "pixels, to choose from; default: DETR's"}
+    add("--short-sides", nargs="+", **sides)
+    add("--crop-short-sides", nargs="+", **sides)
+    add("--crop-range", nargs=2, **sides)
+    add("--longest-side", type=int, help=f"pixels; default: {LONGEST_SIDE}")
     stretched = (
-        "of squares that RF-DETR's images are stretched to, the first one in "
-        "evaluation; default: the model's own"
+        "of the squares of an RF-DETR, the first one in evaluation, or of a "
+        "ViT; default: the model's own"
     )
     add("--image-sides", nargs="+", type=int, help=stretched)
     add(
@@ -91,42 +86,51 @@ def add_arguments(parser):
     add("--masks", action="store_true", help=drawn)
     left_out = "leave out broken images and annotations"
     add("--skip-broken", action="store_true", help=left_out)
+    fitting.add_arguments(parser)
 
 
-def run(folder, output, **options):
+def run(folder, output, *, printer, **options):
     folder, output = pathlib.Path(folder), pathlib.Path(output)
     invalid = "drop" if options["skip_broken"] else "raise"
     train, val = _read(folder, invalid, options["masks"])
-    print(f"Train: {train}\nValidation: {val}")
-    config = {"folder": str(folder.resolve()), **options}
+    printer.report("data", f"Train: {train}\nValidation: {val}")
+    task = task_of_data(train, options)
+    config = {"task": task.name, "folder": str(folder.resolve())}
+    config |= {x: task.config[x] for x in options if x not in OF_PROCESS}
     check_config(output, config)
     checkpoint = Checkpoint(
         output / "checkpoints",
         every_steps=options["save_every"],
-        monitor="val_mask_AP" if options["masks"] else "val_AP",
+        monitor=task.monitor,
     )
-    print(f"{checkpoint.num_steps} steps are done.")
+    done = checkpoint.num_steps
+    printer.report("resumed", f"{done} steps are done.", num_steps=done)
     keras.utils.set_random_seed(options["seed"])
     if options["deterministic"]:
         enable_determinism()
     keras.config.set_dtype_policy(options["precision"])
-    detr = build(train.class_names, **options)
-    batches, seen = _batches(train, val, checkpoint.num_steps, detr, options)
+    model = task.build(train.class_names)
+    batches, seen = task.batches(train, val, checkpoint.num_steps, model)
     steps = max(1, len(train) // options["batch_size"])
-    _check_queries(train, detr)
-    model = compile_with_recipe(detr, steps, options)
+    trained = task.compile(model, steps)
+    evaluated = -(-len(val) // options["batch_size"])
+    fit = Fitting(checkpoint, output, printer, options, evaluated).fit
     write_config(output, config)  # after all options were checked
-    num_queries = detr.output["boxes"].shape[1]
-    model.fit(
-        check_dataset(
-            batches, num_classes=detr.num_classes, num_queries=num_queries
-        ),
-        steps_per_epoch=steps,
-        epochs=options["epochs"],
-        shuffle=False,
-        callbacks=[*_callbacks(train, seen, output, detr, options), checkpoint],
+    images = functools.partial(
+        batch_paths, train, options["batch_size"], seed=options["seed"]
     )
-    _save_best(model, detr, output)
+    validation, callbacks = task.evaluation(seen, model, output / "pictures")
+    history = str(output / "history.csv")
+    callbacks = [
+        SkipNonFinite(images=images),
+        *callbacks,
+        keras.callbacks.CSVLogger(history, append=True),
+    ]
+    steps = {"steps_per_epoch": steps, "epochs": options["epochs"]}
+    fit(trained, batches, callbacks, **steps, **validation)
+    path, epoch = _save_best(trained, model, output)
+    text = f"{path}: epoch {epoch}"
+    printer.report("model", text, path=str(path), epoch=epoch)
 
 
 def _read(folder, invalid, masks):
@@ -141,64 +145,14 @@ def _read(folder, invalid, masks):
     return train, val
 
 
-def _check_queries(train, detr):
-    crowded = too_many_boxes(train.records, detr.output["boxes"].shape[1])
-    if crowded:
-        raise ValueError(
-            f"{crowded[0]}. Give --num-queries, or leave such images out; "
-            f"there are {len(crowded)}."
-        )
-
-
-def _callbacks(train, seen, output, detr, options):
-    """Callbacks: non-finite steps, AP, a table, pictures."""
-    images = functools.partial(
-        batch_paths, train, options["batch_size"], seed=options["seed"]
-    )
-    names = train.class_names
-    return [
-        SkipNonFinite(images=images),
-        CocoAveragePrecision(data=seen, masks=options["masks"]),
-        keras.callbacks.CSVLogger(str(output / "history.csv"), append=True),
-        DetectionPictures(
-            seen,
-            output / "pictures",
-            class_names=names,
-            scale=enlargement(options, detr),
-        ),
-    ]
-
-
-def _save_best(model, detr, output):
+def _save_best(trained, model, output):
     checkpoints = output / "checkpoints"
     path, manifest = best_checkpoint(checkpoints) or next(
         whole_checkpoints(checkpoints)
     )
-    load_state(path, model, ("model", "optimizer"))
+    load_state(path, trained, ("model", "optimizer"))
     hidden = output / f"writing-{MODEL}"  # a name that ends in .keras
-    with averaged_weights(model):
-        detr.save(hidden)
+    with averaged_weights(trained):
+        model.save(hidden)
     hidden.rename(output / MODEL)
-    print(f"{output / MODEL}: epoch {manifest['epoch']}")
-
-
-def _batches(train, val, first_batch, detr, options):
-    """Of training, from where the run is, and of validation."""
-    same = {
-        **scales(options, detr),
-        "broken": "skip" if options["skip_broken"] else "raise",
-        "masks": options["masks"],
-    }
-    size = options["batch_size"]
-    batches = detection_dataset(
-        train,
-        size,
-        training=True,
-        seed=options["seed"],
-        first_batch=first_batch,
-        crop_short_sides=options["crop_short_sides"],
-        crop_range=options["crop_range"],
-        flips=not options["no_flips"],
-        **same,
-    )
-    return batches, detection_dataset(val, size, training=False, **same)
+    return output / MODEL, manifest["epoch"]

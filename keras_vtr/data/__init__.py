@@ -1,6 +1,8 @@
 """Data sets of images and targets for models and losses."""
 
 from keras_vtr.data.augmentation import augment
+from keras_vtr.data.classification_dataset import center_crop
+from keras_vtr.data.classification_dataset import classification_dataset
 from keras_vtr.data.detection_dataset import detection_dataset
 from keras_vtr.data.digits.layout import SceneLayout
 from keras_vtr.data.digits.scenes import digit_scenes
@@ -35,6 +37,8 @@ __all__ = [
     "read_training_data",
     "register_layout",
     "detection_dataset",
+    "classification_dataset",
+    "center_crop",
     "batch_paths",
     "inspect_records",
     "augment",

@@ -9,14 +9,18 @@ from keras_vtr.detections.decoding import decode_detections
 from keras_vtr.detections.masks import decode_masks
 from keras_vtr.detections.masks import encode_masks
 from keras_vtr.detections.segments import decode_segments
+from keras_vtr.detections.thresholds import class_thresholds
+from keras_vtr.detections.tiles import Tiles
 
 __all__ = [
     "detect",
     "segment",
+    "Tiles",
     "decode_detections",
     "decode_masks",
     "encode_masks",
     "decode_segments",
+    "class_thresholds",
 ]
 
 

@@ -1,11 +1,13 @@
 import keras
+import numpy as np
 
 from keras_vtr.classifiers import classifier_of
+from keras_vtr.detection_checks import check_max_detections
 from keras_vtr.detection_checks import check_outputs
-from keras_vtr.detection_checks import check_threshold
 from keras_vtr.detection_checks import sides_of
 from keras_vtr.detections.mask_boxes import boxes_of_masks
 from keras_vtr.detections.mask_boxes import mask_scores
+from keras_vtr.detections.thresholds import class_thresholds
 
 LARGEST = 3e38  # nearly the largest float32; more is not finite
 
@@ -34,8 +36,10 @@ def decode_detections(
         max_detections: How many of the Q detections to keep. Default: all.
         score_threshold: Detections with a lower score have the label -1, the
             score 0 and an empty box, as padding of targets; they stand last.
-            So have those whose score or box is not finite or whose box ends
-            before it begins: a model that has diverged detects nothing.
+            A number, or K of them, one for each class (`class_thresholds`
+            makes them from a dict of names). Likewise -1 are those whose score
+            or box is not finite or whose box ends before it begins: a model
+            that has diverged detects nothing.
 
     Returns:
         Dict with `"boxes"` (B, n, 4) float32, absolute `xyxy` pixels;
@@ -45,8 +49,8 @@ def decode_detections(
 
     Raises:
         ValueError: If `outputs` lacks a key or its shapes don't fit,
-            `max_detections` is below 1, `score_threshold` is not within
-            [0, 1], or `image_shape` is none of these.
+            `max_detections` is below 1, `score_threshold` is neither a number
+            within [0, 1] nor K of them, or `image_shape` is none of these.
 
     Example:
 
@@ -61,14 +65,12 @@ def decode_detections(
     (2, 5, 4)
     """
     outputs, quality = _with_boxes(outputs)
-    if max_detections is not None and max_detections < 1:
-        raise ValueError(
-            "`max_detections` must be 1 or more, or None for all. Received: "
-            f"max_detections={max_detections}"
-        )
-    check_threshold(score_threshold)
+    check_max_detections(max_detections)
     classifier = classifier_of(outputs)
     logits = keras.ops.cast(outputs[classifier.key], "float32")
+    score_threshold = class_thresholds(
+        score_threshold, classifier.num_classes(logits)
+    )
     probabilities = classifier.probabilities(logits)  # (B, Q, K)
     if quality is not None:
         probabilities = probabilities * quality
@@ -76,6 +78,10 @@ def decode_detections(
     scores, labels = keras.ops.top_k(probabilities, 1)  # (B, Q, 1)
     scores, labels = scores[..., 0], keras.ops.cast(labels[..., 0], "int32")
     boxes = _absolute_corners(outputs["boxes"], image_shape)
+    if np.ndim(score_threshold) == 1:  # that of each detection's class
+        score_threshold = keras.ops.take(
+            keras.ops.convert_to_tensor(score_threshold, "float32"), labels
+        )
     is_found = keras.ops.logical_and(
         scores >= score_threshold, _is_valid(logits, boxes)
     )

@@ -50,7 +50,7 @@ def encode_masks(masks):
     """The run-length encodings of masks, as COCO and JSON have them.
 
     Args:
-        masks: (n, height, width) bool.
+        masks: (n, height, width) bool, or what `keras_vtr.detect` returns.
 
     Returns:
         A list of n dicts: `"size"`, [height, width], and `"counts"`, a text;
@@ -64,11 +64,10 @@ def encode_masks(masks):
     """
     from pycocotools import mask as rle_of  # models don't need it
 
-    masks = np.asarray(masks, "uint8").transpose(1, 2, 0)
-    return [
-        {**x, "counts": x["counts"].decode()}
-        for x in rle_of.encode(np.asfortranarray(masks))
-    ]
+    encoded = (  # one by one: they may not all fit into memory
+        rle_of.encode(np.asfortranarray(mask, "uint8")) for mask in masks
+    )
+    return [{**x, "counts": x["counts"].decode()} for x in encoded]
 
 
 def padding_of(inputs):

@@ -11,6 +11,7 @@ from keras_vtr.detections import encode_masks
 from keras_vtr.detections.masks import padding_of
 from keras_vtr.host_errors import own_errors
 from keras_vtr.metrics.batches import finite_batches
+from keras_vtr.metrics.coco_result import named_averages
 from keras_vtr.metrics.coco_tables import CocoTables
 from keras_vtr.metrics.coco_tables import true_masks
 from keras_vtr.optimizers.averaged_weights import averaged_weights
@@ -95,7 +96,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
     def reset_state(self):
         """Removes all images."""
         self._has_diverged = False
-        self._tables = CocoTables()
+        self.tables = CocoTables()
 
     def update_state(self, y_true, detections):
         """Adds a batch of images.
@@ -128,7 +129,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         }
         for i in range(len(labels)):
             image = {key: y_true[key][i] for key in KEYS if key in y_true}
-            self._tables.add_image(*sides[i])
+            self.tables.add_image(*sides[i])
             self._add_true(image, sides[i])
             masks = [None] * len(labels[i])
             if self.masks:
@@ -137,7 +138,7 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                 _to_xywh(boxes[i]), labels[i], scores[i], masks, strict=True
             ):
                 if label >= 0:
-                    self._tables.add_found(box, label, score, mask)
+                    self.tables.add_found(box, label, score, mask)
 
     def result(self):
         """Dict of AP, AP50, AP75, AP of small, medium and large objects, AR.
@@ -146,13 +147,16 @@ class CocoAveragePrecision(keras.callbacks.Callback):
         classes. In [0, 1]; NaN if there is no object of that size, crowds
         excepted; 0 if there is one and nothing was detected.
         """
-        result = self._tables.evaluate("boxes", self.max_detections)
-        if self.masks:
-            masks = self._tables.evaluate("masks", self.max_detections)
-            result |= {f"mask_{name}": value for name, value in masks.items()}
-        return result
+        return named_averages(self.results())
 
-    @own_errors()
+    def results(self):
+        """Dict of `CocoResult`s: "" of boxes and, with masks, "mask_"."""
+        kinds = {"": "boxes"} | ({"mask_": "masks"} if self.masks else {})
+        return {
+            prefix: self.tables.evaluate(kind, self.max_detections)
+            for prefix, kind in kinds.items()
+        }
+
     def evaluate(self, model, data=None):
         """Detects on all batches of `data` and returns `result`.
 
@@ -162,6 +166,12 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             model: A detector with the outputs of `build_detr`.
             data: Batches of `(images, y_true)`. Default: as constructed.
         """
+        self.detect(model, data)
+        return self.result()
+
+    @own_errors()
+    def detect(self, model, data=None):
+        """Replaces the state by what is found in `data`, as `evaluate` does."""
         data = self.data if data is None else data
         self.reset_state()
         for images, y_true in finite_batches(data):
@@ -176,7 +186,6 @@ class CocoAveragePrecision(keras.callbacks.Callback):
             kind = "boxes" if "boxes" in outputs else "masks"
             broken |= not np.isfinite(outputs[kind]).all()
             self._has_diverged |= bool(broken)
-        return self.result()
 
     def on_epoch_end(self, epoch, logs=None):
         if self.data is None:
@@ -236,4 +245,4 @@ class CocoAveragePrecision(keras.callbacks.Callback):
                 boxes, labels, areas, masks, strict=True
             ):
                 if label >= 0:
-                    self._tables.add_true(box, label, area, bool(kind), mask)
+                    self.tables.add_true(box, label, area, bool(kind), mask)

@@ -9,8 +9,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from keras_vtr.detections import encode_masks
-
-NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
+from keras_vtr.metrics.coco_result import CocoResult
 
 
 class CocoTables:
@@ -42,23 +41,14 @@ class CocoTables:
         row["score"] = float(score)
 
     def evaluate(self, kind, max_detections):
-        """Dict of average precisions and the average recall.
+        """The `CocoResult`.
 
         Args:
             kind: "boxes" or "masks".
             max_detections: Those of a class that count in an image, or None.
         """
-        if not self.annotations:
-            return dict.fromkeys(NAMES, float("nan"))
         with contextlib.redirect_stdout(io.StringIO()):  # it prints
-            precision, recall = self._evaluate(kind, max_detections)
-        # (overlaps from 0.50 on, recalls, classes, sizes); -1 for no object.
-        every, *sizes = (precision[..., i] for i in range(4))  # all, small, ...
-        parts = (every, every[0], every[5], *sizes, recall[..., 0])
-        return {
-            name: float(part[part > -1].mean()) if (part > -1).any() else np.nan
-            for name, part in zip(NAMES, parts, strict=True)
-        }
+            return CocoResult(self._evaluate(kind, max_detections))
 
     def _row(self, rows, box, label, mask):
         x, y, width, height = (float(number) for number in box)
@@ -86,7 +76,7 @@ class CocoTables:
         evaluation.params.maxDets = [limit]
         evaluation.evaluate()
         evaluation.accumulate()
-        return [evaluation.eval[x][..., -1] for x in ("precision", "recall")]
+        return evaluation
 
     def _coco(self, rows, ids):
         coco = COCO()

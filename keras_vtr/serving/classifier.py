@@ -2,8 +2,7 @@ import keras
 
 from keras_vtr.data.pictures.decoding import MAX_BYTES
 from keras_vtr.data.pictures.decoding import MAX_PIXELS
-from keras_vtr.data.pictures.preparation import Preparation
-from keras_vtr.data.pictures.preparation import resized
+from keras_vtr.data.pictures.preparation import classifier_input
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers.tokens.class_head import class_names_of
 from keras_vtr.serving.exporter import Exporter
@@ -69,8 +68,7 @@ def export_classifier(
     """
     model = with_images(model)
     num_classes = _check_model(model)
-    if class_names is None:
-        class_names = class_names_of(model)
+    class_names = class_names_of(model) if class_names is None else class_names
     if max_labels is not None and not 1 <= max_labels <= num_classes:
         raise ValueError(
             f"`max_labels` must be 1 to {num_classes}, or None for all. "
@@ -83,10 +81,11 @@ def export_classifier(
         scores, labels = keras.ops.top_k(scores, max_labels or num_classes)
         return {"scores": scores, "labels": keras.ops.cast(labels, "int32")}
 
-    resizing = _check_resizing(model, resizing)
+    limits = (max_bytes, max_pixels)
+    preparation, words = classifier_input(model, resizing, *limits)
     exporter = Exporter(
         model,
-        _preparation(model, resizing, max_bytes, max_pixels),
+        preparation,
         answer,
         lambda outputs: {"logits": keras.ops.cast(outputs, "float32")},
         {
@@ -94,7 +93,7 @@ def export_classifier(
             "num_classes": num_classes,
             "from_logits": from_logits,
             "max_labels": max_labels,
-            "resizing": resizing.get_config(),
+            "resizing": words,
         },
         class_names,
     )
@@ -160,13 +159,14 @@ def export_features(
     def answer(outputs, image_shape=None):
         return {"features": keras.ops.cast(outputs, "float32")}
 
-    resizing = _check_resizing(model, resizing)
+    limits = (max_bytes, max_pixels)
+    preparation, words = classifier_input(model, resizing, *limits)
     exporter = Exporter(
         model,
-        _preparation(model, resizing, max_bytes, max_pixels),
+        preparation,
         answer,
         answer,
-        {"task": "features", "resizing": resizing.get_config()},
+        {"task": "features", "resizing": words},
     )
     return exporter.publish(
         folder, format, version, warmup_batch_sizes, calibration_images
@@ -184,41 +184,3 @@ def _check_model(model):
             f"Received: model={model!r}"
         )
     return output.shape[1]
-
-
-def _check_resizing(model, resizing):
-    height, width = model.inputs[0].shape[1:3]
-    if resizing is None and None in (height, width):
-        raise ValueError(
-            "A model of free size needs `resizing`, such as "
-            "keras.layers.Resizing(224, 224, antialias=True)."
-        )
-    if resizing is None:
-        return keras.layers.Resizing(
-            height, width, antialias=True, data_format="channels_last"
-        )
-    is_layer = isinstance(resizing, keras.layers.Resizing)
-    if (
-        not is_layer
-        or resizing.pad_to_aspect_ratio
-        or resizing.data_format != "channels_last"
-    ):
-        raise ValueError(
-            "`resizing` must be a keras.layers.Resizing without "
-            "`pad_to_aspect_ratio` and with channels last. Received: "
-            f"resizing={resizing!r}"
-        )
-    size = (resizing.height, resizing.width)
-    if height not in (None, size[0]) or width not in (None, size[1]):
-        raise ValueError(
-            "`resizing` must make images of the model's size, "
-            f"{(height, width)}. Received: resizing to {size}"
-        )
-    return resizing
-
-
-def _preparation(model, resizing, max_bytes, max_pixels):
-    image_shape = (resizing.height, resizing.width, model.inputs[0].shape[-1])
-    return Preparation(
-        resized(resizing), image_shape, False, max_bytes, max_pixels
-    )

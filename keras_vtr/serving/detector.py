@@ -1,5 +1,6 @@
 import keras
 
+from keras_vtr.class_names import check_class_names
 from keras_vtr.classifiers import classifier_of
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
@@ -7,7 +8,9 @@ from keras_vtr.data.pictures.decoding import MAX_BYTES
 from keras_vtr.data.pictures.decoding import MAX_PIXELS
 from keras_vtr.data.pictures.preparation import detector_input
 from keras_vtr.detection_checks import check_detector
+from keras_vtr.detections import class_thresholds
 from keras_vtr.detections import decode_detections
+from keras_vtr.detections.thresholds import thresholds_by_name
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers.tokens.class_head import class_names_of
 from keras_vtr.serving.exporter import Exporter
@@ -73,7 +76,9 @@ def export_detector(
             "litert" or "openvino" (needs openvino).
         class_names: K names, None for a class that isn't used. Default:
             `model.class_names`, if there are any.
-        score_threshold: Detections with a lower score are dropped.
+        score_threshold: Detections with a lower score are dropped. A number
+            within [0, 1], or one for each class, in their order or as a dict
+            by name; config.json states it.
         max_detections: n, the number of detections in an answer. Default: Q.
         image_size: `(height, width)` that images are stretched to, for a model
             of free size without `padding_mask`.
@@ -106,6 +111,11 @@ def export_detector(
     PosixPath('savedmodels/digit_detr/1')
     """
     model = with_images(model)
+    num_classes = check_detector(model)
+    names = class_names_of(model) if class_names is None else class_names
+    if names is not None:
+        names = check_class_names(names, num_classes)
+    score_threshold = class_thresholds(score_threshold, num_classes, names)
 
     def answer(outputs, image_shape):
         found = decode_detections(
@@ -122,7 +132,7 @@ def export_detector(
         answer,
         {
             "task": "detection",
-            "score_threshold": score_threshold,
+            "score_threshold": thresholds_by_name(score_threshold, names),
             "max_detections": max_detections,
         },
         draw_object_masks,

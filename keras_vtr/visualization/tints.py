@@ -26,18 +26,19 @@ def tint_masks(picture, masks, numbers, shown):
 
     Args:
         picture: A `PIL.Image.Image`.
-        masks: (n, height, width) bool.
+        masks: (n, height, width) bool, an array or what gives one for each
+            number, so that they needn't be in memory at once.
         numbers: (n,) of the color of each, used cyclically.
         shown: (n,) bool, which of them.
     """
-    masks = np.asarray(masks)
-    if masks.dtype.kind == "f" and masks.size:
+    if not isinstance(getattr(masks, "dtype", None), np.dtype):
+        masks = np.asarray(masks)
+    if masks.dtype.kind == "f" and len(masks):
         raise ValueError(
             "`masks` must be bool. Received: numbers, such as the logits of "
             "decode_detections; keras_vtr.detections.decode_masks makes masks "
             "of them"
         )
-    masks = masks.astype(bool)
     size = (picture.height, picture.width)
     if masks.shape != (len(numbers), *size):
         raise ValueError(
@@ -45,9 +46,15 @@ def tint_masks(picture, masks, numbers, shown):
             f"many as labels. Received: masks.shape={masks.shape}, "
             f"{len(numbers)} labels, an image of (height, width) {size}"
         )
-    pixels = np.asarray(picture, "float32")
-    for mask, number in zip(masks[shown], numbers[shown], strict=True):
-        pixels = _tint(pixels, mask, COLORS[number % len(COLORS)])
+    pixels = np.array(picture, "float32")
+    for i in np.flatnonzero(shown):
+        mask = np.asarray(masks[i], bool)
+        place = tuple(
+            slice(hits[0], hits[-1] + 1) if len(hits) else slice(0)
+            for hits in (np.flatnonzero(mask.any(axis=j)) for j in (1, 0))
+        )
+        ink = COLORS[numbers[i] % len(COLORS)]
+        pixels[place] = _tint(pixels[place], mask[place], ink)
     return to_picture(pixels)
 
 

@@ -93,10 +93,10 @@ def test_a_model_saved_within_fit_can_be_fitted_again(tmp_path):
 class Watched(Checkpoint):
     """Records when it saves."""
 
-    def _save(self):
+    def save(self):
         steps = self._manifest["steps_in_epoch"]
         self.__dict__.setdefault("saved", []).append((self.num_steps, steps))
-        super()._save()
+        super().save()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import yaml
-from PIL import Image
 
 from keras_vtr.callbacks.checkpoint_files import best_checkpoint
 from keras_vtr.callbacks.checkpoint_files import load_state
@@ -73,13 +72,11 @@ def test_from_a_folder_to_a_savedmodel_with_a_kill_on_the_way(
 
     assert main(["evaluate", str(killed)]) == 0
     assert "AP50" in json.loads((killed / "evaluation.json").read_text())
-    with Image.open(killed / "evaluation.png") as picture:
-        assert picture.size == (8 * 256 + 28, 2 * 256 + 4)
+    assert "<h2>Thresholds" in (killed / "report.html").read_text()
+    assert not (killed / "thresholds.json").exists()
     check_predict(folder, killed, tmp_path)
     check_broken_picture(folder, killed, tmp_path, capsys)
-    models = tmp_path / "models"
-    assert main(["export", str(killed), str(models)]) == 0
-    assert (models / "1" / "saved_model.pb").exists()
+    check_thresholds(folder, killed, tmp_path, capsys)
 
 
 @pytest.mark.slow
@@ -91,7 +88,8 @@ def test_masks_are_learned_evaluated_and_found(folder, tmp_path):
     for name in ("val_mask_AP", "val_AP", "dice_loss", "mask_loss"):
         assert name in header.split(",")
     assert main(["evaluate", str(run)]) == 0
-    assert "mask_AP50" in json.loads((run / "evaluation.json").read_text())
+    numbers = json.loads((run / "evaluation.json").read_text())
+    assert {"mask_AP50", "AP50"} < {*numbers} & {*numbers["classes"][0]}
     picture = str(folder / "val" / "0.png")
     arguments = ["predict", str(run), picture, "--output", str(output)]
     assert main([*arguments, "--score-threshold", "0"]) == 0
@@ -145,6 +143,42 @@ def check_broken_picture(folder, run, tmp_path, capsys):
     assert last.startswith("keras-vtr: ") and "3.png can't be trained" in last
 
 
+def check_thresholds(folder, run, tmp_path, capsys):
+    """They are written, used, overridden, and refused for other classes."""
+    output = tmp_path / "elsewhere"
+    arguments = ["--thresholds", "best", "--output", str(output)]
+    assert main(["evaluate", str(run), *arguments]) == 0
+    assert (output / "report.html").exists()
+    path = run / "thresholds.json"
+    thresholds = json.loads(path.read_text())
+    assert [*thresholds] == [f"a {i}" for i in range(10)]
+    predict = ["predict", str(run), str(folder / "val" / "0.png")]
+    predict += ["--output", str(tmp_path / "found")]
+    # What no threshold keeps, unless another one is given.
+    path.write_text(json.dumps(dict.fromkeys(thresholds, 1.0)))
+    for more, number in (
+        ([], 0),
+        (["--score-threshold", "0"], SMALL["num_queries"]),
+    ):
+        capsys.readouterr()
+        assert main([*predict, *more]) == 0
+        assert (str(path) in capsys.readouterr().out) == (not more)
+        found = json.loads((tmp_path / "found" / "detections.json").read_text())
+        assert [len(rows) for rows in found.values()] == [number]
+    models = tmp_path / "models"
+    assert main(["export", str(run), str(models)]) == 0
+    config = json.loads((models / "1" / "config.json").read_text())
+    assert config["score_threshold"] == dict.fromkeys(thresholds, 1.0)
+    path.write_text(json.dumps({**thresholds, "a cow": 0.5}))
+    for command in (predict, ["export", str(run), str(models)]):
+        assert main(command) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert "no class 'a cow'" in last and str(path) in last
+        assert "--thresholds best" in last
+    assert not (models / "2").exists()
+    path.unlink()
+
+
 def check_predict(folder, run, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"x")
     output = tmp_path / "found"
@@ -155,6 +189,10 @@ def check_predict(folder, run, tmp_path):
     (found,) = json.loads((output / "detections.json").read_text()).values()
     assert len(found) == SMALL["num_queries"]
     assert found[0]["name"].startswith("a ")
+    assert main([*arguments, "--tiles", "32", "--tile-overlap", "0.5"]) == 0
+    (found,) = json.loads((output / "detections.json").read_text()).values()
+    assert len(found) > SMALL["num_queries"]
+    assert main([*arguments, "--tiles", "0"]) == 1
     assert main([*arguments, str(tmp_path / "bad.png")]) == 1
 
 
@@ -277,7 +315,7 @@ def test_an_error_ends_with_its_reason(
     def fail(**options):
         raise error
 
-    monkeypatch.setattr("keras_vtr.data.inspect.main", fail)
+    monkeypatch.setattr("keras_vtr.command_line.inspect.run", fail)
     monkeypatch.setattr("keras_vtr.command_line.evaluate.run", fail)
     assert main([command, "folder"]) == code
     assert capsys.readouterr().err.splitlines() == [last]

@@ -7,6 +7,7 @@ from PIL import Image
 
 import keras_vtr
 from keras_vtr import detect
+from keras_vtr.detections import Tiles
 from keras_vtr.detections import decode_detections
 from tests.data import picture_files as pictures
 from tests.tiny_models import color_detr
@@ -53,13 +54,31 @@ def test_it_answers_as_the_served_model_does(change, options, tmp_path):
 
     detr = color_detr(**change)
     path = keras_vtr.serving.export_detector(detr, tmp_path / "m", **options)
-    served = tf.saved_model.load(path).signatures["serving_default"]
+    signatures = tf.saved_model.load(path).signatures
+    served = signatures["serving_default"]
     picture = tmp_path / "turned.jpg"
     picture.write_bytes(pictures.turned_jpeg(6, height=30, width=90))
     expected = served(image_bytes=tf.constant([picture.read_bytes()]))
     (found,) = detect(detr, [picture], score_threshold=0.0, **options)
     for key in ("boxes", "scores", "labels"):
         np.testing.assert_allclose(found[key], expected[key][0], atol=1e-3)
+
+    def find(batch):
+        answer = signatures["images"](images=tf.constant(batch))
+        keys = ("boxes", "scores", "labels")
+        rows = zip(*(answer[key].numpy() for key in keys), strict=True)
+        return [
+            {key: x[row[2] >= 0] for key, x in zip(keys, row, strict=True)}
+            for row in rows
+        ]
+
+    # In tiles, too, which the client makes and merges.
+    tiles, image = Tiles(size=(40, 20), batch_size=3), pictures.picture(90, 30)
+    expected = tiles.detect(find, np.array(image))
+    (found,) = detect(detr, image, tiles=tiles, score_threshold=0.0, **options)
+    assert len(found["labels"]) > 5
+    for key in ("boxes", "scores", "labels"):
+        np.testing.assert_allclose(found[key], expected[key], atol=1e-3)
 
 
 @pytest.mark.any_backend

@@ -45,6 +45,36 @@ def test_a_runtime_answers_as_the_saved_model(
     assert config["class_names"] == [x or "" for x in NAMES]
 
 
+@pytest.mark.slow
+def test_each_class_has_a_threshold_of_its_own(
+    detector, signatures, format, tmp_path, rng
+):
+    images = rng.integers(0, 256, (5, *SIZE, 3), dtype="uint8")
+    every = signatures["images"](images=tf.constant(images))
+    scores, labels = every["scores"].numpy(), every["labels"].numpy()
+    (common,) = np.bincount(labels.ravel()).argsort()[-1:]
+    thresholds = np.ones(3)
+    # Between two scores, so that rounding changes nothing.
+    thresholds[common] = np.unique(scores[labels == common])[-3:-1].mean()
+    path = export_detector(
+        detector[0],
+        tmp_path / "detr",
+        format=format,
+        class_names=["one", "two", "three"],
+        score_threshold=thresholds,
+    )
+    answer = run(path, format, images.astype("float32"))
+    is_found = scores >= thresholds[labels]
+    assert is_found.any() and (answer["labels"] >= 0).sum() == is_found.sum()
+    np.testing.assert_array_equal(
+        (answer["labels"] >= 0).sum(axis=1), is_found.sum(axis=1)
+    )
+    config = json.loads((path / "config.json").read_text())
+    assert config["score_threshold"] == dict(
+        zip(["one", "two", "three"], thresholds, strict=True)
+    )
+
+
 def small_vit():
     return tiny_vit(image_shape=(32, 32, 1), patch_size=16)
 

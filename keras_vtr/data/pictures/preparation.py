@@ -1,16 +1,21 @@
 """From pictures of any size to a model's input, in serving and `detect`."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
-from keras_vtr.data.augmentation import resize
 from keras_vtr.data.pictures.decoding import MAX_BYTES
 from keras_vtr.data.pictures.decoding import MAX_PIXELS
 from keras_vtr.data.pictures.decoding import decode_image
 from keras_vtr.data.pictures.decoding import read_or_blank
+from keras_vtr.data.pictures.resizing import check_side
+from keras_vtr.data.pictures.resizing import fitted
+from keras_vtr.data.pictures.resizing import resized
+from keras_vtr.data.pictures.resizing import scaled
 
 
 class Preparation:
@@ -48,6 +53,13 @@ class Preparation:
     def read_images(self, images):
         """The same for decoded ones, (B, height, width, C) uint8, B > 0."""
         return self._batch(images, lambda image: (image, True))
+
+    @functools.cached_property
+    def read_tiles(self):
+        """`read_images` for many batches: traced once for each shape."""
+        return tf.function(
+            self.read_images, autograph=False, reduce_retracing=True
+        )
 
     def _batch(self, rows, read):
         def prepare(row):
@@ -140,59 +152,47 @@ def detector_input(
     return Preparation(resizing, shape, pads, max_bytes, max_pixels), words
 
 
-def check_side(name, side):
-    """Refuses a side that is no whole number of pixels above 0."""
-    if not isinstance(side, (int, np.integer)) or side < 1:
-        raise ValueError(
-            f"`{name}` must be in whole pixels, 1 or more. Received: "
-            f"{name}={side!r}"
-        )
+def classifier_input(
+    model, resizing=None, max_bytes=MAX_BYTES, max_pixels=MAX_PIXELS
+):
+    """How a picture becomes the input of a classifier.
 
+    Args:
+        model: A functional classifier.
+        resizing: As in `export_classifier`, as are the others.
 
-def resized(resizing):
-    """As a `keras.layers.Resizing` does with float32, without that much memory.
-
-    Keras 3.15.1 gives back the type that it gets: from uint8 it would round.
+    Returns:
+        A `Preparation`, and a dict that describes it.
     """
-    height, width = resizing.height, resizing.width
-
-    def resize(image):
-        if resizing.crop_to_aspect_ratio:
-            image = _crop(image, height, width)
-        return tf.image.resize(
-            image,
-            (height, width),
-            resizing.interpolation,
-            antialias=resizing.antialias,
+    height, width, num_channels = model.inputs[0].shape[1:]
+    if resizing is None and None in (height, width):
+        raise ValueError(
+            "A model of free size needs `resizing`, such as "
+            "keras.layers.Resizing(224, 224, antialias=True)."
         )
-
-    return resize
-
-
-def _crop(image, height, width):
-    """The largest piece of this form, from the middle."""
-    sides = tf.shape(image)[:2]
-    form = tf.constant((height / width, width / height), "float32")
-    piece = tf.cast(tf.cast(sides[::-1], "float32") * form, "int32")
-    piece = tf.clip_by_value(piece, 1, sides)
-    y, x = tf.unstack((sides - piece) // 2)
-    return image[y : y + piece[0], x : x + piece[1]]
-
-
-def scaled(short_side, longest_side):
-    """As `keras_vtr.data.detection_dataset(training=False)` does."""
-    return lambda image: resize(image, {}, short_side, longest_side)[0]
-
-
-def fitted(height, width):
-    """Scales into this and fills up with padding at the lower right."""
-
-    def fit(image):
-        sides = tf.cast(tf.shape(image)[:2], "float32")
-        limits = tf.constant((height, width))
-        scale = tf.reduce_min(tf.cast(limits, "float32") / sides)
-        shape = tf.cast(tf.round(sides * scale), "int32")
-        shape = tf.clip_by_value(shape, 1, limits)
-        return tf.image.resize(image, shape, antialias=True)
-
-    return fit
+    if resizing is None:
+        resizing = keras.layers.Resizing(
+            height, width, antialias=True, data_format="channels_last"
+        )
+    is_layer = isinstance(resizing, keras.layers.Resizing)
+    if (
+        not is_layer
+        or resizing.pad_to_aspect_ratio
+        or resizing.data_format != "channels_last"
+    ):
+        raise ValueError(
+            "`resizing` must be a keras.layers.Resizing without "
+            "`pad_to_aspect_ratio` and with channels last. Received: "
+            f"resizing={resizing!r}"
+        )
+    size = (resizing.height, resizing.width)
+    if height not in (None, size[0]) or width not in (None, size[1]):
+        raise ValueError(
+            "`resizing` must make images of the model's size, "
+            f"{(height, width)}. Received: resizing to {size}"
+        )
+    shape = (*size, num_channels)
+    preparation = Preparation(
+        resized(resizing), shape, False, max_bytes, max_pixels
+    )
+    return preparation, resizing.get_config()

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from keras_vtr.data.augmentation import resize
-from keras_vtr.data.pictures.preparation import fitted
-from keras_vtr.data.pictures.preparation import resized
-from keras_vtr.data.pictures.preparation import scaled
+from keras_vtr.data.pictures.resizing import fitted
+from keras_vtr.data.pictures.resizing import resized
+from keras_vtr.data.pictures.resizing import scaled
 from tests.data import picture_files as pictures
 
 

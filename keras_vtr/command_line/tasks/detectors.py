@@ -1,6 +1,6 @@
 """The detector that `keras-vtr train` trains, and its authors' recipe."""
 
-from keras_vtr.command_line.run_folder import has_padding_mask
+from keras_vtr.command_line.tasks.sizes import has_padding_mask
 from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.models import build_detr
 from keras_vtr.pretrained import add_pretrained_groups
