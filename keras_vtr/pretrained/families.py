@@ -98,3 +98,13 @@ def _takes(function, count):
 def family_of(shapes):
     """The first family that recognizes a file; None if none does."""
     return next((x for x in FAMILIES if x.recognize(shapes)), None)
+
+
+def unknown_names(shapes, model_type):
+    """Names that keep a file out of the family that its settings name.
+
+    Only transformers' ViTs are recognized by all of their names, since other
+    models have these names and more.
+    """
+    known = isinstance(model_type, str) and model_type in hugging_face.NORMS
+    return hugging_face.unknown_names(shapes) if known else []

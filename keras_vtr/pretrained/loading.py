@@ -2,6 +2,7 @@
 
 from keras_vtr.pretrained.assignment import assign_weights
 from keras_vtr.pretrained.families import family_of
+from keras_vtr.pretrained.families import unknown_names
 from keras_vtr.pretrained.files import open_weights
 from keras_vtr.pretrained.name_map import NameMap
 from keras_vtr.pretrained.tensor_file import PretrainedError
@@ -20,9 +21,10 @@ def from_pretrained(
     """Builds a model for pretrained weights, and loads them.
 
     Supported are ViT: Google's `.npz` files (Dosovitskiy et al. 2020; Steiner
-    et al. 2021), timm's safetensors, and Hugging Face's folders (ViT; DeiT,
+    et al. 2021), timm's repositories and Hugging Face's folders (ViT; DeiT,
     also distilled; DINOv2, also with registers; the hybrids with a ResNet;
-    DINOv3; the image towers of CLIP and SigLIP, also SigLIP 2 of fixed size).
+    DINOv3), timm's TIPSv2 and LingBot-Vision, and Hugging Face's image towers
+    of CLIP and SigLIP, also SigLIP 2 of fixed size.
     DETR: its authors' `.pth` and Hugging Face's folders, detection and
     panoptic, and Table Transformer. RF-DETR: likewise, detection and masks.
     EoMT and YOLOS: Hugging Face's folders. The ResNets of torchvision, timm and
@@ -147,7 +149,8 @@ def name_map_of(pretrained, position_grid=None):
     family = family_of(pretrained.shapes)
     if family is None:
         raise PretrainedError(
-            f"{pretrained} holds no model that is known here. Known are the "
+            f"{pretrained} holds no model that is known here."
+            f"{_unknown_names(pretrained)} Known are the "
             "names of ViT, DeiT, DINOv2, DINOv3, ViT's hybrids, CLIP, SigLIP, "
             "DETR, Table Transformer, RF-DETR, YOLOS, EoMT, ResNets by Google, "
             "timm, Hugging Face and the authors, and families added with "
@@ -173,3 +176,15 @@ def name_map_of(pretrained, position_grid=None):
             f"from {kind}"
         )
     return name_map
+
+
+def _unknown_names(pretrained):
+    model_type = pretrained.config.peek("model_type")
+    names = unknown_names(pretrained.shapes, model_type)
+    if not names:
+        return ""
+    return (
+        f" {pretrained.config.place.name} says model_type={model_type!r}, "
+        f"which has no tensor {', '.join(map(repr, sorted(names)[:5]))}"
+        f"{' ...' if len(names) > 5 else ''}."
+    )

@@ -151,16 +151,20 @@ def read_vit_keys(config):
         bit.expect(BIT_REQUIRED, REQUIRED)
 
 
-def read_class_names(config, num_classes):
+def read_class_names(config, num_classes, key="id2label"):
     """K names, None for an unused class; or None if there are none."""
-    given = config.get("id2label")
+    given = config.get(key)
     if given is None or not num_classes:
         return None
+    if isinstance(given, list) and len(given) == num_classes:
+        given = {str(i): name for i, name in enumerate(given)}
     classes = {str(i) for i in range(num_classes)}
     is_dict = isinstance(given, dict) and set(given) <= classes
     if not is_dict or not all(isinstance(x, str) for x in given.values()):
         raise config.error(
-            "id2label", f"a dict from '0' ... '{num_classes - 1}' to names"
+            key,
+            f"a dict from '0' ... '{num_classes - 1}' to names, or a list of "
+            f"{num_classes} names",
         )
     if all(name == f"LABEL_{i}" for i, name in given.items()):
         return None  # transformers' placeholders

@@ -34,6 +34,11 @@ MODELS = {
     "dinov2": ("vit_small_patch14_dinov2", {"patch_size": 16}),
     "dinov2_giant": ("vit_giant_patch14_dinov2", {"patch_size": 16}),
     "dinov2_registers": ("vit_small_patch14_reg4_dinov2", {"patch_size": 16}),
+    "dinov3": ("vit_small_patch16_dinov3", {}),
+    "dinov3_gated": (
+        "vit_small_plus_patch16_dinov3_qkvb",
+        {"global_pool": "token"},
+    ),
     "r_ti_16": ("vit_tiny_r_s16_p8_224", {}),
     "r50_b_16": ("vit_base_r50_s16_224", {}),
     "r26_s_32": ("vit_small_r26_s32_224", {}),

@@ -58,6 +58,16 @@ ATTRIBUTES = {
         "no_embed_class",
         "pool_include_prefix",
     ),
+    "EvaAttention": ("num_heads", "scale", "rotate_half"),
+    "Eva": ("global_pool", "num_prefix_tokens"),
+    "RotaryEmbeddingDinoV3": (
+        "temperature",
+        "min_period",
+        "normalize_coords",
+        "grid_offset",
+        "grid_indexing",
+        "rotate_half",
+    ),
     "PatchEmbed": ("grid_size",),
     "HybridEmbed": ("grid_size",),
 }

@@ -85,6 +85,18 @@ def test_lookalikes_are_refused_by_name(case, message, tmp_path):
         from_pretrained(tmp_path)
 
 
+@pytest.mark.any_backend
+def test_the_tensor_that_the_named_model_lacks_is_named(tmp_path):
+    shapes, config = (STORED["ViT"][key] for key in ("shapes", "config"))
+    golden_weights.write(tmp_path, {**shapes, "vit.extra": [2]}, config)
+    with pytest.raises(
+        PretrainedError,
+        match="config.json says model_type='vit', which has no tensor "
+        r"'vit\.extra'\. Known are",
+    ):
+        from_pretrained(tmp_path)
+
+
 @pytest.mark.parity
 @pytest.mark.filterwarnings("ignore")  # theirs
 @pytest.mark.parametrize("case", family_names.MODELS)

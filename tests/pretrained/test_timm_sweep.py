@@ -13,6 +13,7 @@ import pytest
 from keras_vtr.pretrained import PretrainedError
 from keras_vtr.pretrained.configuration import Configuration
 from keras_vtr.pretrained.families import family_of
+from keras_vtr.pretrained.vit.dinov3 import LICENSE_REMARK
 from keras_vtr.pretrained.vit.timm.architectures import ARCHITECTURES
 from tests.pretrained.golden_weights import GOLDEN
 
@@ -24,6 +25,11 @@ VIT = {
     "Attention", "Mlp", "GluMlp", "LayerNorm", "LayerScale", "Linear", "Conv2d",
     "GELU", "GELUTanh", "SiLU", "Sequential", "Dropout", "Identity",
 }  # fmt: skip
+EVA = {
+    "Eva", "PatchEmbed", "EvaBlock", "EvaAttention", "Mlp", "SwiGLU",
+    "LayerNorm", "Linear", "Conv2d", "GELU", "SiLU", "RotaryEmbeddingDinoV3",
+    "ModuleList", "Dropout", "Identity",
+}  # fmt: skip
 HYBRID = {
     "HybridEmbed", "ResNetV2", "ResNetStage", "Bottleneck", "DownsampleConv",
     "StdConv2dSame", "GroupNormAct", "MaxPool2dSame", "ReLU", "ClassifierHead",
@@ -34,7 +40,12 @@ RESNET = {
     "Linear", "SelectAdaptivePool2d", "AdaptiveAvgPool2d", "Flatten",
     "Sequential", "Identity",
 }  # fmt: skip
-ACTIVATIONS = {"GELU": "gelu", "GELUTanh": "gelu_tanh", "GluMlp": "swiglu"}
+ACTIVATIONS = {
+    "GELU": "gelu",
+    "GELUTanh": "gelu_tanh",
+    "GluMlp": "swiglu",
+    "SwiGLU": "swiglu",
+}
 POOLINGS = {"token": "class_token", "avg": "mean"}
 
 
@@ -82,21 +93,38 @@ ACCEPTED = {name: found for name in SWEEP if (found := read(name))}
 def test_the_known_names_are_the_accepted_ones():
     vits = {name for name, x in ACCEPTED.items() if x.family == "timm"}
     assert vits == set(ARCHITECTURES)
-    assert len(vits) == 86
+    assert len(vits) == 102
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_vit_is_what_timm_builds(name):
     kinds, found = modules(name), ACCEPTED[name]
     arguments = found.arguments
+    if "Eva" in kinds:
+        check_dinov3(kinds, arguments)
+    else:
+        check_vision_transformer(kinds, found)
+    assert only(kinds, "LayerNorm") == [arguments["layer_norm_epsilon"]]
+    acts = [ACTIVATIONS[x] for x in kinds if x in ACTIVATIONS]
+    assert acts == [arguments["activation"]]
+    grid = only(kinds, "HybridEmbed" if found.bit_resnet else "PatchEmbed")[0]
+    assert arguments["position_grid"] == tuple(grid)
+    pixels = SWEEP[name]["config"]["pretrained_cfg"]
+    for key in ("mean", "std"):
+        expected = tuple(255.0 * x for x in pixels[key])
+        assert arguments[f"pixel_{key}"] == expected
+    has_license = pixels.get("license") == "dinov3-license"
+    remarks = [x for x in found.remarks if "no biases" not in x]
+    assert remarks == [LICENSE_REMARK] * has_license
+
+
+def check_vision_transformer(kinds, found):
+    arguments = found.arguments
     is_hybrid = "HybridEmbed" in kinds
     assert set(kinds) <= VIT | (HYBRID if is_hybrid else set())
     num_heads, scale = only(kinds, "Attention")
     assert arguments["num_heads"] == num_heads
     assert scale == (arguments["hidden_dim"] / num_heads) ** -0.5
-    assert only(kinds, "LayerNorm") == [arguments["layer_norm_epsilon"]]
-    acts = [ACTIVATIONS[x] for x in kinds if x in ACTIVATIONS]
-    assert acts == [arguments["activation"]]
     model = next(x for x in kinds if x.startswith("VisionTransformer"))
     pooling, num_prefix, num_registers, has_class, _, with_prefix = only(
         kinds, model
@@ -106,16 +134,24 @@ def test_a_vit_is_what_timm_builds(name):
     assert arguments["num_register_tokens"] == num_registers
     assert arguments["num_class_tokens"] == num_prefix - num_registers
     assert bool(arguments["num_class_tokens"]) == has_class
-    grid = only(kinds, "HybridEmbed" if is_hybrid else "PatchEmbed")[0]
-    assert arguments["position_grid"] == tuple(grid)
     assert (arguments["layer_scale"] is not None) == ("LayerScale" in kinds)
-    pixels = SWEEP[name]["config"]["pretrained_cfg"]
-    for key in ("mean", "std"):
-        expected = tuple(255.0 * x for x in pixels[key])
-        assert arguments[f"pixel_{key}"] == expected
-    assert found.remarks == ()
+    assert bool(found.bit_resnet) == is_hybrid
     if is_hybrid:
         check_backbone(kinds, found.bit_resnet)
+
+
+def check_dinov3(kinds, arguments):
+    assert set(kinds) <= EVA
+    num_heads, scale, rotates_half = only(kinds, "EvaAttention")
+    assert arguments["num_heads"] == num_heads and rotates_half
+    assert scale == (arguments["hidden_dim"] / num_heads) ** -0.5
+    pooling, num_prefix = only(kinds, "Eva")
+    assert arguments["pooling"] == POOLINGS[pooling]
+    rule = arguments["position_rule"]
+    assert arguments["position"] == "rotary"
+    assert rule.num_leading_tokens == num_prefix == 5
+    expected = [rule.base, None, "separate", 0.0, "ij", True]
+    assert only(kinds, "RotaryEmbeddingDinoV3") == expected
 
 
 def check_backbone(kinds, arguments):

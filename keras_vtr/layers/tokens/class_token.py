@@ -16,11 +16,13 @@ class ClassToken(keras.layers.Layer):
 
     The same layer adds registers, learned tokens that no head reads: Darcet et
     al. 2023 ("Vision Transformers Need Registers"), section 2.2. They come
-    after the class token, `index=1`.
+    after the class token, `index=1`. Equal registers get equal gradients, so
+    several of them need an `initializer` that makes them differ.
 
     Args:
         num_tokens: Number of tokens to insert.
         index: Number of present tokens that stay before them.
+        initializer: Of the tokens, as Keras names initializers.
 
     Call arguments:
         tokens: (B, N, D).
@@ -39,19 +41,20 @@ class ClassToken(keras.layers.Layer):
     (2, 7, 8)
     """
 
-    def __init__(self, num_tokens=1, index=0, **kwargs):
+    def __init__(self, num_tokens=1, index=0, initializer="zeros", **kwargs):
         super().__init__(**kwargs)
         check_positive_int("num_tokens", num_tokens)
         check_count("index", index)
         self.num_tokens = num_tokens
         self.index = index
+        self.initializer = keras.initializers.get(initializer)
 
     def build(self, tokens_shape):
         check_rank("tokens", tokens_shape, ("B", "N", "D"))
         check_static("tokens", tokens_shape, -1, "width D")
         self.class_token = self.add_weight(
             shape=(1, self.num_tokens, tokens_shape[-1]),
-            initializer="zeros",
+            initializer=self.initializer,
             name="class_token",
         )
 
@@ -78,4 +81,5 @@ class ClassToken(keras.layers.Layer):
             **super().get_config(),
             "num_tokens": self.num_tokens,
             "index": self.index,
+            "initializer": keras.initializers.serialize(self.initializer),
         }

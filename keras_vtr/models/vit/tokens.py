@@ -11,6 +11,8 @@ from keras_vtr.layers import RotaryPositions2D
 from keras_vtr.layers import SinePositionEncoding2D
 from keras_vtr.stages import ViT
 
+# As in timm 1.0.31. Equal registers would get equal gradients forever.
+REGISTER_STD = 1e-6
 POSITIONS = ("none", "learned_1d", "learned_2d", "relative", "sine", "rotary")
 
 
@@ -63,8 +65,9 @@ def add_positions(
             num_leading_tokens=num_class, interpolation=interpolation, **options
         )(tokens, feature_map=patches)
     if num_register:
+        start = keras.initializers.RandomNormal(stddev=REGISTER_STD)
         tokens = ClassToken(
-            num_register, index=num_class, name=ViT.REGISTER_TOKENS
+            num_register, num_class, start, name=ViT.REGISTER_TOKENS
         )(tokens)
     return tokens, arguments
 

@@ -9,19 +9,19 @@ from keras_vtr.backbones import build_resnet
 from keras_vtr.pretrained.from_tensors import FromTensors
 from keras_vtr.pretrained.from_tensors import convolution
 from keras_vtr.pretrained.name_map import NameMap
-from keras_vtr.pretrained.resnet.bottlenecks import BottleneckNames
+from keras_vtr.pretrained.resnet.convolutions import ConvolutionNames
 from keras_vtr.pretrained.resnet.keys import read_timm_resnet
 from keras_vtr.pretrained.resnet.keys import read_transformers_resnet
 from keras_vtr.pretrained.tensor_file import PretrainedError
 
-TORCHVISION = BottleneckNames(
+TORCHVISION = ConvolutionNames(
     stem=("conv1", "bn1"),
     block="layer{}.{}.",
     part=("conv{}", "bn{}"),
     projection=("downsample.0", "downsample.1"),
     first=(1, 0, 1),
 )
-TRANSFORMERS = BottleneckNames(
+TRANSFORMERS = ConvolutionNames(
     stem=("embedder.embedder.convolution", "embedder.embedder.normalization"),
     block="encoder.stages.{}.layers.{}.",
     part=("layer.{}.convolution", "layer.{}.normalization"),

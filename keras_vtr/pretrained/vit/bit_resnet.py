@@ -1,7 +1,7 @@
 """The ResNet of a hybrid ViT, in the names of any project."""
 
 from keras_vtr.pretrained import from_tensors
-from keras_vtr.pretrained.resnet.bottlenecks import BottleneckNames
+from keras_vtr.pretrained.resnet.convolutions import ConvolutionNames
 
 STANDARDIZATION_EPSILON = 1e-8
 
@@ -18,7 +18,7 @@ def read_bit_resnet(
 
     Args:
         shapes: Dict of tensor name to shape.
-        names: The `BottleneckNames`.
+        names: The `ConvolutionNames`.
         width: Output channels of the first convolution.
         convolution: Maps a convolution, as `from_tensors.convolution` does.
         norm: Maps a norm, as `from_tensors.norm` does.
@@ -47,7 +47,7 @@ def read_torch_bit_resnet(shapes, stem, unit):
         stem: Names of the first convolution and its norm.
         unit: Prefix of a unit, with `{}` for the numbers of stage and unit.
     """
-    names = BottleneckNames(
+    names = ConvolutionNames(
         stem=stem,
         block=unit,
         part=("conv{}", "norm{}"),

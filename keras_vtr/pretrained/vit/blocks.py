@@ -13,12 +13,14 @@ class BlockNames:
     """What a project calls the parts of a block, after the block's prefix.
 
     Args:
-        attention: Dict of our names of the four projections to theirs.
+        attention: Dict of our names of the four projections to theirs; where
+            theirs joins queries, keys and values: its name and which third.
         norms: Of attention and feed-forward.
         inner: The first dense layer, or a tuple of layers whose outputs are
             concatenated.
         output: The second dense layer.
         scales: The two tensors of layer scale; none by default.
+        query_key_norms: Norms of queries and of keys; none by default.
     """
 
     attention: dict
@@ -26,6 +28,7 @@ class BlockNames:
     inner: str | tuple
     output: str
     scales: tuple = ()
+    query_key_norms: tuple = ()
 
 
 def read_blocks(shapes, stem, names):
@@ -40,9 +43,14 @@ def read_blocks(shapes, stem, names):
     weights = {}
     for i in range(num_layers):
         ours, theirs = f"encoder/block_{i}", f"{stem}.{i}"
+        attention = f"{ours}/self_attention/layer"
         for our_name, name in names.attention.items():
-            weights |= from_tensors.dense(
-                f"{ours}/self_attention/layer/{our_name}", f"{theirs}.{name}"
+            weights |= _projection(f"{attention}/{our_name}", theirs, name)
+        for part, name in zip(
+            ("query", "key"), names.query_key_norms, strict=False
+        ):
+            weights |= from_tensors.norm(
+                f"{attention}/{part}_norm", f"{theirs}.{name}"
             )
         projection = f"{ours}/feed_forward/layer/inner_projection"
         weights |= _joined_dense(projection, theirs, names.inner)
@@ -63,7 +71,18 @@ def read_blocks(shapes, stem, names):
         "mlp_dim": shapes[f"{stem}.0.{names.output}.weight"][1],
         "layer_scale": 1.0 if names.scales else None,
     }
+    if names.query_key_norms:
+        arguments["normalize_query_key"] = True
     return arguments, weights
+
+
+def _projection(ours, prefix, name):
+    if isinstance(name, str):
+        return from_tensors.dense(ours, f"{prefix}.{name}")
+    joined, third = name
+    return from_tensors.projection_of_three(
+        ours, f"{prefix}.{joined}.weight", f"{prefix}.{joined}.bias", third
+    )
 
 
 def _joined_dense(ours, prefix, names):

@@ -8,7 +8,7 @@ import numpy as np
 from keras_vtr.pretrained.from_tensors import FromTensors
 from keras_vtr.pretrained.from_tensors import count_layers
 from keras_vtr.pretrained.name_map import grid_of_positions
-from keras_vtr.pretrained.resnet.bottlenecks import BottleneckNames
+from keras_vtr.pretrained.resnet.convolutions import ConvolutionNames
 from keras_vtr.pretrained.vit.bit_resnet import STANDARDIZATION_EPSILON
 from keras_vtr.pretrained.vit.bit_resnet import read_bit_resnet
 from keras_vtr.pretrained.vit.name_map import VitNameMap
@@ -23,7 +23,7 @@ ARGUMENTS = {
     "pixel_mean": 127.5,
     "pixel_std": 127.5,
 }
-BIT_RESNET = BottleneckNames(
+BIT_RESNET = ConvolutionNames(
     stem=("conv_root", "gn_root"),
     block="block{}/unit{}/",
     part=("conv{}", "gn{}"),

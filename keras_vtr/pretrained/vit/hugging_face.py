@@ -83,11 +83,19 @@ def recognize(shapes):
     prefix = find_prefix(shapes, f"{PATCHES}.weight")
     if prefix is None or f"{prefix}embeddings.{POSITIONS}" not in shapes:
         return False
+    return not unknown_names(shapes)
+
+
+def unknown_names(shapes):
+    """Names that no file of the family has."""
+    prefix = find_prefix(shapes, f"{PATCHES}.weight") or ""
     inside = tuple(prefix + part for part in PARTS)
-    beside = tuple(f"{head}." for head in HEADS)
-    return not any(name.endswith(MARKS_OF_OTHERS) for name in shapes) and all(
-        name.startswith(inside + beside) for name in shapes
-    )
+    known = (*inside, *(f"{head}." for head in HEADS))
+    return [
+        name
+        for name in shapes
+        if not name.startswith(known) or name.endswith(MARKS_OF_OTHERS)
+    ]
 
 
 def read(shapes, config, position_grid=None):

@@ -4,8 +4,27 @@ Found by tests/golden/make_timm_sweep.py in timm 1.0.31. All other names are
 refused: those models have other blocks, norms, heads or stems.
 """
 
-# Number of heads, activation of feed-forward blocks that aren't SwiGLU.
-_SETTINGS = {
+import typing
+
+
+class Architecture(typing.NamedTuple):
+    """Settings of a model of timm.
+
+    Args:
+        num_heads: Of each block; None if no name gives it.
+        activation: Of feed-forward blocks that aren't SwiGLU.
+        rotary: Whether it is a DINOv3: timm's class Eva, rotary positions.
+        has_bias: Whether the projections to queries and values have biases.
+    """
+
+    num_heads: int | None = None
+    activation: str = "gelu"
+    rotary: bool = False
+    has_bias: bool = True
+
+
+# Number of heads, activation.
+_VISION_TRANSFORMER = {
     (2, "gelu"): """
         test_vit
     """,
@@ -76,8 +95,49 @@ _SETTINGS = {
         vit_giant_patch14_reg4_dinov2
     """,
 }
+# Of the class Eva: DINOv3, EUPE and LingBot-Vision. Number of heads, has_bias.
+_DINOV3 = {
+    (3, True): """
+        vit_tiny_patch16_dinov3_qkvb
+    """,
+    (6, False): """
+        vit_small_patch16_dinov3 vit_small_plus_patch16_dinov3
+    """,
+    (6, True): """
+        vit_small_patch16_dinov3_qkvb vit_small_patch16_lingbot
+        vit_small_plus_patch16_dinov3_qkvb
+    """,
+    (12, False): """
+        vit_base_patch16_dinov3
+    """,
+    (12, True): """
+        vit_base_patch16_dinov3_qkvb vit_base_patch16_lingbot
+    """,
+    (16, False): """
+        vit_large_patch16_dinov3
+    """,
+    (16, True): """
+        vit_large_patch16_dinov3_qkvb vit_large_patch16_lingbot
+    """,
+    (20, False): """
+        vit_huge_plus_patch16_dinov3
+    """,
+    (20, True): """
+        vit_huge_plus_patch16_dinov3_qkvb
+    """,
+    (24, False): """
+        vit_giant_patch16_lingbot
+    """,
+    (32, False): """
+        vit_7b_patch16_dinov3
+    """,
+}
 ARCHITECTURES = {
-    name: settings
-    for settings, names in _SETTINGS.items()
+    name: Architecture(*settings)
+    for settings, names in _VISION_TRANSFORMER.items()
+    for name in names.split()
+} | {
+    name: Architecture(num_heads, rotary=True, has_bias=has_bias)
+    for (num_heads, has_bias), names in _DINOV3.items()
     for name in names.split()
 }

@@ -1,4 +1,4 @@
-"""timm's names: ViT, DeiT, the four hybrids, DINOv2 with and without registers.
+"""timm's names: ViT, DeiT, the hybrids, DINOv2 (and registers), DINOv3.
 
 Tensors don't show all settings: heads are joined in `qkv`. config.json has
 some of them; the others are those of the papers' models.
@@ -8,19 +8,23 @@ import numpy as np
 
 from keras_vtr.models.pixels import IMAGENET_MEAN
 from keras_vtr.models.pixels import IMAGENET_STD
-from keras_vtr.models.vit.vit import SIZES
+from keras_vtr.models.vit.tokens import rotary_rule
 from keras_vtr.pretrained import from_tensors
 from keras_vtr.pretrained import name_map as name_maps
 from keras_vtr.pretrained.from_tensors import FromTensors
 from keras_vtr.pretrained.from_tensors import first_present
 from keras_vtr.pretrained.tensor_file import PretrainedError
+from keras_vtr.pretrained.transformers_keys import read_class_names
 from keras_vtr.pretrained.vit import lookalikes
 from keras_vtr.pretrained.vit.bit_resnet import read_torch_bit_resnet
+from keras_vtr.pretrained.vit.dinov3 import LICENSE_REMARK
 from keras_vtr.pretrained.vit.name_map import VitNameMap
 from keras_vtr.pretrained.vit.name_map import grid_of_sides
 from keras_vtr.pretrained.vit.name_map import read_tokens
+from keras_vtr.pretrained.vit.timm.blocks import read_encoder
 from keras_vtr.pretrained.vit.timm.config import read_settings
 
+DINOV3_LICENSE = "dinov3-license"
 NOT_IN_TENSORS = ("num_heads", "activation", "layer_norm_epsilon", "pooling")
 HEADS = {  # theirs: ours, and the argument for its width
     "head": ("head", "num_classes"),
@@ -28,8 +32,6 @@ HEADS = {  # theirs: ours, and the argument for its width
     "pre_logits.fc": ("representation", "representation_dim"),
 }
 # timm's name, and the one of DINOv2's authors, who use timm's names otherwise.
-INNER = ("fc1", "w12")
-OUTPUT = ("fc2", "w3")
 REGISTERS = ("reg_token", "register_tokens")
 
 
@@ -39,14 +41,14 @@ def recognize(shapes):
 
 
 def read(shapes, config, position_grid=None):
-    settings = read_settings(config)
+    settings = read_settings(config, "blocks.0.gamma_1" in shapes)
     kernel_shape = shapes["patch_embed.proj.weight"]
     weights = from_tensors.convolution("patches/projection", "patch_embed.proj")
     registers = first_present(shapes, REGISTERS, "")
     tokens, token_weights = read_tokens(
         shapes, ("cls_token", "dist_token"), registers
     )
-    arguments, encoder_weights = _encoder(shapes, settings)
+    arguments, encoder_weights, assumed = read_encoder(shapes, settings)
     arguments |= tokens | {
         "patch_size": kernel_shape[2],
         "hidden_dim": kernel_shape[0],
@@ -58,12 +60,19 @@ def read(shapes, config, position_grid=None):
         if f"{theirs}.weight" in shapes:
             weights |= from_tensors.dense(ours, theirs)
             arguments[key] = shapes[f"{theirs}.weight"][0]
+    is_labeled = "label_names" in config
+    arguments["class_names"] = read_class_names(
+        config if is_labeled else config.part("pretrained_cfg"),
+        arguments["num_classes"],
+        "label_names",
+    )
     bit_resnet, backbone_weights = _backbone(shapes)
     weights |= token_weights | encoder_weights | backbone_weights
     pixels, remarks = _pixels(shapes, settings)
     arguments |= pixels
     grid = grid_of_sides(settings["sides"], kernel_shape[2], bit_resnet)
-    assumed = _add_positions(shapes, arguments, weights, (position_grid, grid))
+    add_positions = _add_rotation if settings["rotary"] else _add_positions
+    assumed += add_positions(shapes, arguments, weights, (position_grid, grid))
     unused = tuple(x for x in ("mask_token",) if x in shapes)
     assumed += _remarks(arguments, settings, unused)
     return VitNameMap(
@@ -90,72 +99,9 @@ def _remarks(arguments, settings, unused):
         )
     if unused:
         remarks += ("mask_token was left out; only pre-training uses it.",)
+    if settings["license"] == DINOV3_LICENSE:
+        remarks += (LICENSE_REMARK,)
     return remarks
-
-
-def _encoder(shapes, settings):
-    num_layers = from_tensors.count_layers(shapes, "blocks.{}.")
-    inner, output = (
-        shapes[f"{_feed_forward_name(shapes, 'blocks.0', names)}.weight"]
-        for names in (INNER, OUTPUT)
-    )
-    hidden_dim, mlp_dim = output
-    by_size = {width: num_heads for width, _, num_heads, _ in SIZES.values()}
-    is_swiglu = inner[0] == 2 * mlp_dim
-    arguments = {
-        "num_layers": num_layers,
-        "num_heads": settings["num_heads"] or by_size.get(hidden_dim),
-        "mlp_dim": mlp_dim,
-        "layer_norm_epsilon": 1e-6,
-        "activation": "swiglu" if is_swiglu else settings["activation"],
-        "normalize_query_key": "blocks.0.attn.q_norm.weight" in shapes,
-        "layer_scale": 1e-5 if "blocks.0.ls1.gamma" in shapes else None,
-    }
-    weights = from_tensors.norm("encoder/norm", "norm")
-    for i in range(num_layers):
-        weights |= _block(
-            shapes, f"encoder/block_{i}", f"blocks.{i}", arguments
-        )
-    return arguments, weights
-
-
-def _block(shapes, ours, theirs, arguments):
-    attention = f"{ours}/self_attention/layer"
-    weights = from_tensors.norm(
-        f"{ours}/self_attention/norm", f"{theirs}.norm1"
-    )
-    weights |= from_tensors.norm(f"{ours}/feed_forward/norm", f"{theirs}.norm2")
-    for part, name in enumerate(("query", "key", "value")):
-        joined = f"{theirs}.attn.qkv"
-        weights |= from_tensors.projection_of_three(
-            f"{attention}/{name}_projection",
-            f"{joined}.weight",
-            f"{joined}.bias",
-            part,
-        )
-    weights |= from_tensors.dense(
-        f"{attention}/output_projection", f"{theirs}.attn.proj"
-    )
-    for part, names in (("inner", INNER), ("output", OUTPUT)):
-        weights |= from_tensors.dense(
-            f"{ours}/feed_forward/layer/{part}_projection",
-            _feed_forward_name(shapes, theirs, names),
-        )
-    if arguments["normalize_query_key"]:
-        for part, name in (("query", "q"), ("key", "k")):
-            weights |= from_tensors.norm(
-                f"{attention}/{part}_norm", f"{theirs}.attn.{name}_norm"
-            )
-    if arguments["layer_scale"]:
-        for part, name in (("self_attention", 1), ("feed_forward", 2)):
-            weights[f"{ours}/{part}/layer_scale/scale"] = FromTensors(
-                (f"{theirs}.ls{name}.gamma",)
-            )
-    return weights
-
-
-def _feed_forward_name(shapes, block, names):
-    return first_present(shapes, [f"{block}.mlp.{name}" for name in names])
 
 
 def _add_positions(shapes, arguments, weights, grids):
@@ -188,6 +134,19 @@ def _add_positions(shapes, arguments, weights, grids):
     return remarks
 
 
+def _add_rotation(shapes, arguments, weights, grids):
+    """As `_add_positions`, for the class Eva; no tensor shows positions."""
+    num_leading = (
+        arguments["num_class_tokens"] + arguments["num_register_tokens"]
+    )
+    arguments["position"] = "rotary"
+    arguments["position_rule"] = rotary_rule(num_leading)
+    grid = next((x for x in grids if x), None)
+    if grid:
+        arguments["position_grid"] = grid
+    return ()
+
+
 def _backbone(shapes):
     root = "patch_embed.backbone"
     if f"{root}.stem.conv.weight" in shapes:
@@ -215,7 +174,8 @@ def _pixels(shapes, settings):
     remarks = ()
     if mean is None or std is None:
         mean, std = 127.5, 127.5
-        if "dist_token" in shapes or "blocks.0.ls1.gamma" in shapes:
+        has_scale = "blocks.0.ls1.gamma" in shapes or settings["rotary"]
+        if "dist_token" in shapes or has_scale:
             mean, std = IMAGENET_MEAN, IMAGENET_STD
         remarks = (
             "No config.json has mean and std; assumed "

@@ -1,4 +1,4 @@
-"""Finds the blocks of a ResNet by the names of its tensors."""
+"""Finds the convolutions of a ResNet by the names of its tensors."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ from keras_vtr.pretrained.from_tensors import find_numbers
 
 
 @dataclasses.dataclass(frozen=True)
-class BottleneckNames:
+class ConvolutionNames:
     """How a project names each convolution, and the norm that follows it.
 
     Args:
