@@ -1,29 +1,38 @@
 """Inspects a data set: statistics, problems and pictures of its boxes.
 
 FOLDER is as `keras-vtr --help` describes it, or a JSON file in COCO's format,
-with the folder of its pictures after it. For each split it prints the classes,
-the sizes of the boxes and every problem, and writes train.json with the same
-content, train_boxes.png, as annotated, and train_augmented.png, as in training.
-The exit code is 0 without problems, 1 with problems or a split that can't be
-read, 2 if no split can be read.
+with the folder of its pictures after it. Its layout is recognized
+(docs/data.md). For each split it prints the classes, the sizes of the boxes and
+every problem, and writes train.json with the same content, train_boxes.png, as
+annotated, and train_augmented.png, as in training; of class folders,
+train_pictures.png. Then it prints what is wrong with the splits together:
+classes that differ, pictures that are in two of them. Without a split for
+validation, split.json lists the pictures that are taken for it. The exit code
+is 0 without problems, 1 with problems or a split that can't be read, 2 if no
+split can be read.
 """
 
+import copy
 import functools
 import pathlib
 
-import keras
 import tensorflow as tf
 
+from keras_vtr.data import ClassificationRecords
 from keras_vtr.data import inspect_records
 from keras_vtr.data import read_coco
-from keras_vtr.data.detection_dataset import detection_dataset
+from keras_vtr.data.contact_sheets import draw_classes
+from keras_vtr.data.contact_sheets import draw_detection
+from keras_vtr.data.formats.dividing import SPLIT_FILE
+from keras_vtr.data.formats.dividing import divide
+from keras_vtr.data.formats.layouts import DataFolder
 from keras_vtr.data.formats.layouts import find_splits
 from keras_vtr.data.formats.records import AnnotationError
+from keras_vtr.data.formats.split_checks import check_classes
+from keras_vtr.data.formats.split_checks import shared_pictures
 from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.host_errors import own_errors
 from keras_vtr.json_text import json_text
-from keras_vtr.visualization import draw_boxes
-from keras_vtr.visualization import draw_grid
 
 
 def add_arguments(parser):
@@ -35,55 +44,103 @@ def add_arguments(parser):
     add("--masks", action="store_true", help="read and draw outlines, too")
     most = "of the detector: 100 for pretrained DETRs"
     add("--num-queries", type=int, default=NUM_QUERIES, help=most)
+    add("--seed", type=int, default=0, help="of a split that has to be made")
 
 
-def run(annotations, images, output, num_images, masks, num_queries, printer):
+def run(
+    annotations,
+    images,
+    output,
+    num_images,
+    masks,
+    num_queries,
+    seed,
+    printer,
+):
     if min(num_images, num_queries) < 1:
         raise ValueError(
             "--num-images and --num-queries must be 1 or more. Received: "
             f"{num_images} and {num_queries}"
         )
     try:
-        splits = _find_split_readers(annotations, images)
+        found = _find(annotations, images)
     except (AnnotationError, OSError) as error:
         printer.error(error)
         return 2
-    found = []
-    for name, read in splits.items():
+    names = list(found.splits)
+    printer.report("layout", str(found), layout=found.layout, splits=names)
+    splits, problems = {}, []
+    folder = pathlib.Path(output)
+    for name, read in found.splits.items():
         try:
             data = read(invalid="drop", masks=masks)
         except (AnnotationError, OSError) as error:
             printer.error(f"{name}: {error}")
             continue
         report = inspect_records(data, max_objects=num_queries)
-        folder = pathlib.Path(output)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(json_text(report))
         printer.report("split", _text(name, report), name=name, **report)
         _draw_split(name, data, report, folder, num_images, printer)
-        found.append(report["problems"])
-    if not found:
+        splits[name] = data
+        problems += report["problems"]
+    if not splits:
         return 2
-    return 0 if len(found) == len(splits) and not any(found) else 1
+    problems += _inspect_together(splits, printer)
+    if images is None and found.undivided in splits:
+        whole = splits[found.undivided]
+        problems += _divide(whole, folder / SPLIT_FILE, seed, printer)
+    return 0 if len(splits) == len(found.splits) and not problems else 1
 
 
-def _find_split_readers(annotations, images):
-    """Functions that read each split, by name."""
+def _find(annotations, images):
+    """The `DataFolder`; of a single file, with one split."""
     if images is None:
         return find_splits(annotations)
     path = pathlib.Path(annotations)
-    return {path.stem: functools.partial(read_coco, path, images)}
+    splits = {path.stem: functools.partial(read_coco, path, images)}
+    return DataFolder(path, "a file in COCO's format", splits)
+
+
+def _inspect_together(splits, printer):
+    """Prints and returns the problems of all splits together."""
+    problems = list(shared_pictures(splits))
+    try:
+        check_classes(splits)
+    except AnnotationError as error:
+        problems.append(str(error))
+    if problems:
+        text = "\n  ".join(["problems of the splits together", *problems])
+        printer.report("splits", text, problems=problems)
+    return problems
+
+
+def _divide(whole, path, seed, printer):
+    """Makes a split for validation; returns the problems with it."""
+    try:
+        _, val = divide(whole, path, seed=seed)
+    except AnnotationError as error:
+        text = f"no split for validation: {error}"
+        printer.report("splits", text, problems=[text])
+        return [text]
+    text = f"{len(val)} of {len(whole)} images are taken for it, {path}"
+    paths = [x["path"] for x in val.records]
+    printer.report(
+        "val", f"no split for validation: {text}", path=str(path), images=paths
+    )
+    return []
 
 
 def _draw_split(name, data, report, folder, num_images, printer):
     # Broken pictures are in the report already.
     broken = set(report["broken"])
-    data.records = [x for x in data.records if x["path"] not in broken]
-    for kind, training in (("boxes", False), ("augmented", True)):
+    usable = copy.copy(data)
+    usable.records = [x for x in data.records if x["path"] not in broken]
+    for kind, draw in _drawings(usable, num_images).items():
         path = folder / f"{name}_{kind}.png"
         try:
             with own_errors():
-                picture = _draw(data, training, num_images)
+                picture = draw()
         except (ValueError, tf.errors.OpError) as error:
             reason = str(error).splitlines()[0]
             text = f"  {path} can't be drawn: {reason}"
@@ -93,12 +150,25 @@ def _draw_split(name, data, report, folder, num_images, printer):
         printer.report("picture", f"  {path}", path=str(path))
 
 
+def _drawings(data, num_images):
+    if isinstance(data, ClassificationRecords):
+        return {"pictures": lambda: draw_classes(data, num_images)}
+    return {
+        "boxes": lambda: draw_detection(data, False, num_images),
+        "augmented": lambda: draw_detection(data, True, num_images),
+    }
+
+
 def _text(name, report):
     lines = [f"{name}: {report['summary']}"]
+    lines += [f"  {note}" for note in report["notes"]]
+    things = "boxes" if "sizes" in report else "pictures"
     for key, title in (
-        ("classes", "boxes of each class"),
+        ("classes", f"{things} of each class"),
         ("sizes", "boxes by size, up to this share of the image's side"),
     ):
+        if key not in report:
+            continue
         lines.append(f"  {title}")
         most = max(1, *report[key].values())
         for label, number in report[key].items():
@@ -107,34 +177,3 @@ def _text(name, report):
     problems = report["problems"]
     lines.append(f"  problems: {len(problems)}")
     return "\n".join([*lines, *(f"    {problem}" for problem in problems)])
-
-
-def _draw(data, training, num_images):
-    """A contact sheet with the boxes."""
-    batches = detection_dataset(
-        data,
-        1,
-        training=training,
-        masks=data.has_masks,
-        short_sides=(240, 320) if training else (240,),
-        longest_side=480,
-        crop_short_sides=(240, 320),
-        crop_range=(160, 320),
-    )
-    pictures = []
-    for inputs, y_true in batches.take(num_images):
-        image = inputs["images"][0]
-        boxes = keras.utils.bounding_boxes.convert_format(
-            y_true["boxes"][0], "rel_center_xywh", "xyxy", *image.shape[:2]
-        )
-        labels = y_true["labels"][0]
-        pictures.append(
-            draw_boxes(
-                image,
-                boxes,
-                labels,
-                masks=y_true["masks"][0] if "masks" in y_true else None,
-                class_names=data.class_names,
-            )
-        )
-    return draw_grid(pictures)

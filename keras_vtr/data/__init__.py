@@ -10,6 +10,8 @@ from keras_vtr.data.digits.sources import load_digits
 from keras_vtr.data.formats.class_folders import ClassificationRecords
 from keras_vtr.data.formats.class_folders import read_class_folders
 from keras_vtr.data.formats.coco import read_coco
+from keras_vtr.data.formats.layouts import read_training_data
+from keras_vtr.data.formats.layouts import register_layout
 from keras_vtr.data.formats.panoptic import read_panoptic
 from keras_vtr.data.formats.records import AnnotationError
 from keras_vtr.data.formats.records import DetectionRecords
@@ -34,6 +36,8 @@ __all__ = [
     "DetectionRecords",
     "ClassificationRecords",
     "AnnotationError",
+    "read_training_data",
+    "register_layout",
     "detection_dataset",
     "classification_dataset",
     "center_crop",

@@ -11,6 +11,7 @@ from keras_vtr.data.pictures.reading import image_reader
 from keras_vtr.data.pictures.reading import with_substitutes
 from keras_vtr.data.pictures.resizing import check_side
 from keras_vtr.data.pictures.resizing import resized
+from keras_vtr.data.sampling import EachOnce
 
 # Szegedy et al. 2015 ("Going Deeper with Convolutions"), section 6: a crop has
 # these shares of the image's area, and this ratio of width to height.
@@ -123,7 +124,7 @@ def _training_row(data, read_any, seed, options):
     labels = tf.constant(data.labels)
 
     def prepare(position):
-        epoch, index = index_at(position, seed, len(data))
+        epoch, index, _ = index_at(position, seed, EachOnce(data))
         image, index = read_any(index)
         key = tf.stack([seed, tf.cast(epoch, "int32")])
         key = tf.random.experimental.stateless_fold_in(key, index)

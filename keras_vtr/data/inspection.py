@@ -6,7 +6,11 @@ import concurrent.futures
 import numpy as np
 import tensorflow as tf
 
+from keras_vtr.data.formats.class_folders import ClassificationRecords
 from keras_vtr.data.formats.records import AnnotationError
+from keras_vtr.data.formats.split_checks import contradictory_classes
+from keras_vtr.data.formats.split_checks import count_examples
+from keras_vtr.data.formats.split_checks import rare_classes
 from keras_vtr.data.pictures.reading import BrokenImages
 from keras_vtr.data.pictures.reading import read_file
 
@@ -23,8 +27,8 @@ def inspect_records(data, *, max_objects=100, read_images=True):
     """Computes statistics of a data set and lists its problems.
 
     Args:
-        data: `keras_vtr.data.DetectionRecords`.
-        max_objects: Number of queries of the detector.
+        data: `keras_vtr.data.DetectionRecords` or `ClassificationRecords`.
+        max_objects: Number of queries of a detector.
         read_images: Whether to decode each picture, which takes as long as
             reading an epoch of training.
 
@@ -32,8 +36,10 @@ def inspect_records(data, *, max_objects=100, read_images=True):
         A dict: `"summary"`, a text; `"classes"`, numbers of boxes by name, with
         the class if a name occurs twice; `"sizes"`, numbers of boxes by the
         upper end of their size, the square root of their share of the image;
-        `"problems"`, a list of texts; `"broken"`, the paths of pictures that
-        can't be used.
+        `"problems"`, a list of texts; `"notes"`, texts on what is no fault;
+        `"broken"`, the paths of pictures that can't be used. Of
+        `ClassificationRecords`, `"classes"` has numbers of pictures, and there
+        are no `"sizes"`.
 
     Example:
 
@@ -44,34 +50,25 @@ def inspect_records(data, *, max_objects=100, read_images=True):
     """
     if not data.records:
         raise ValueError("`data` must hold at least one image.")
-    labels = np.concatenate([x["labels"] for x in data.records])
-    counts = np.bincount(labels, minlength=len(data.class_names))
-    classes = dict(zip(_titles(data.class_names), counts.tolist(), strict=True))
     broken = _broken_images(data.records) if read_images else {}
-    return {
-        "summary": str(data),
-        "classes": classes,
-        "sizes": _sizes(data.records),
-        "problems": [
-            *_data_problems(data),
-            *(
-                f"no box of the class {x!r}"
-                for x, n in classes.items()
-                if not n
-            ),
-            *_record_problems(data.records),
-            *too_many_boxes(data.records, max_objects),
-            *(f"{path}: {reason}" for path, reason in broken.items()),
-            *data.remarks,
-            *(
-                problem
-                for record in data.records
-                if "masks" in record
-                for problem in _mask_problems(record)
-            ),
-        ],
-        "broken": list(broken),
-    }
+    report = {"summary": str(data), "classes": count_examples(data)}
+    problems = [
+        *(f"left out, since it {why}: {x}" for why, x in data.dropped.items()),
+        *rare_classes(data),
+    ]
+    if isinstance(data, ClassificationRecords):
+        problems += contradictory_classes(data)
+    else:
+        report["sizes"] = _sizes(data.records)
+        problems = [*_data_problems(data), *problems]
+        problems += _record_problems(data.records)
+        problems += too_many_boxes(data.records, max_objects)
+    problems += (f"{path}: {reason}" for path, reason in broken.items())
+    problems += data.remarks
+    for record in data.records:
+        problems += _mask_problems(record) if "masks" in record else ()
+    report |= {"problems": problems, "notes": [*data.notes]}
+    return report | {"broken": [*broken]}
 
 
 def too_many_boxes(records, num_queries):
@@ -84,20 +81,9 @@ def too_many_boxes(records, num_queries):
     ]
 
 
-def _titles(class_names):
-    """The names, with the class if a name occurs twice."""
-    times = collections.Counter(class_names)
-    return [
-        name if times[name] == 1 else f"{name} (class {i})"
-        for i, name in enumerate(class_names)
-    ]
-
-
 def _data_problems(data):
     if not data.num_boxes:
         yield f"no box to learn: {data}"
-    for why, number in data.dropped.items():
-        yield f"left out, since it {why}: {number}"
     if data.clipped:
         yield f"cut to their images: {data.clipped} boxes"
     for name, number in collections.Counter(data.class_names).items():

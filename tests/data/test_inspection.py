@@ -15,6 +15,7 @@ def test_classes_and_sizes_are_counted(tmp_path):
     assert list(report["sizes"].values()) == [0, 0, 0, 0, 0, 2, 1]
     assert report["problems"] == [
         "no box of the class 'person'",
+        "one box of the class 'drier'",
         "images without a box: 1",
     ]
 

@@ -40,11 +40,13 @@ OF_FEW_STEPS = {
     ),
     **{f"claims/{name}": ("--short",) for name in CLAIMS},
 }
-# Run by the last two tests, and parts of the claims.
+# Run by the last three tests, and parts of the claims.
 OTHERS = {
     "write_scenes",
     "own_augmentation",
     "finetune_vit",
+    "data_sources",
+    "drawn_sources",
     "claims/anchor_head",
     "claims/digit_detr",
     "claims/digit_vit",
@@ -111,3 +113,9 @@ def test_from_scenes_to_a_model_that_can_be_served(tmp_path):
         run(tmp_path, "-m", "tests.eager", "keras_vtr", *command.split())
     (version,) = (tmp_path / "models").iterdir()
     assert b"mask_bytes" in (version / "saved_model.pb").read_bytes()
+
+
+def test_the_same_boxes_come_from_all_sources(tmp_path):
+    printed = run(tmp_path, EXAMPLES / "data_sources.py").splitlines()
+    boxes = [x.split()[-4:] for x in printed[-3:]]
+    assert boxes == [["0.5", "0.8125", "0.8", "0.125"]] * 3, printed

@@ -1,12 +1,12 @@
 """Pictures of one class each, in a folder for each class."""
 
-import collections
 import os
 import unicodedata
 
 import numpy as np
 
 from keras_vtr.class_names import check_class_names
+from keras_vtr.data.formats.collector import RecordCollector
 from keras_vtr.data.formats.folders import DECODED
 from keras_vtr.data.formats.folders import OTHERS
 from keras_vtr.data.formats.folders import SPLITS
@@ -15,7 +15,7 @@ from keras_vtr.data.formats.folders import some_of
 from keras_vtr.data.formats.folders import split_name
 from keras_vtr.data.formats.folders import subfolders
 from keras_vtr.data.formats.records import AnnotationError
-from keras_vtr.data.formats.records import RecordCollector
+from keras_vtr.data.formats.records import list_reasons
 from keras_vtr.data.pictures.files import upright_shape
 
 # Folders of other layouts, whose annotations are missing.
@@ -32,10 +32,12 @@ class ClassificationRecords:
         class_names: K names.
         dropped: Numbers of pictures and folders that were left out, by reason.
 
-    `remarks` are texts on what is read but suspicious.
+    `remarks` are texts on what is read but suspicious, `notes` on what is no
+    fault.
     """
 
     remarks = ()
+    notes = ()
 
     def __init__(self, records, class_names, dropped):
         self.records = records
@@ -56,10 +58,9 @@ class ClassificationRecords:
         return len(self.records)
 
     def __str__(self):
-        reasons = (f"{number} {why}" for why, number in self.dropped.items())
         return (
             f"{len(self)} images, {len(self.class_names)} classes; left out: "
-            f"{', '.join(reasons) or 'none'}"
+            f"{list_reasons(self.dropped) or 'none'}"
         )
 
 
@@ -75,7 +76,7 @@ def read_class_folders(folder, *, class_names=None, invalid="raise"):
         folder: The folder of class folders.
         class_names: K different names, in a list or a dict. Default: those of
             all folders. For validation data, give those of the training data;
-            then a class without pictures is a remark.
+            then a class may have no pictures.
         invalid: Treatment of a class folder without pictures, and of a picture
             that can't be read, is neither JPEG nor PNG, or is in no class
             folder or in a folder within one: `"raise"`; or `"drop"`, which
@@ -101,7 +102,7 @@ def read_class_folders(folder, *, class_names=None, invalid="raise"):
     ... )  # doctest: +SKIP
     """
     collector = RecordCollector(folder, folder, invalid)
-    folders = _class_folders(collector)
+    folders = class_folders(collector.folder)
     for path in _pictures(collector.folder):
         collector.drop(path.name, "is in no folder of a class", str(path))
     paths = {name: _of_class(collector, x) for name, x in folders.items()}
@@ -119,21 +120,25 @@ def read_class_folders(folder, *, class_names=None, invalid="raise"):
     return _records(collector, paths, names)
 
 
-def _class_folders(collector):
-    """The folders by class, without those of splits and other layouts."""
+def class_folders(folder):
+    """The folders of classes, by the name of the class.
+
+    Raises:
+        AnnotationError: If they are splits or parts of other layouts.
+    """
     folders = {}
-    for path in subfolders(collector.folder):
+    for path in subfolders(folder):
         # macOS and other systems write accents differently.
         name = unicodedata.normalize("NFC", path.name)
         if name in folders:
-            collector.refuse(f"the folder {name!r}", "occurs twice", path.name)
+            raise AnnotationError(f"{folder}: the class {name!r} occurs twice.")
         folders[name] = path
     wrong = [x for x in folders if x.casefold() in NO_CLASSES]
     if all(split_name(x) in SPLITS for x in folders):  # "train" may be a class
         wrong = list(folders)
     if wrong:
         raise AnnotationError(
-            f"{collector.path} must hold a folder of pictures for each class. "
+            f"{folder} must hold a folder of pictures for each class. "
             f"Received: {', '.join(wrong)}, names of splits or of parts of "
             "other layouts. If they are classes, rename them; if not, the "
             "class folders or the annotations are missing."
@@ -177,7 +182,7 @@ def _of_class(collector, folder):
 
 
 def _records(collector, paths, names):
-    records, counts = [], collections.Counter()
+    records = []
     for label, name in enumerate(names):
         for path in paths.get(name, ()):
             place = os.path.join(name, path.name)
@@ -189,14 +194,8 @@ def _records(collector, paths, names):
             except OSError as error:
                 collector.drop(place, "is not a picture", str(error))
                 continue
-            counts[name] += 1
             records.append({"path": str(path), "shape": shape, "label": label})
     data = ClassificationRecords(records, names, collector.dropped)
     if not records:
         raise AnnotationError(f"{collector.path} has no picture: {data}")
-    data.remarks = tuple(
-        f"{collector.path}: no picture of the class {x!r}"
-        for x in names
-        if not counts[x]
-    )
     return data

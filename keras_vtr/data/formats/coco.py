@@ -4,15 +4,17 @@ import json
 import pathlib
 
 from keras_vtr.data.formats import values
+from keras_vtr.data.formats.collector import RecordCollector
+from keras_vtr.data.formats.collector import shorten
 from keras_vtr.data.formats.masks import pack_encoded
 from keras_vtr.data.formats.records import AnnotationError
-from keras_vtr.data.formats.records import RecordCollector
-from keras_vtr.data.formats.records import shorten
 
 FIELDS = ("image_id", "category_id", "bbox")
 
 
-def read_coco(annotations, images, *, invalid="raise", masks=False):
+def read_coco(
+    annotations, images, *, invalid="raise", masks=False, keep_root=False
+):
     """Reads a data set in COCO's detection format.
 
     Lin et al. 2014, "Microsoft COCO", and https://cocodataset.org/#format-data.
@@ -31,6 +33,10 @@ def read_coco(annotations, images, *, invalid="raise", masks=False):
         masks: Whether to read each object's `segmentation`, outlines or a
             run-length encoding, which are checked and kept compressed. What is
             said of boxes in `invalid` is true of masks.
+        keep_root: Whether Roboflow's root category is a class even if no
+            annotation is of it. It has the id 0, and its name is the
+            `supercategory` of all others. By default it is then left out, and
+            a note says so.
 
     Returns:
         A `keras_vtr.data.DetectionRecords`.
@@ -53,6 +59,11 @@ def read_coco(annotations, images, *, invalid="raise", masks=False):
     records = read_images(collector, content)
     annotations = read_rows(collector, content, "annotations", FIELDS)
     names = read_names(collector, read_rows(collector, content, "categories"))
+    if not keep_root and _has_unused_root(content):
+        collector.notes.append(
+            f"{path}: the category {names.pop(0)!r} of id 0 is no class, but "
+            "the root of the others, and no annotation is of it"
+        )
     classes = {number: i for i, number in enumerate(names)}
     for location, row in annotations.values():
         record = look_up(collector, location, row, "image_id", records)
@@ -125,6 +136,32 @@ def read_names(collector, categories):
         name = row.get("name", str(number))
         names[number] = collector.read(values.name, f"{location}.name", name)
     return names
+
+
+def _has_unused_root(content):
+    """Whether the category of id 0 is the root of all others, and unused."""
+    roots = [x for x in content["categories"] if _is_zero(x["id"])]
+    others = [x for x in content["categories"] if x not in roots]
+    return (
+        bool(roots and others)
+        and all(x.get("supercategory") == roots[0].get("name") for x in others)
+        and not uses_root(content)
+    )
+
+
+def uses_root(content):
+    """Whether an annotation of a file's content is of the category 0."""
+    rows = content.get("annotations") if isinstance(content, dict) else None
+    rows = rows if isinstance(rows, list) else []
+    rows = (x for x in rows if isinstance(x, dict))
+    return any(_is_zero(x.get("category_id")) for x in rows)
+
+
+def _is_zero(number):
+    try:
+        return values.whole_number(number) == 0
+    except ValueError:
+        return False
 
 
 def look_up(collector, location, row, key, known):

@@ -34,12 +34,22 @@ def files_of(folder, suffixes):
 
 
 def subfolders(folder):
-    """The folders within a folder that aren't hidden, sorted by name."""
+    """The folders within a folder, sorted by name.
+
+    Without hidden ones, and the one that macOS adds to archives.
+    """
     return [
         path
         for path in sorted(pathlib.Path(folder).iterdir())
-        if path.is_dir() and not path.name.startswith(".")
+        if path.is_dir()
+        and not path.name.startswith(".")
+        and path.name != "__MACOSX"
     ]
+
+
+def holds_pictures(folder):
+    """Whether there is a picture directly in a folder."""
+    return bool(files_of(folder, (*DECODED, *OTHERS)))
 
 
 def split_name(name):

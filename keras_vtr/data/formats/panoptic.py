@@ -13,8 +13,8 @@ from keras_vtr.data.formats.coco import read_images
 from keras_vtr.data.formats.coco import read_json
 from keras_vtr.data.formats.coco import read_names
 from keras_vtr.data.formats.coco import read_rows
+from keras_vtr.data.formats.collector import RecordCollector
 from keras_vtr.data.formats.records import AnnotationError
-from keras_vtr.data.formats.records import RecordCollector
 from keras_vtr.data.pictures.files import read_picture
 
 ROW = ("image_id", "file_name", "segments_info")

@@ -5,12 +5,14 @@ from xml.etree import ElementTree
 
 from keras_vtr.class_names import check_class_names
 from keras_vtr.data.formats import values
+from keras_vtr.data.formats.collector import RecordCollector
 from keras_vtr.data.formats.folders import files_of
 from keras_vtr.data.formats.records import AnnotationError
-from keras_vtr.data.formats.records import RecordCollector
 
 
-def read_voc(annotations, images, *, class_names=None, invalid="raise"):
+def read_voc(
+    annotations, images, *, class_names=None, names=None, invalid="raise"
+):
     """Reads a data set in Pascal VOC's format.
 
     Everingham et al. 2010, "The Pascal Visual Object Classes (VOC) Challenge",
@@ -22,6 +24,8 @@ def read_voc(annotations, images, *, class_names=None, invalid="raise"):
         images: Folder of the pictures that their `filename`s name.
         class_names: K different names, in a list or a dict. Default: all that
             occur, sorted. For validation data, give those of the training data.
+        names: The XML files to read, without suffix, such as from
+            `ImageSets/Main/train.txt`. Default: all.
         invalid: As for `keras_vtr.data.read_coco`.
 
     Returns:
@@ -40,11 +44,8 @@ def read_voc(annotations, images, *, class_names=None, invalid="raise"):
     ... # doctest: +SKIP
     """
     folder = pathlib.Path(annotations)
-    files = files_of(folder, (".xml",))
-    if not files:
-        raise AnnotationError(f"{folder} has no XML files.")
     collector = RecordCollector(folder, images, invalid)
-    roots = {path: _parse(path) for path in files}
+    roots = _parse_all(folder, names)
     labels = {
         path: _read_names(collector, path, x) for path, x in roots.items()
     }
@@ -74,6 +75,34 @@ def read_voc(annotations, images, *, class_names=None, invalid="raise"):
             collector.add_box(record, location, _read_box(row), classes[name])
     collector.path = folder
     return collector.finish(class_names, class_names)
+
+
+def classes_of(annotations):
+    """The names of all objects of a folder of XML files, sorted."""
+    found = set()
+    for root in _parse_all(annotations).values():
+        found |= {
+            x.findtext("name", "").strip() for x in root.iterfind("object")
+        }
+    return sorted(found - {""})
+
+
+def _parse_all(folder, names=None):
+    """The XML files by path: of these names, or all."""
+    files = files_of(folder, (".xml",))
+    if not files:
+        raise AnnotationError(f"{folder} has no XML files.")
+    if names is not None:
+        found = {path.stem: path for path in files}
+        missing = [x for x in names if x not in found]
+        if missing:
+            raise AnnotationError(
+                f"{folder} must have an XML file for each name that a list of "
+                f"pictures has. Missing: {missing[0]}.xml, and "
+                f"{len(missing) - 1} more"
+            )
+        files = [found[x] for x in dict.fromkeys(names)]
+    return {path: _parse(path) for path in files}
 
 
 def _parse(path):

@@ -1,18 +1,20 @@
 """YOLO's annotations: a text file per image, a line per object."""
 
 import collections
+import dataclasses
 import pathlib
 import unicodedata
 
 from keras_vtr.class_names import check_class_names
 from keras_vtr.data.formats import values
+from keras_vtr.data.formats.collector import RecordCollector
 from keras_vtr.data.formats.folders import DECODED
 from keras_vtr.data.formats.folders import OTHERS
 from keras_vtr.data.formats.folders import files_of
+from keras_vtr.data.formats.folders import holds_pictures
 from keras_vtr.data.formats.folders import some_of
 from keras_vtr.data.formats.masks import pack_encoded
 from keras_vtr.data.formats.records import AnnotationError
-from keras_vtr.data.formats.records import RecordCollector
 from keras_vtr.data.pictures.files import upright_shape
 
 
@@ -50,25 +52,66 @@ def read_yolo(
     >>> data = keras_vtr.data.read_yolo("labels", "images", ["cat", "dog"])
     ... # doctest: +SKIP
     """
-    folder, picture_folder = pathlib.Path(annotations), pathlib.Path(images)
+    source = Source(pathlib.Path(annotations), pathlib.Path(images))
+    return read_sources([source], class_names, invalid, masks)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A folder of pictures and the one of their text files.
+
+    Args:
+        labels: Folder of text files.
+        images: Folder of pictures.
+        names: Of the pictures to read. Default: all in the folder.
+    """
+
+    labels: pathlib.Path
+    images: pathlib.Path
+    names: tuple | None = None
+
+
+def read_sources(sources, class_names, invalid="raise", masks=False):
+    """Reads several folders as one data set, as `read_yolo` does one."""
+    first = sources[0]
     class_names = check_class_names(class_names, may_lack=False)
     pack_masks = pack_encoded if masks else None
-    collector = RecordCollector(folder, images, invalid, pack_masks)
-    labels = _group_by_stem(files_of(folder, (".txt",)))
-    pictures = _group_by_stem(files_of(picture_folder, (*DECODED, *OTHERS)))
-    for stem in labels.keys() - pictures.keys():
-        for path in filter(_has_labels, labels.pop(stem)):
-            collector.drop(path.name, "has no picture", str(picture_folder))
-    if pictures and not labels:
+    collector = RecordCollector(first.labels, first.images, invalid, pack_masks)
+    num_labels = 0
+    for source in sources:
+        num_labels += _add_source(collector, source, class_names)
+    if not num_labels and any(holds_pictures(x.images) for x in sources):
         raise AnnotationError(
-            f"{folder} has no text file with the name of a picture in "
-            f"{picture_folder}. Received: {some_of(folder) or 'nothing'} for "
-            f"{some_of(picture_folder)}"
+            f"{first.labels} has no text file with the name of a picture in "
+            f"{first.images}. Received: {some_of(first.labels) or 'nothing'} "
+            f"for {some_of(first.images)}"
         )
-    for stem, paths in pictures.items():
-        _add_pictures(collector, paths, labels.get(stem, []), class_names)
-    collector.path = folder
+    collector.path = first.labels
     return collector.finish(class_names, range(len(class_names)))
+
+
+def _add_source(collector, source, class_names):
+    """Adds the pictures of a folder; returns the number of text files."""
+    collector.path = source.labels
+    collector.enter(source.images)
+    labels = _group_by_stem(files_of(source.labels, (".txt",)))
+    paths = files_of(source.images, (*DECODED, *OTHERS))
+    if source.names is not None:
+        there = {path.name: path for path in paths}
+        for name in source.names:
+            if name not in there:
+                place = str(source.images / name)
+                collector.drop(f"the picture {name}", "does not exist", place)
+        paths = [there[x] for x in source.names if x in there]
+    pictures = _group_by_stem(paths)
+    if source.names is None:
+        for stem in labels.keys() - pictures.keys():
+            for path in filter(_has_labels, labels[stem]):
+                why = "has no picture"
+                collector.drop(path.name, why, str(source.images))
+    for stem, found in pictures.items():
+        _add_pictures(collector, found, labels.get(stem, []), class_names)
+    return len(labels.keys() & pictures.keys())
 
 
 def _group_by_stem(paths):
