@@ -1,4 +1,4 @@
-"""Crowded scenes: what a detector learns of them in one hour on two cores.
+"""Crowded scenes: what a detector learns of them in a time on two cores.
 
     python benchmarks/crowded.py
 
@@ -11,7 +11,8 @@ scratch (four blocks of the same width, patches of 8, every other block in
 windows). Each row is trained for the same time: how many steps these are, says
 the time of a step, which is measured before, all rows in turn. Printed: average
 precision and recall on 200 held-out scenes.
-Takes 4 hours; `--rows`, `--seeds` and `--minutes` do less. `--steps`, a number
+Takes an hour, a quarter of one for each row; `--rows`, `--seeds` and `--minutes`
+change that. `--steps`, a number
 for each row, repeats what a faster or slower machine did.
 """
 
@@ -117,7 +118,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--steps", nargs="+", type=int)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from keras_vtr.command_line.run_folder import SPLIT
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import write_thresholds
 from keras_vtr.command_line.tasks import task_of_run
@@ -21,7 +22,8 @@ def add_arguments(parser):
 def run(run, folder, split, output, *, printer, **options):
     task, model = task_of_run(run, options), load_model(run)
     folder = folder or task.config["folder"]
-    data = read_split(folder, split, masks=task.masks)
+    split_file = pathlib.Path(run) / SPLIT
+    data = read_split(folder, split, masks=task.masks, split_file=split_file)
     if data.class_names != model.class_names:
         raise ValueError(
             "The data must have the categories that the model has learned, "

@@ -21,12 +21,13 @@ from keras_vtr.command_line import fitting
 from keras_vtr.command_line.fitting import OF_PROCESS
 from keras_vtr.command_line.fitting import Fitting
 from keras_vtr.command_line.run_folder import MODEL
+from keras_vtr.command_line.run_folder import SPLIT
 from keras_vtr.command_line.run_folder import check_config
 from keras_vtr.command_line.run_folder import write_config
 from keras_vtr.command_line.tasks import task_of_data
 from keras_vtr.data import batch_paths
+from keras_vtr.data import read_training_data
 from keras_vtr.data.augmentation import LONGEST_SIDE
-from keras_vtr.data.formats.layouts import read_split
 from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.optimizers import averaged_weights
 from keras_vtr.training import enable_determinism
@@ -92,8 +93,12 @@ def add_arguments(parser):
 def run(folder, output, *, printer, **options):
     folder, output = pathlib.Path(folder), pathlib.Path(output)
     invalid = "drop" if options["skip_broken"] else "raise"
-    train, val = _read(folder, invalid, options["masks"])
-    printer.report("data", f"Train: {train}\nValidation: {val}")
+    seed, masks = options["seed"], options["masks"]
+    data = read_training_data(
+        folder, output / SPLIT, seed=seed, invalid=invalid, masks=masks
+    )
+    train, val = data.train, data.val
+    printer.report("data", data, layout=data.layout, remarks=[*data.remarks])
     task = task_of_data(train, options)
     config = {"task": task.name, "folder": str(folder.resolve())}
     config |= {x: task.config[x] for x in options if x not in OF_PROCESS}
@@ -134,18 +139,6 @@ def run(folder, output, *, printer, **options):
     steps = {"steps_per_epoch": steps, "epochs": options["epochs"]}
     fit(trained, batches, callbacks, **steps, **validation)
     _save_best(trained, model, output, printer)
-
-
-def _read(folder, invalid, masks):
-    train, val = (
-        read_split(folder, x, invalid, masks) for x in ("train", "val")
-    )
-    if train.class_names != val.class_names:
-        raise ValueError(
-            "Training and validation data must have the same categories. "
-            f"Received: {train.class_names} and {val.class_names}"
-        )
-    return train, val
 
 
 def _steps(train, sampling, batch_size):
