@@ -112,6 +112,15 @@ def test_data_yaml_names_lists_and_several_folders(tmp_path):
         (tmp_path / "a" / "data.yaml").write_text(json.dumps(lines))
         data = read_split(tmp_path / "a", "train")
         assert len(data) == data.num_boxes == number, value
+    # Of two pictures, the one beside the list or the one below `path`.
+    yolo(tmp_path / "a" / "lists", ("train",))
+    lines = {"names": ["cat", "dog"], "train": "lists/list.txt"}
+    (tmp_path / "a" / "data.yaml").write_text(json.dumps(lines))
+    for start, place in (("./", "lists/train"), ("", "train")):
+        line = f"{start}train/images/a.png"
+        (tmp_path / "a" / "lists" / "list.txt").write_text(line)
+        (record,) = read_split(tmp_path / "a", "train").records
+        assert record["path"] == str(tmp_path / "a" / place / "images/a.png")
     lines = {"path": str(tmp_path / "a"), "train": "list.txt"}
     (tmp_path / "data.yaml").write_text(
         json.dumps({"names": ["a", "b"]} | lines)
