@@ -50,7 +50,7 @@ def test_class_folders_train_a_vit_that_is_served(
     vit = keras.models.load_model(run / "model.keras", compile=False)
     for a, b in zip(before.get_weights(), vit.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert vit.class_names == ["bright", "dark"]
+    assert vit.class_names == ("bright", "dark")
 
     assert main(["evaluate", str(run)]) == 0
     result = json.loads((run / "evaluation.json").read_text())
