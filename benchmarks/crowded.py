@@ -11,8 +11,9 @@ scratch (four blocks of the same width, patches of 8, every other block in
 windows). Each row is trained for the same time: how many steps these are, says
 the time of a step, which is measured before, all rows in turn. Printed: average
 precision and recall on 200 held-out scenes.
-Takes an hour, a quarter of one for each row; `--rows`, `--seeds` and `--minutes`
-change that. `--steps`, a number for each row, repeats what a faster or slower machine did.
+Takes an hour, a quarter of one for each row; `--rows`, `--seeds` and
+`--minutes` change that. `--steps`, a number for each row, repeats what a faster
+or slower machine did.
 """
 
 import argparse
