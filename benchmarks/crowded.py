@@ -1,4 +1,4 @@
-"""Crowded scenes: what a detector learns of them in a time on two cores.
+"""Crowded scenes: what a detector learns of them in a quarter of an hour.
 
     python benchmarks/crowded.py
 

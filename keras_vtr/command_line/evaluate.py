@@ -2,10 +2,10 @@
 
 import pathlib
 
-from keras_vtr.command_line.run_folder import SPLIT
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.run_folder import write_thresholds
 from keras_vtr.command_line.tasks import task_of_run
+from keras_vtr.data.formats.dividing import SPLIT_FILE
 from keras_vtr.data.formats.layouts import read_split
 
 
@@ -22,7 +22,7 @@ def add_arguments(parser):
 def run(run, folder, split, output, *, printer, **options):
     task, model = task_of_run(run, options), load_model(run)
     folder = folder or task.config["folder"]
-    split_file = pathlib.Path(run) / SPLIT
+    split_file = pathlib.Path(run) / SPLIT_FILE
     data = read_split(folder, split, masks=task.masks, split_file=split_file)
     if data.class_names != model.class_names:
         raise ValueError(

@@ -29,7 +29,7 @@ def add_arguments(parser):
         "doesn't know the limit"
     )
     add("--time-limit", type=duration, metavar="TIME", help=well_inside)
-    waited = "end after this many epochs without a better AP"
+    waited = "end after this many epochs without a better AP or accuracy"
     add("--early-stopping", type=int, metavar="EPOCHS", help=waited)
     events = "write TensorBoard's events into tensorboard/, too"
     add("--tensorboard", action="store_true", help=events)

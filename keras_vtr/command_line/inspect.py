@@ -51,6 +51,7 @@ def run(
     annotations,
     images,
     output,
+    *,
     num_images,
     masks,
     num_queries,

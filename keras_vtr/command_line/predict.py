@@ -42,7 +42,7 @@ def run(run, images, output, *, printer, **options):
         rows, picture = predict(image)
         picture.save(output / f"{len(found):06d}_{pathlib.Path(path).stem}.png")
         found[path] = rows
-        printer.report("picture", image=path, found=rows)
+        printer.report("prediction", image=path, found=rows)
     (output / task.answers).write_text(json_text(found))
     text = f"{output}: {len(found)} pictures, {broken} could not be read"
     printer.report("written", text, output=str(output), broken=broken)

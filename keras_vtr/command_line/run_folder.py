@@ -10,7 +10,6 @@ from keras_vtr.detections import class_thresholds
 from keras_vtr.json_text import json_text
 
 CONFIG, MODEL = "config.yaml", "model.keras"
-SPLIT = "split.json"  # where the data have none for validation
 THRESHOLDS = "thresholds.json"
 
 

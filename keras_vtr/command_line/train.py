@@ -21,13 +21,14 @@ from keras_vtr.command_line import fitting
 from keras_vtr.command_line.fitting import OF_PROCESS
 from keras_vtr.command_line.fitting import Fitting
 from keras_vtr.command_line.run_folder import MODEL
-from keras_vtr.command_line.run_folder import SPLIT
 from keras_vtr.command_line.run_folder import check_config
 from keras_vtr.command_line.run_folder import write_config
 from keras_vtr.command_line.tasks import task_of_data
+from keras_vtr.data import RepeatFactorSampling
 from keras_vtr.data import batch_paths
 from keras_vtr.data import read_training_data
 from keras_vtr.data.augmentation import LONGEST_SIDE
+from keras_vtr.data.formats.dividing import SPLIT_FILE
 from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.optimizers import averaged_weights
 from keras_vtr.training import enable_determinism
@@ -95,7 +96,7 @@ def run(folder, output, *, printer, **options):
     invalid = "drop" if options["skip_broken"] else "raise"
     seed, masks = options["seed"], options["masks"]
     data = read_training_data(
-        folder, output / SPLIT, seed=seed, invalid=invalid, masks=masks
+        folder, output / SPLIT_FILE, seed=seed, invalid=invalid, masks=masks
     )
     train, val = data.train, data.val
     printer.report("data", data, layout=data.layout, remarks=[*data.remarks])
@@ -115,10 +116,10 @@ def run(folder, output, *, printer, **options):
         enable_determinism()
     keras.config.set_dtype_policy(options["precision"])
     model = task.build(train.class_names)
-    sampling = task.sampling(train)
-    batches, seen = task.batches(train, val, done, model, sampling)
+    sampling = _sampling(train, options["repeat_rare"])
     steps = _steps(train, sampling, options["batch_size"])
     trained = task.compile(model, steps)
+    batches, seen = task.batches(train, val, done, model, sampling)
     evaluated = -(-len(val) // options["batch_size"])
     fit = Fitting(checkpoint, output, printer, options, evaluated).fit
     write_config(output, config)  # after all options were checked
@@ -139,6 +140,10 @@ def run(folder, output, *, printer, **options):
     steps = {"steps_per_epoch": steps, "epochs": options["epochs"]}
     fit(trained, batches, callbacks, **steps, **validation)
     _save_best(trained, model, output, printer)
+
+
+def _sampling(train, share):
+    return None if share is None else RepeatFactorSampling(train, share)
 
 
 def _steps(train, sampling, batch_size):

@@ -3,12 +3,13 @@
 import keras
 import tensorflow as tf
 
+from keras_vtr.data.dataset_checks import check_training_arguments
 from keras_vtr.data.dataset_checks import check_workers
 from keras_vtr.data.order import index_at
 from keras_vtr.data.order import training_positions
 from keras_vtr.data.pictures.reading import BrokenImages
 from keras_vtr.data.pictures.reading import image_reader
-from keras_vtr.data.pictures.reading import with_substitutes
+from keras_vtr.data.pictures.reading import training_reader
 from keras_vtr.data.pictures.resizing import check_side
 from keras_vtr.data.pictures.resizing import resized
 from keras_vtr.data.sampling import EachOnce
@@ -27,6 +28,7 @@ def classification_dataset(
     image_size,
     seed=0,
     first_batch=0,
+    sampling=None,
     num_workers=1,
     worker=0,
     crop_areas=CROP_AREAS,
@@ -52,6 +54,7 @@ def classification_dataset(
         image_size: `(height, width)` in pixels.
         seed: As for `keras_vtr.data.detection_dataset`.
         first_batch: Likewise.
+        sampling: Likewise.
         num_workers: Likewise.
         worker: Likewise.
         crop_areas: Smallest and largest share of the image's area that a crop
@@ -78,6 +81,7 @@ def classification_dataset(
     """
     if not len(data):
         raise ValueError("`data` must hold at least one image.")
+    check_training_arguments(data, training, sampling, None)
     check_workers(batch_size, num_workers, worker)
     for side in image_size:
         check_side("image_size", side)
@@ -88,46 +92,49 @@ def classification_dataset(
             f"crop_areas={crop_areas}"
         )
     shapes = {x["path"]: x["shape"] for x in data.records}
-    read = image_reader(data.records, BrokenImages(broken, max_broken, shapes))
+    broken = BrokenImages(broken, max_broken, shapes)
     size = batch_size // num_workers
     if not training:
         indexes = tf.data.Dataset.range(len(data)).shard(num_workers, worker)
-        rows = _evaluation_rows(indexes, data, read, image_size)
+        rows = _evaluation_rows(indexes, data, broken, image_size)
         return rows.batch(size).prefetch(2)
     order = training_positions(first_batch, batch_size, num_workers, worker)
-    if broken == "skip":
-        read_any = with_substitutes(read, len(data))
-    else:
-        read_any = lambda index: (read(index)[0], index)  # noqa: E731
-    prepare = _training_row(
-        data, read_any, seed, (image_size, crop_areas, flips)
-    )
+    sampling = EachOnce(data) if sampling is None else sampling
+    options = (image_size, crop_areas, flips)
+    prepare = _training_row(data, broken, seed, sampling, options)
     rows = order.map(prepare, tf.data.AUTOTUNE)
     return rows.batch(size, drop_remainder=True).prefetch(2)
 
 
-def _evaluation_rows(indexes, data, read, image_size):
+def _evaluation_rows(indexes, data, broken, image_size):
     """Images and labels of records, without broken ones."""
     labels, piece = tf.constant(data.labels), resized(center_crop(image_size))
+    read = image_reader(data.records, broken)
 
     def prepare(index):
         image, ok = read(index)
         return _shaped(piece(image), image_size), labels[index], ok
 
     rows = indexes.map(prepare, tf.data.AUTOTUNE)
-    rows = rows.filter(lambda image, label, ok: ok)
+    if broken.policy == "skip":  # else the data set's length stays known
+        rows = rows.filter(lambda image, label, ok: ok)
     return rows.map(lambda image, label, ok: (image, label))
 
 
-def _training_row(data, read_any, seed, options):
+def _training_row(data, broken, seed, sampling, options):
     """A function from a training position to a piece and its label."""
-    labels = tf.constant(data.labels)
+    labels, read = (
+        tf.constant(data.labels),
+        training_reader(data.records, broken),
+    )
+    fold_in = tf.random.experimental.stateless_fold_in
 
     def prepare(position):
-        epoch, index, _ = index_at(position, seed, EachOnce(data))
-        image, index = read_any(index)
+        epoch, index, times = index_at(position, seed, sampling)
+        image, index = read(index)
         key = tf.stack([seed, tf.cast(epoch, "int32")])
-        key = tf.random.experimental.stateless_fold_in(key, index)
+        # An image that comes again is another piece.
+        key = fold_in(key, index + times * len(data))
         image = _random_piece(image, key, *options)
         return _shaped(image, options[0]), labels[index]
 

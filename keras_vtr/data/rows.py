@@ -10,7 +10,7 @@ from keras_vtr.data.augmentation import stretch
 from keras_vtr.data.order import index_at
 from keras_vtr.data.own_augmentation import checked_augmentation
 from keras_vtr.data.pictures.reading import image_reader
-from keras_vtr.data.pictures.reading import with_substitutes
+from keras_vtr.data.pictures.reading import training_reader
 from keras_vtr.data.record_targets import encoded_masks
 from keras_vtr.data.record_targets import target_reader
 from keras_vtr.data.sampling import EachOnce
@@ -21,17 +21,14 @@ def training_rows(
 ):
     """A function from a training position to an image and its targets."""
     sampling = EachOnce(records) if sampling is None else sampling
-    read = image_reader(records, broken)
+    read = training_reader(records, broken)
     targets_of = target_reader(records, ("boxes", "labels"), masks)
     paths = tf.constant([x["path"] for x in records])
     fold_in = tf.random.experimental.stateless_fold_in
 
     def prepare(position):
         epoch, index, times = index_at(position, seed, sampling)
-        if broken.policy == "skip":
-            image, index = with_substitutes(read, len(records))(index)
-        else:
-            image, _ = read(index)
+        image, index = read(index)
         targets = targets_of(index)
         key = tf.stack([seed, tf.cast(epoch, "int32")])
         # An image that comes again looks different.

@@ -3,12 +3,15 @@
 import numpy as np
 import tensorflow as tf
 
+from keras_vtr.data.formats.split_checks import labels_of
+
 
 class EachOnce:
     """Each image comes once.
 
     Args:
-        data: `keras_vtr.data.DetectionRecords`, or their `records`.
+        data: `keras_vtr.data.DetectionRecords` or `ClassificationRecords`, or
+            their `records`.
     """
 
     def __init__(self, data):
@@ -45,7 +48,7 @@ class RepeatFactorSampling:
     differ from the paper's by less than one part in twice the number of images.
 
     Args:
-        data: `keras_vtr.data.DetectionRecords`.
+        data: `keras_vtr.data.DetectionRecords` or `ClassificationRecords`.
         threshold: Share of the images, in (0, 1], below which a class is rare.
             The paper takes 0.001 for 1,230 classes; with few classes a share of
             about 0.1 is needed for any effect.
@@ -78,7 +81,7 @@ class RepeatFactorSampling:
         if not data.records:
             raise ValueError("`data` must hold at least one image.")
         self.num_records = len(data)
-        classes = [np.unique(x["labels"]) for x in data.records]
+        classes = [np.unique(labels_of(x)) for x in data.records]
         share = np.bincount(np.concatenate(classes)) / self.num_records
         of_class = np.maximum(1, np.sqrt(threshold / np.maximum(share, 1e-9)))
         factors = [of_class[x].max(initial=1) for x in classes]

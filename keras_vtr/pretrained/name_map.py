@@ -18,13 +18,13 @@ class NameMap:
     `from_pretrained` calls `build`, then loads the weights; `load_weights`
     calls `wrong_settings`, then loads them. Loading is strict: each weight of
     the model needs an entry in `weights`, and each tensor of the file must be
-    in `weights` or `unused`. A family with simple models needs no subclass.
-    Override in a subclass, as `VitNameMap` and `DetrNameMap` do:
+    in `weights` or `unused`. Simple models need no subclass, but it may have:
 
     - `heads`: prefixes of paths, such as `("head/",)`: the weights that
       `new_head=True` initializes, and that a model may lack.
     - `takes_padding`: whether the detectors of `build` have an argument
       `padding`; those that have none read images of one size.
+    - `task`: of the models, such as "detection"; None fits all data.
     - `parts`: prefixes of further parts that a model may lack, such as a
       pooling layer before the head.
     - `build`, if `builder` needs more than the merged arguments; it also
@@ -61,6 +61,7 @@ class NameMap:
     heads = ()
     parts = ()
     takes_padding = True
+    task = None
 
     def build(self, shapes, num_classes, image_shape, arguments):
         """Builds the model.

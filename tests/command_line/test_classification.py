@@ -87,6 +87,8 @@ def test_class_folders_train_a_vit_that_is_served(
         (["--num-queries", "7"], "--num-queries must be left out"),
         (["--short-sides", "32"], "--short-sides must be left out"),
         (["--use-ema"], "--use-ema must be left out"),
+        # 0, which equals False.
+        (["--backbone-learning-rate", "0"], "--backbone-learning-rate must be"),
         (["--image-sides", "24", "32"], "must be one number of pixels"),
         (["--image-sides", "0"], "must be one number of pixels"),
     ],

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from keras_vtr.data import ClassificationRecords
+from keras_vtr.data import RepeatFactorSampling
 from keras_vtr.data import batch_paths
 from keras_vtr.data import center_crop
 from keras_vtr.data import classification_dataset
@@ -53,6 +54,21 @@ def test_a_run_goes_on_with_the_images_that_it_would_have_had(data):
     assert [paths.index(x) for x in names] == list(numbers_of(whole[3][0]))
 
 
+def test_images_of_rare_classes_come_again_as_other_pieces(data):
+    records = [{**x, "label": int(i == 6)} for i, x in enumerate(data.records)]
+    data = ClassificationRecords(records, ["often", "rare"], {})
+    sampling = RepeatFactorSampling(data, threshold=4 / 7)  # sqrt(4) times
+    assert sampling.num_images == 8
+    batches = classification_dataset(
+        data, 8, training=True, image_size=(11, 13), sampling=sampling
+    )
+    images, labels = next(batches.as_numpy_iterator())
+    assert sorted(numbers_of(images)) == [*range(7), 6]
+    np.testing.assert_array_equal(labels, numbers_of(images) == 6)
+    one, other = images[numbers_of(images) == 6]
+    assert abs(one - other).max() > 1
+
+
 def test_crops_and_flips_can_be_left_out(data):
     options = {"training": True, "image_size": (20, 31), "flips": False}
     batches = classification_dataset(data, 7, crop_areas=(1.0, 1.0), **options)
@@ -66,6 +82,7 @@ def test_each_image_is_evaluated_once_as_it_is_served(data):
     batches = classification_dataset(
         data, 4, training=False, image_size=(16, 16)
     )
+    assert batches.cardinality() == 2  # else `fit` warns that it ran out
     images, labels = zip(*batches.as_numpy_iterator(), strict=True)
     assert [len(x) for x in images] == [4, 3]
     np.testing.assert_array_equal(np.concatenate(labels), data.labels)

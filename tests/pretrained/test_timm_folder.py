@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from keras_vtr.command_line.main import main
 from keras_vtr.pretrained import PretrainedError
 from keras_vtr.pretrained import from_pretrained
 from tests.pretrained import golden_weights
@@ -158,3 +159,13 @@ def test_the_license_of_dinov3_is_pointed_out(tmp_path, capsys):
     assert "License: dinov3-license (config.json)." in printed
     assert "The DINOv3 License travels along with these weights" in printed
     assert "no biases in query_projection, key_projection" in printed
+
+
+def test_a_classifier_is_not_trained_with_boxes(
+    write, folder, tmp_path, capsys
+):
+    arguments = ["train", str(folder), "--output", str(tmp_path / "run")]
+    assert main([*arguments, "--model", str(write())]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "must be for detection" in last and "for classification" in last
+    assert not (tmp_path / "run" / "config.yaml").exists()

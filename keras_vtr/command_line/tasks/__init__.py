@@ -31,10 +31,11 @@ def _refuse_others(task, options, own):
         for other in TASKS.values()
         for name in (*other.training, *other.use)
     } - set(own)
+    # Not by `in`: 0, such as of --backbone-learning-rate, equals False.
     given = {
         name: options[name]
         for name in sorted(others)
-        if options.get(name) not in (None, False)
+        if not any(options.get(name) is x for x in (None, False))
     }
     if given:
         words = ", ".join(f"--{name.replace('_', '-')}" for name in given)

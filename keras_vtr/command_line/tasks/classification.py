@@ -6,6 +6,8 @@ import keras
 import numpy as np
 
 from keras_vtr.callbacks import ClassPictures
+from keras_vtr.command_line.tasks.pretrained import name_map_for
+from keras_vtr.command_line.tasks.sizes import READABLE_SIDE
 from keras_vtr.data import center_crop
 from keras_vtr.data import classification_dataset
 from keras_vtr.data.pictures.preparation import classifier_input
@@ -21,7 +23,6 @@ SMALL = {"size": "tiny", "num_layers": 6, "patch_size": 8}
 SMALL_SIDE = 96
 STOCHASTIC_DEPTH = 0.1  # of BEiT's fine-tuning
 MAX_LABELS = 5
-READABLE_SIDE = 256  # pixels
 
 
 class Classification:
@@ -61,14 +62,12 @@ class Classification:
         if sides is not None:
             names["image_shape"] = (*sides * 2, 3)
         if model != "small":
+            name_map_for(self.name, model)
             return from_pretrained(
                 model, stochastic_depth=STOCHASTIC_DEPTH, **names
             )
         shape = (SMALL_SIDE, SMALL_SIDE, 3)
         return build_vit(**{**SMALL, "image_shape": shape, **names})
-
-    def sampling(self, train):
-        """Each image comes once an epoch."""
 
     def batches(self, train, val, first_batch, vit, sampling):
         """Of training, from where the run is, and of validation."""
@@ -83,6 +82,7 @@ class Classification:
             training=True,
             seed=config["seed"],
             first_batch=first_batch,
+            sampling=sampling,
             flips=not config["no_flips"],
             **same,
         )

@@ -9,7 +9,6 @@ from keras_vtr.command_line.tasks.sizes import READABLE_SIDE
 from keras_vtr.command_line.tasks.sizes import enlargement
 from keras_vtr.command_line.tasks.sizes import picture_size
 from keras_vtr.command_line.tasks.sizes import scales
-from keras_vtr.data import RepeatFactorSampling
 from keras_vtr.data import check_dataset
 from keras_vtr.data import detection_dataset
 from keras_vtr.data.augmentation import CROP_RANGE
@@ -52,7 +51,6 @@ class Detection:
         "num_queries",
         "no_groups",
         "masks",
-        "repeat_rare",
     )
     use = (
         "thresholds",
@@ -85,11 +83,6 @@ class Detection:
     def build(self, class_names):
         """The detector, pretrained or with random weights."""
         return detectors.build(class_names, **self.config)
-
-    def sampling(self, train):
-        """Which images come more often, or None."""
-        share = self.config.get("repeat_rare")
-        return None if share is None else RepeatFactorSampling(train, share)
 
     def batches(self, train, val, first_batch, detr, sampling):
         """Of training, from where the run is, and of validation."""

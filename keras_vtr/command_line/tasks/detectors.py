@@ -1,12 +1,11 @@
 """The detector that `keras-vtr train` trains, and its authors' recipe."""
 
+from keras_vtr.command_line.tasks.pretrained import name_map_for
 from keras_vtr.command_line.tasks.sizes import has_padding_mask
 from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.models import build_detr
 from keras_vtr.pretrained import add_pretrained_groups
 from keras_vtr.pretrained import from_pretrained
-from keras_vtr.pretrained.files import open_weights
-from keras_vtr.pretrained.loading import name_map_of
 from keras_vtr.training import compile_detr
 from keras_vtr.training import compile_rf_detr
 
@@ -34,7 +33,9 @@ def build(
             is_one = len(image_sides) == 1
             side = image_sides[0] if is_one else None
             names["image_shape"] = (side, side, 3)
-        return from_pretrained(model, masks=masks, **names)
+        if masks:  # which a YOLOS can't have
+            names["masks"] = True
+        return from_pretrained(model, **names)
     return build_detr(
         **names,
         size="small",
@@ -62,7 +63,7 @@ def check_options(model, image_sides, no_groups):
 
 
 def _takes_padding(model):
-    return name_map_of(open_weights(model)).takes_padding
+    return name_map_for("detection", model).takes_padding
 
 
 def compile_with_recipe(detr, steps, options):

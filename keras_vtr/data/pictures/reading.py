@@ -100,6 +100,24 @@ def image_reader(records, broken):
     return read
 
 
+def training_reader(records, broken):
+    """A reader of images that are trained on: none of them is broken.
+
+    Args:
+        records: As of `image_reader`.
+        broken: Likewise; by its policy, a broken image is an error or the next
+            one comes instead.
+
+    Returns:
+        A function from a record's index to an image and the index of the
+        record that it belongs to.
+    """
+    read = image_reader(records, broken)
+    if broken.policy == "skip":
+        return with_substitutes(read, len(records))
+    return lambda index: (read(index)[0], index)
+
+
 def with_substitutes(read, num_images):
     """Replaces a broken image by the next one, so that batches stay full.
 

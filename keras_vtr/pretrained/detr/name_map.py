@@ -33,6 +33,7 @@ class DetrNameMap(NameMap):
 
     resnet: dict = dataclasses.field(default_factory=dict)
 
+    task = "detection"
     heads = (f"{DETR.CLASS_HEAD}/",)
     parts = (f"{DETR.MASK_HEAD}/",)
 

@@ -32,6 +32,7 @@ class EomtNameMap(NameMap):
 
     vit: dict = dataclasses.field(default_factory=dict)
 
+    task = "segmentation"
     heads = (f"{DETR.CLASS_HEAD}/",)
 
     def build(self, shapes, num_classes, image_shape, arguments):

@@ -40,6 +40,7 @@ class ResNetNameMap(NameMap):
         num_channels: Of the images.
     """
 
+    task = "feature maps"
     num_channels: int = 3
 
     def build(self, shapes, num_classes, image_shape, arguments):

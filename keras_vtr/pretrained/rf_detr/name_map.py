@@ -37,6 +37,7 @@ class RfDetrNameMap(NameMap):
     num_groups: int = 1
 
     # Prefixes, of more groups than anybody trains.
+    task = "detection"
     heads = (
         f"{DETR.CLASS_HEAD}/",
         f"{DETR.QUERY_SELECTION}/class_head/",

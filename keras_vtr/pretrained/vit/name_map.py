@@ -33,6 +33,7 @@ class VitNameMap(NameMap):
 
     bit_resnet: dict | None = None
 
+    task = "classification"
     heads = (f"{ViT.HEAD}/", f"{ViT.DISTILLATION_HEAD}/")
     parts = (f"{ViT.REPRESENTATION}/",)
 

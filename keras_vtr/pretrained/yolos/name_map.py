@@ -35,6 +35,7 @@ class YolosNameMap(NameMap):
 
     vit: dict = dataclasses.field(default_factory=dict)
 
+    task = "detection"
     heads = (f"{YOLOS.CLASS_HEAD}/",)
 
     def build(self, shapes, num_classes, image_shape, arguments):
