@@ -1,4 +1,4 @@
-"""How `train` fits a model: rare classes, its end, what it prints and logs."""
+"""How `train` fits a model: its data, its end, what it prints and logs."""
 
 import argparse
 import importlib.util
@@ -18,6 +18,8 @@ OF_PROCESS = ("time_limit", "tensorboard")
 
 def add_arguments(parser):
     add = parser.add_argument
+    tried = "check data and options, train one step, write nothing"
+    add("--dry-run", action="store_true", help=tried)
     rare = (
         "repeat images with classes that fewer than this share of the images "
         "have (LVIS), such as 0.1"

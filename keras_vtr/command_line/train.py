@@ -28,6 +28,7 @@ from keras_vtr.data import RepeatFactorSampling
 from keras_vtr.data import batch_paths
 from keras_vtr.data import read_training_data
 from keras_vtr.data.augmentation import LONGEST_SIDE
+from keras_vtr.data.dataset_checks import check_workers
 from keras_vtr.data.formats.dividing import SPLIT_FILE
 from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.optimizers import averaged_weights
@@ -91,19 +92,32 @@ def add_arguments(parser):
     fitting.add_arguments(parser)
 
 
-def run(folder, output, *, printer, **options):
+def run(folder, output, *, printer, dry_run, **options):
     folder, output = pathlib.Path(folder), pathlib.Path(output)
-    invalid = "drop" if options["skip_broken"] else "raise"
-    seed, masks = options["seed"], options["masks"]
+    split_file = output / SPLIT_FILE
     data = read_training_data(
-        folder, output / SPLIT_FILE, seed=seed, invalid=invalid, masks=masks
+        folder,
+        None if dry_run and not split_file.exists() else split_file,
+        seed=options["seed"],
+        invalid="drop" if options["skip_broken"] else "raise",
+        masks=options["masks"],
     )
-    train, val = data.train, data.val
     printer.report("data", data, layout=data.layout, remarks=[*data.remarks])
-    task = task_of_data(train, options)
+    task = task_of_data(data.train, options)
     config = {"task": task.name, "folder": str(folder.resolve())}
     config |= {x: task.config[x] for x in options if x not in OF_PROCESS}
     check_config(output, config)
+    keras.utils.set_random_seed(options["seed"])
+    if options["deterministic"]:
+        enable_determinism()
+    keras.config.set_dtype_policy(options["precision"])
+    model = task.build(data.train.class_names)
+    sampling = _sampling(data.train, options["repeat_rare"])
+    steps = _steps(data.train, sampling, options["batch_size"])
+    trained = task.compile(model, steps)
+    if dry_run:
+        batches, _ = task.batches(data.train, data.val, 0, model, sampling)
+        return _train_one_step(trained, batches, printer)
     checkpoint = Checkpoint(
         output / "checkpoints",
         every_steps=options["save_every"],
@@ -111,35 +125,28 @@ def run(folder, output, *, printer, **options):
     )
     done = checkpoint.num_steps
     printer.report("resumed", f"{done} steps are done.", num_steps=done)
-    keras.utils.set_random_seed(options["seed"])
-    if options["deterministic"]:
-        enable_determinism()
-    keras.config.set_dtype_policy(options["precision"])
-    model = task.build(train.class_names)
-    sampling = _sampling(train, options["repeat_rare"])
-    steps = _steps(train, sampling, options["batch_size"])
-    trained = task.compile(model, steps)
-    batches, seen = task.batches(train, val, done, model, sampling)
-    evaluated = -(-len(val) // options["batch_size"])
+    batches, seen = task.batches(data.train, data.val, done, model, sampling)
+    evaluated = -(-len(data.val) // options["batch_size"])
     fit = Fitting(checkpoint, output, printer, options, evaluated).fit
     write_config(output, config)  # after all options were checked
+    images = {"seed": options["seed"], "sampling": sampling}
     images = functools.partial(
-        batch_paths,
-        train,
-        options["batch_size"],
-        seed=options["seed"],
-        sampling=sampling,
+        batch_paths, data.train, options["batch_size"], **images
     )
     validation, callbacks = task.evaluation(seen, model, output / "pictures")
-    history = str(output / "history.csv")
-    callbacks = [
-        SkipNonFinite(images=images),
-        *callbacks,
-        keras.callbacks.CSVLogger(history, append=True),
-    ]
+    history = keras.callbacks.CSVLogger(output / "history.csv", append=True)
+    callbacks = [SkipNonFinite(images=images), *callbacks, history]
     steps = {"steps_per_epoch": steps, "epochs": options["epochs"]}
     fit(trained, batches, callbacks, **steps, **validation)
     _save_best(trained, model, output, printer)
+
+
+def _train_one_step(trained, batches, printer):
+    options = {"steps_per_epoch": 1, "shuffle": False, "verbose": 0}
+    history = trained.fit(batches, **options).history
+    (loss,) = history["loss"]
+    text = f"One step is trained, its loss is {loss:.4g}. Nothing is written."
+    printer.report("dry_run", text, loss=loss)
 
 
 def _sampling(train, share):
@@ -148,6 +155,7 @@ def _sampling(train, share):
 
 def _steps(train, sampling, batch_size):
     """Of an epoch."""
+    check_workers(batch_size, num_workers=1, worker=0)
     num_images = len(train) if sampling is None else sampling.num_images
     return max(1, num_images // batch_size)
 

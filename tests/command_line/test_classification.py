@@ -81,6 +81,20 @@ def test_class_folders_train_a_vit_that_is_served(
         assert "must be left out for classification" in capsys.readouterr().err
 
 
+def test_a_dry_run_checks_trains_a_step_and_writes_nothing(
+    class_folders, tmp_path, capsys
+):
+    flat = class_folders / "train"  # without a split for validation
+    arguments = ["train", str(flat), "--output", str(tmp_path / "run")]
+    arguments += [*OPTIONS, "--dry-run"]
+    assert main([*arguments, "--num-queries", "7"]) == 1
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].endswith("a split by the seed takes val from all")
+    assert printed[-1].startswith("One step is trained, its loss is 0.")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -38,7 +38,8 @@ def divide(data, path, *, seed=0, share=SHARE):
 
     Args:
         data: `keras_vtr.data.DetectionRecords` or `ClassificationRecords`.
-        path: Of the file, JSON, which is written if it isn't there.
+        path: Of the file, JSON, which is written if it isn't there; None for
+            no file.
         seed: An integer.
         share: Of the pictures, for validation.
 
@@ -51,10 +52,9 @@ def divide(data, path, *, seed=0, share=SHARE):
         AnnotationError: If the file isn't one of these, or no picture can be
             spared for validation.
     """
-    path = pathlib.Path(path)
     hashes = [content_hash(x["path"]) for x in data.records]
-    if path.exists():
-        held_out = _read(path)
+    if path is not None and os.path.exists(path):
+        held_out = _read(pathlib.Path(path))
     else:
         held_out = _choose(data.records, hashes, seed, share)
         if not held_out:
@@ -63,7 +63,9 @@ def divide(data, path, *, seed=0, share=SHARE):
                 f"a class is the only one of it. Received: {data}. Add "
                 "pictures, or a split of your own."
             )
-        _write(path, data.records, hashes, held_out, seed, share)
+        if path is not None:
+            path = pathlib.Path(path)
+            _write(path, data.records, hashes, held_out, seed, share)
     rows = list(zip(data.records, hashes, strict=True))
     train, val = copy.copy(data), copy.copy(data)
     train.records = [record for record, x in rows if x not in held_out]

@@ -102,7 +102,7 @@ class DataFolder:
 
         Args:
             split_file: Path of a file as `keras_vtr.data.formats.dividing`
-                describes it.
+                describes it, or None.
             seed: Of the split, where the file isn't there yet.
 
         Returns:
@@ -120,7 +120,8 @@ class DataFolder:
         splits = {name: x for name, x in self.splits.items() if name != whole}
         for i, name in enumerate(("train", "val")):
             splits[name] = lambda i=i, **options: parts(**options)[i]
-        words = f"{self.layout}, where {split_file} takes val from {whole}"
+        place = "a split by the seed" if split_file is None else split_file
+        words = f"{self.layout}, where {place} takes val from {whole}"
         return dataclasses.replace(self, layout=words, splits=splits)
 
 

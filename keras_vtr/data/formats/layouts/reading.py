@@ -52,7 +52,8 @@ def read_training_data(
         folder: A data folder in one of the layouts of docs/data.md, or a
             data.yaml.
         split_file: Where there is no split for validation, one is made and
-            written to this path; if the file is there, it is followed.
+            written to this path; if the file is there, it is followed. None:
+            nothing is written.
         seed: Of that split.
         invalid: As for `keras_vtr.data.read_coco`.
         masks: Whether to read masks, too.
