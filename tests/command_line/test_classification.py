@@ -90,8 +90,8 @@ def test_a_dry_run_checks_trains_a_step_and_writes_nothing(
     assert main([*arguments, "--num-queries", "7"]) == 1
     assert main(arguments) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].endswith("a split by the seed takes val from all")
-    assert printed[-1].startswith("One step is trained, its loss is 0.")
+    assert "a split by the seed takes val from all" in printed[0]
+    assert printed[-1].startswith("One step is trained, its loss is ")
     assert not (tmp_path / "run").exists()
 
 
