@@ -1,6 +1,6 @@
 """Hugging Face's datasets, TFDS and TFRecords for a detector, ten lines each.
 
-    pip install -e ".[examples]" && python examples/data_sources.py
+    pip install -e ".[examples,integrations]" && python examples/data_sources.py
 
 takes 20 seconds, reads eight pictures in each form, which drawn_sources.py
 makes, and prints the same box three times: 0.5 0.8125 0.8 0.125. Rows of

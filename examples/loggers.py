@@ -1,6 +1,6 @@
 """Logs a training to MLflow and to Weights & Biases, by their own callbacks.
 
-    pip install -e ".[examples]" && python examples/loggers.py
+    pip install -e ".[examples,integrations]" && python examples/loggers.py
 
 takes 20 seconds of a processor, most of them to import and to compile, and asks
 no server: MLflow writes into mlruns/, W&B into wandb/. It prints the loss, 0.84

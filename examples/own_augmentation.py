@@ -1,6 +1,6 @@
 """Augments images with their boxes and masks by Keras and by albumentations.
 
-    pip install -e ".[examples]"
+    pip install -e ".[examples,integrations]"
     python examples/write_scenes.py scenes --scenes 30
     python examples/own_augmentation.py scenes
 

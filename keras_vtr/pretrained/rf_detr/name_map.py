@@ -36,8 +36,8 @@ class RfDetrNameMap(NameMap):
     vit: dict = dataclasses.field(default_factory=dict)
     num_groups: int = 1
 
-    # Prefixes, of more groups than anybody trains.
     task = "detection"
+    # Prefixes, of more groups than anybody trains.
     heads = (
         f"{DETR.CLASS_HEAD}/",
         f"{DETR.QUERY_SELECTION}/class_head/",
