@@ -20,10 +20,11 @@ LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 DESCRIPTION = """Trains, evaluates and exports detectors and classifiers.
 
 A data folder holds annotations in COCO's format beside a folder of pictures of
-the same name: train.json and train/, val.json and val/. COCO exports of
-Roboflow and CVAT, and Ultralytics' data.yaml, are read, too. Look at the data
-first: `keras-vtr inspect FOLDER`. Exit codes: 0 done; 1 failed, the reason is
-the last line; 2 wrong arguments; 130 interrupted.
+the same name: train.json and train/, val.json and val/. Also recognized are
+exports of Roboflow and CVAT (COCO), Ultralytics' data.yaml, Pascal VOC, and a
+folder of pictures for each class, which trains a classifier (docs/data.md).
+Look at the data first: `keras-vtr inspect FOLDER`. Exit codes: 0 done; 1
+failed, the reason is the last line; 2 wrong arguments; 130 interrupted.
 """
 COMMANDS = {
     "inspect": "show a data set and its problems",
