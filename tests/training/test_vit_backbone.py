@@ -17,6 +17,9 @@ from tests.tiny_models import tiny_vit
 
 def vit_detr(**options):
     """With a backbone of 2 blocks, in windows, and a map of twice the size."""
+    # Gradients of queries are of any size, 0.1 to 3 thousandths of movement for
+    # ten seeds, since attention is nearly even; here they are no exception.
+    keras.utils.set_random_seed(5)
     vit = randomize(tiny_vit(num_heads=3, num_layers=2, num_register_tokens=2))
     backbone = build_vit_backbone(
         vit,
