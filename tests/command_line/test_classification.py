@@ -38,8 +38,8 @@ def test_class_folders_train_a_vit_that_is_served(
     class_folders, tmp_path, capsys
 ):
     run, found = tmp_path / "run", tmp_path / "found"
-    command = [sys.executable, "-m", "keras_vtr", "train", str(class_folders)]
-    command += ["--output", str(run), *OPTIONS]
+    command = [sys.executable, "-m", "tests.eager", "keras_vtr", "train"]
+    command += [str(class_folders), "--output", str(run), *OPTIONS]
     subprocess.run(command, cwd=ROOT, check=True)
     header, *epochs = (run / "history.csv").read_text().splitlines()
     assert len(epochs) == 2 and "val_accuracy" in header.split(",")

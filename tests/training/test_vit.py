@@ -22,6 +22,7 @@ def test_the_rate_rises_falls_and_is_lower_in_earlier_layers():
     np.testing.assert_allclose(sorted(factors), [0.75**3, 0.75**2, 0.75, 1])
 
 
+@pytest.mark.any_backend
 def test_it_learns_with_accumulated_gradients():
     vit = tiny_vit()
     vit = compile_vit(

@@ -123,6 +123,7 @@ def test_the_paper_s_transformer_has_its_parameters():
     assert detr.count_params() - norms == 41_524_768
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("backbone", "count"), [("resnet18", 28_843_552), ("resnet34", 38_944_288)]
 )

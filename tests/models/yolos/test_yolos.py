@@ -24,6 +24,7 @@ def tiny_yolos(**change):
 
 # transformers' YolosForObjectDetection with 91 labels, whose queries have
 # positions that are added to them: 100 x D parameters more than ours.
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("size", "theirs", "hidden_dim"),
     [
