@@ -6,6 +6,7 @@ from keras_vtr.visualization.attention import draw_attention
 from keras_vtr.visualization.boxes import draw_boxes
 from keras_vtr.visualization.boxes import draw_comparison
 from keras_vtr.visualization.boxes import draw_grid
+from keras_vtr.visualization.detections import draw_detections
 from keras_vtr.visualization.detr_attention import draw_query_attention
 from keras_vtr.visualization.detr_attention import pixel_attention
 from keras_vtr.visualization.detr_attention import query_attention
@@ -14,6 +15,7 @@ from keras_vtr.visualization.masks import draw_segments
 
 __all__ = [
     "draw_boxes",
+    "draw_detections",
     "draw_comparison",
     "draw_masks",
     "draw_segments",

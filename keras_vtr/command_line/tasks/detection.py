@@ -22,7 +22,7 @@ from keras_vtr.detections import encode_masks
 from keras_vtr.evaluation import evaluate_detector
 from keras_vtr.metrics import CocoAveragePrecision
 from keras_vtr.serving import export_detector
-from keras_vtr.visualization import draw_boxes
+from keras_vtr.visualization import draw_detections
 
 # With --tiles: nearly what TensorFlow decodes, 2**29 values of a color PNG.
 LIMITS = {"max_bytes": 2**30, "max_pixels": 2**27}
@@ -155,14 +155,8 @@ class Detection:
 
         def predict(image):
             (found,) = detect(detr, [image], **options)
-            picture = draw_boxes(
-                image,
-                *(found[key] for key in ("boxes", "labels", "scores")),
-                masks=found.get("masks"),
-                class_names=detr.class_names,
-                score_threshold=0.0,  # what is below is left out already
-                scale=max(1, READABLE_SIDE // max(image.shape)),
-            )
+            scale = max(1, READABLE_SIDE // max(image.shape))
+            picture = draw_detections(image, found, scale=scale)
             return _rows(found), picture
 
         return predict
