@@ -96,6 +96,9 @@ def test_masks_are_learned_evaluated_and_found(folder, tmp_path):
     (found,) = json.loads((output / "detections.json").read_text()).values()
     mask = found[0]["segmentation"]
     assert mask["size"] == [64, 64] and isinstance(mask["counts"], str)
+    assert main(["export", str(run), str(tmp_path / "models")]) == 0
+    graph = tmp_path / "models" / "1" / "saved_model.pb"
+    assert b"mask_bytes" in graph.read_bytes()
     assert (
         main(["inspect", str(folder), "--masks", "--output", str(output)]) < 2
     )

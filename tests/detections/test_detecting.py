@@ -44,7 +44,6 @@ def test_boxes_are_in_the_pixels_of_each_picture():
     ("change", "options"),
     [
         ({}, {}),
-        ({"padding": "published"}, {}),
         (FREE, {"short_side": 24, "longest_side": 40}),
         ({"image_shape": (None, None, 3)}, {"image_size": (24, 40)}),
     ],

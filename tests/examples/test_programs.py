@@ -97,22 +97,17 @@ def test_pretrained_weights_are_fine_tuned(tmp_path):
     assert run(tmp_path, *program, tmp_path, "--vit", *few)
 
 
-def test_from_scenes_to_a_model_that_can_be_served(tmp_path):
-    """The README's chapter on training, with masks."""
+def test_scenes_can_be_inspected_and_trained_on(tmp_path):
+    """`tests/command_line` goes on from there to a served answer."""
     run(tmp_path, EXAMPLES / "write_scenes.py", "scenes", "--scenes", 16)
     program = EXAMPLES / "own_augmentation.py"
     assert "albumentations.png: " in run(tmp_path, program, "scenes")
     for command in (
         "inspect scenes --masks --output report",
-        "train scenes --masks --output run --epochs 1 "
+        "train scenes --masks --output run --dry-run "
         f"--config {EXAMPLES}/digits.yaml",
-        "evaluate run",
-        "predict run scenes/val/0.png --output found",
-        "export run models",
     ):
         run(tmp_path, "-m", "tests.eager", "keras_vtr", *command.split())
-    (version,) = (tmp_path / "models").iterdir()
-    assert b"mask_bytes" in (version / "saved_model.pb").read_bytes()
 
 
 def test_the_same_boxes_come_from_all_sources(tmp_path):

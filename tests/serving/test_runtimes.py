@@ -97,10 +97,10 @@ DETECTORS = {
     [
         # Each model once, and the others.
         pytest.param("openvino", "vit", marks=pytest.mark.slow),
-        pytest.param("litert", "modern", marks=pytest.mark.slow),
+        pytest.param("litert", "modern", marks=pytest.mark.long),
         pytest.param("onnx", "modern", marks=pytest.mark.slow),
         pytest.param("onnx", "vit", marks=pytest.mark.long),
-        pytest.param("openvino", "modern", marks=pytest.mark.slow),
+        pytest.param("openvino", "modern", marks=pytest.mark.long),
         pytest.param("litert", "vit", marks=pytest.mark.long),
         pytest.param("litert", "eomt", marks=pytest.mark.slow),
         pytest.param("onnx", "eomt", marks=pytest.mark.long),

@@ -54,6 +54,7 @@ def moved_by_a_step(detr, rng):
     }
 
 
+@pytest.mark.any_backend
 def test_a_frozen_vit_stays_as_it_is_and_new_layers_learn(rng, tmp_path):
     detr, _ = compile_detr(vit_detr(scales=(2,)), 1, backbone_learning_rate=0.0)
     moved = moved_by_a_step(detr, rng)
@@ -74,6 +75,7 @@ def test_a_frozen_vit_stays_as_it_is_and_new_layers_learn(rng, tmp_path):
     assert moved_by_a_step(detr, rng)["vit_patches/projection/kernel"] > 0
 
 
+@pytest.mark.any_backend
 def test_each_layer_of_the_vit_has_its_rate(rng):
     detr, _ = compile_detr(
         vit_detr(),

@@ -164,6 +164,7 @@ def test_selection_and_decoder_move_boxes_by_the_same_rule():
             assert type(detr.get_layer(name).box_refinement) is kind
 
 
+@pytest.mark.any_backend
 def test_padding_changes_nothing_that_is_selected(rng):
     detr = tiny_detr(
         **KINDS["selected"],

@@ -45,6 +45,7 @@ def test_every_size_has_its_blocks():
         assert side % (options["patch_size"] * options["num_windows"]) == 0
 
 
+@pytest.mark.any_backend
 def test_any_size_of_image_can_be_read(rng):
     model = tiny_rf_detr((None, None, 3), masks=True)
     for height, width in ((32, 32), (48, 64)):
@@ -96,6 +97,7 @@ def test_rates_get_smaller_from_the_heads_to_the_patches():
         assert decays[path] == decay
 
 
+@pytest.mark.any_backend
 def test_each_group_counts_as_the_object_queries(rng):
     images, y_true = make_batch(rng)
     model = add_groups(tiny_rf_detr(), 2)
@@ -137,6 +139,7 @@ def test_sizes_of_training_are_the_authors():
         rf_detr_image_sizes(400)
 
 
+@pytest.mark.any_backend
 def test_a_model_with_groups_is_evaluated_without(rng):
     model = tiny_rf_detr()
     training = add_denoising(add_groups(model, 2), 2)

@@ -64,7 +64,9 @@ def test_the_vit_s_weights_are_copied():
     assert len(copies) > len(vit.weights)
 
 
-@pytest.mark.parametrize("mask_steps", [None, 6])
+@pytest.mark.parametrize(
+    "mask_steps", [pytest.param(None, marks=pytest.mark.any_backend), 6]
+)
 def test_it_is_trained_saved_and_evaluated(mask_steps, tmp_path):
     eomt = tiny_eomt(mask_steps=mask_steps)
     terms = eomt_terms(points=UncertainPoints(16))

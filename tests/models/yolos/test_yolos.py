@@ -73,7 +73,13 @@ def test_a_class_token_registers_and_queries_keep_their_places(rng):
     )
 
 
-@pytest.mark.parametrize("change", [{}, {"positions_between_blocks": True}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({}, marks=pytest.mark.any_backend),
+        {"positions_between_blocks": True},
+    ],
+)
 def test_it_is_trained_saved_and_evaluated(change, tmp_path):
     yolos = tiny_yolos(**change)
     yolos.compile(keras.optimizers.AdamW(1e-3), HungarianLoss())
