@@ -335,7 +335,8 @@ def test_every_example_states_its_command_time_and_numbers():
     assert all(found.values()), found
     for path in (x for paths in found.values() for x in paths):
         text = path.read_text()
-        assert text.count("\n") <= 120, path
+        is_notebook = "# %%" in text  # with its texts
+        assert text.count("\n") <= (250 if is_notebook else 120), path
         if "__main__" not in text:  # a part of others
             continue
         header = ast.get_docstring(ast.parse(text))
