@@ -75,7 +75,7 @@ def residual():
     canvas.text(215, 222, "norm(x + f(x))", 15, mono=True)
     canvas.text(615, 222, "x + f(norm(x))", 15, mono=True)
     canvas.text(215, 246, "each sum passes a norm", 13, PALE_INK)
-    canvas.text(615, 246, "nothing stands on the way of x", 13, PALE_INK)
+    canvas.text(615, 246, "nothing is in the way of x", 13, PALE_INK)
     return canvas
 
 
