@@ -184,9 +184,12 @@ attention = keras_vtr.visualization.draw_query_attention(
 show(attention, "4_where_queries_look")
 
 # %% [markdown]
-# Most digits that are missed here lie below others. Typical remedies, in this
-# order: correct the annotations; more pictures of that kind; pretrained
-# weights; longer training; larger images, or tiles, for small objects.
+# When this page was made, the 0 at the edge was found, with a score below its
+# threshold, the 8 was taken for a 9, and a query looked at each digit: so this
+# model needs more pictures and a longer training, not more queries. Typical
+# remedies, in this order: correct the annotations; more pictures of the kind
+# that fails; pretrained weights; longer training; larger images, or tiles, for
+# small objects.
 #
 # ## 8. Serve and ask
 #
