@@ -127,7 +127,7 @@ keras_vtr.training.compile_detr(
     learning_rate=1e-3,
     backbone_learning_rate=1e-3,  # nothing is pretrained
 )
-detr.fit(
+history = detr.fit(
     batches,
     steps_per_epoch=STEPS // 5,
     epochs=5,
@@ -147,8 +147,10 @@ detr.fit(
 report = keras_vtr.evaluation.evaluate_detector(detr, val)
 report.write(work / "report")
 print("AP", round(report.precision["AP"], 3))
-print("what each kind of error costs:", report.error_costs)
-print("thresholds:", report.thresholds_by_name)
+for name, cost in report.error_costs.items():
+    print(f"errors of the kind {name} cost {cost:.3f} of AP50")
+for name, threshold in report.thresholds_by_name.items():
+    print(f"class {name}: trust it from {threshold:.2f} on")
 
 # %% [markdown]
 # ## 7. Why is something not found?
@@ -167,7 +169,8 @@ found = keras_vtr.detect(detr, paths, score_threshold=report.thresholds_by_name)
 pairs = zip(records, found, strict=True)
 missed = [len(one["labels"]) - len(other["labels"]) for one, other in pairs]
 worst = int(np.argmax(missed))
-print(f"{paths[worst]}: {missed[worst]} fewer found than annotated")
+name = pathlib.Path(paths[worst]).name
+print(f"{name}: {missed[worst]} fewer found than annotated")
 draw = keras_vtr.visualization.draw_detections
 pair = [annotated(records[worst]), draw(paths[worst], found[worst], scale=3)]
 show(keras_vtr.visualization.draw_grid(pair), "2_worst")
@@ -184,12 +187,12 @@ attention = keras_vtr.visualization.draw_query_attention(
 show(attention, "4_where_queries_look")
 
 # %% [markdown]
-# When this page was made, the 0 at the edge was found, with a score below its
-# threshold, the 8 was taken for a 9, and a query looked at each digit: so this
-# model needs more pictures and a longer training, not more queries. Typical
-# remedies, in this order: correct the annotations; more pictures of the kind
-# that fails; pretrained weights; longer training; larger images, or tiles, for
-# small objects.
+# Read the last two pictures together. A right box with a score below its
+# threshold: train longer, or with more pictures. A right box of a wrong class:
+# more pictures of both classes. No query looks there: larger images, tiles for
+# small objects, pictures of that kind. Before all of it, correct the
+# annotations; and pretrained weights help more than any of it. More queries
+# help only where all of them have found something.
 #
 # ## 8. Serve and ask
 #
@@ -208,14 +211,9 @@ image_bytes = tf.constant([pathlib.Path(paths[0]).read_bytes()])
 answer = {
     name: x.numpy()[0] for name, x in served(image_bytes=image_bytes).items()
 }
-shown = answer["labels"] >= 0
-for name, score, box in zip(
-    answer["label_names"][shown],
-    answer["scores"][shown],
-    answer["boxes"][shown].round(1),
-    strict=True,
-):
-    print(name.decode(), round(float(score), 2), box.tolist())
+for i in np.flatnonzero(answer["labels"] >= 0):
+    name, score = answer["label_names"][i].decode(), answer["scores"][i]
+    print(f"{name}  {score:.2f}  {answer['boxes'][i].round().astype(int)}")
 
 # %% [markdown]
 # ## From here
