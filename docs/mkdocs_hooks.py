@@ -18,6 +18,7 @@ import griffe
 from mkdocs.structure.files import File
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+LLMS = ROOT / "docs" / "llms.txt"
 LINK = re.compile(r"(\]\()\s*([^)\s#]*)([^)\s]*)\s*(?=\))")
 FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 ENTRY = re.compile(r"^## (.+)$|^- \[(.+?)\]\((\S+?)\)", re.MULTILINE)
@@ -28,8 +29,9 @@ DOCTEST = re.compile(r"(^>>> .*\n(?:.+(?:\n|$))*)", re.MULTILINE)
 def on_config(config):
     """Makes the navigation of llms.txt, and of the public sub-packages."""
     config.nav = []
-    text = (ROOT / "docs" / "llms.txt").read_text(encoding="utf-8")
-    for section, title, target in ENTRY.findall(text):
+    for section, title, target in ENTRY.findall(
+        LLMS.read_text(encoding="utf-8")
+    ):
         if section:
             entries = []
             config.nav.append({section: entries})
@@ -70,19 +72,18 @@ def on_page_markdown(markdown, page, config, files):
     return markdown if path.startswith("api/") else moved(markdown, path)
 
 
+def on_post_page(output, page, config):
+    """Serves each page as Markdown, too, where llms.txt finds it."""
+    path = pathlib.Path(config.site_dir, page.file.src_uri)
+    if path.parent.name != "api":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page.markdown, encoding="utf-8")
+    return output
+
+
 def on_post_build(config):
-    """Serves each page as Markdown, too, as llms.txt names it."""
-    site = pathlib.Path(config.site_dir)
-    for path in ["README.md", *docs_pages(), "docs/llms.txt"]:
-        text = (ROOT / path).read_text(encoding="utf-8")
-        target = site / in_site(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(moved(text, in_site(path)), encoding="utf-8")
-
-
-def docs_pages():
-    pages = (ROOT / "docs").rglob("*.md")
-    return sorted(x.relative_to(ROOT).as_posix() for x in pages)
+    text = moved(LLMS.read_text(encoding="utf-8"), "llms.txt")
+    pathlib.Path(config.site_dir, "llms.txt").write_text(text, encoding="utf-8")
 
 
 def in_site(path):
