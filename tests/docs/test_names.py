@@ -31,7 +31,7 @@ SUFFIX = re.compile(
 )
 # What other projects name, and no code of ours.
 OTHERS_NAMES = {
-    *("GIoULoss", "MovingAverage"),  # TensorFlow Addons
+    *("GIoULoss", "MovingAverage", "GELU"),  # TensorFlow Addons
     *("ModelParallel", "DataParallel", "OrbaxCheckpoint", "mmap_mode"),
     *("TF_NUM_INTRAOP_THREADS", "SOAK_SECONDS", "TRITON_PYTHON"),
     *("hustvl", "translator", "opt", "long_load", "CONTRIBUTING"),
