@@ -3,7 +3,7 @@
     pip install -e ".[examples]" && python examples/train_vit.py
 
 Takes 2 to 3 minutes on two cores. Expect 0.980 of the held-out digits right
-for the pure one and 0.973 for the hybrid (other seeds: README.md). The hybrid
+for the pure one and 0.973 for the hybrid (`--seed 1`: 0.953, 0.989). The hybrid
 reads a small ResNet's feature map, the pure one cuts the image into patches
 (Dosovitskiy et al. 2020, section 3.1). What they look at is written to
 vit_attention.png.

@@ -3,9 +3,9 @@
     pip install -e ".[examples]" && python examples/translate_numbers.py
 
 Takes 70 seconds on two cores. Expect 0.999 of 2,000 numbers that it never saw
-to be right to the last digit, and translate_numbers.png: which words it
-looks at. The original Transformer (Vaswani et al. 2017) with the paper's
-optimizer, schedule and label smoothing, tiny.
+to be right to the last digit (`--seed 1`: 0.9985), and translate_numbers.png:
+which words it looks at. The original Transformer (Vaswani et al. 2017) with the
+paper's optimizer, schedule and label smoothing, tiny.
 """
 
 import argparse

@@ -4,6 +4,7 @@
 """
 
 import importlib
+import typing
 
 from keras_vtr.detections.decoding import decode_detections
 from keras_vtr.detections.masks import decode_masks
@@ -23,6 +24,10 @@ __all__ = [
     "class_thresholds",
 ]
 
+
+if typing.TYPE_CHECKING:  # what editors and the docs read
+    from keras_vtr.detections.detecting import detect
+    from keras_vtr.detections.segmenting import segment
 
 # They read pictures with TensorFlow: on first use only.
 ON_USE = {"detect": "detecting", "segment": "segmenting"}
