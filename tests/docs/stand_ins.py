@@ -19,6 +19,7 @@ from tests.pretrained import family_names
 from tests.pretrained import golden_weights
 from tests.tiny_models import color_detr
 from tests.tiny_models import tiny_detr
+from tests.tiny_models import tiny_vit
 
 CLASSES = ("cat", "dog")
 # A tiny model of the family, by what the pages call weights.
@@ -190,6 +191,7 @@ NAMES = {
     "detr": detr,
     "model": lambda: tiny_detr(num_classes=10),
     "served": served,
+    "vit": lambda: tiny_vit(2, image_shape=(224, 224, 3)),
 }
 
 

@@ -8,6 +8,7 @@ import ast
 import keras
 import pytest
 
+from keras_vtr import backbones
 from keras_vtr.data import augment
 from keras_vtr.data import detection_dataset
 from keras_vtr.models.detr import settings
@@ -18,6 +19,7 @@ from keras_vtr.serving import exporter
 from tests.docs import stand_ins
 from tests.docs.pages import PAGES
 from tests.docs.pages import python_blocks
+from tests.pretrained import detr_tensors
 
 WITH_SNIPPETS = [page for page in PAGES if any(python_blocks(page))]
 
@@ -48,6 +50,7 @@ def in_small(tmp_path, monkeypatch):
         sides["crop_range"] = (48, 64)
         for name in sides.keys() & function.__kwdefaults__.keys():
             monkeypatch.setitem(function.__kwdefaults__, name, sides[name])
+    monkeypatch.setattr(backbones, "build_resnet", detr_tensors.tiny_resnet)
     monkeypatch.setattr(keras.Model, "fit", one_step_of(keras.Model.fit))
     # What an export is asked for is checked; its graph is tests/serving's.
     monkeypatch.setattr(exporter.Exporter, "_write_saved_model", write_export)
