@@ -128,7 +128,8 @@ class Exporter:
             raise ValueError(
                 f"`format` must be 'saved_model' for a model with a padding "
                 "mask; other formats have one input, the images. Or build the "
-                f"model without `padding`. Received: format={format!r}"
+                "model without `padding`; an RF-DETR and a classifier have "
+                f"none. Received: format={format!r}"
             )
         if format == "web":
             check_web(self.config)

@@ -47,6 +47,8 @@ def load_served_model(path, name):
             "from `image_bytes`, as `keras-vtr export` writes. Received: "
             f"path={path}, with the signatures {sorted(loaded.signatures)}"
         )
+    # The first call takes seconds; no user should wait for it.
+    default(image_bytes=tf.constant([""]))
     config = path / "assets" / "config.json"
     config = json.loads(config.read_text("utf-8")) if config.exists() else {}
     version = int(path.name) if path.name.isdecimal() else 1

@@ -9,6 +9,7 @@ import tensorflow as tf
 from werkzeug.test import Client
 
 from keras_vtr.command_line.main import main
+from keras_vtr.command_line.run_folder import write_config
 from keras_vtr.command_line.serve import find_version
 from keras_vtr.serving import rest_server
 from keras_vtr.serving.rest import ServedModel
@@ -114,6 +115,25 @@ def test_the_page_asks_this_server_about_its_model(client, signatures):
     model = ServedModel("a/b c", 1, signatures, thresholds)
     page = Client(rest_server.make_app(model)).get("/", follow_redirects=True)
     assert page.request.args.to_dict() == {"model": "a/b c", "least": "0"}
+
+
+@pytest.mark.slow
+def test_a_run_is_exported_and_served(detector, tmp_path, monkeypatch):
+    from werkzeug.serving import ThreadedWSGIServer
+
+    def serve(server):
+        (status,) = Client(server.app).get("/v1/models/digits").json.values()
+        asked.append(status[0]["state"])
+        server.server_close()
+
+    asked = []
+    monkeypatch.setattr(ThreadedWSGIServer, "serve_forever", serve)
+    run = tmp_path / "digits"
+    write_config(run, {"task": "detection"})
+    detector[0].save(run / "model.keras")
+    assert main(["serve", str(run), "--port=0"]) == 130
+    assert asked == ["AVAILABLE"]
+    assert {x.name for x in run.iterdir()} == {"config.yaml", "model.keras"}
 
 
 def test_an_exported_model_is_served_until_it_is_interrupted(
