@@ -31,7 +31,8 @@ COMMANDS = {
     "train": "train a detector or classifier; run again, it resumes",
     "evaluate": "evaluate a run's model",
     "predict": "ask a run's model about pictures",
-    "export": "publish a run's model as a SavedModel",
+    "export": "publish a run's model: TF Serving, runtimes, a web page",
+    "serve": "try a run's model in a browser",
 }
 
 

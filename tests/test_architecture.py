@@ -373,7 +373,7 @@ def test_what_the_code_imports_is_declared():
     parser.read(ROOT / "setup.cfg")
     declared = parser["options"]["install_requires"]
     extras = ("examples", "hub", "parity", "onnx", "litert", "openvino")
-    for extra in (*extras, "serving"):
+    for extra in (*extras, "serving", "serve"):
         declared += parser["options.extras_require"][extra]
     declared = set(re.findall(r"^[a-z0-9-]+", declared, re.MULTILINE))
     declared.add(parser["metadata"]["name"])

@@ -13,6 +13,7 @@ from keras_vtr.command_line import evaluate
 from keras_vtr.command_line import export
 from keras_vtr.command_line import inspect
 from keras_vtr.command_line import predict
+from keras_vtr.command_line import serve
 from keras_vtr.command_line import train
 from keras_vtr.command_line.printing import own_warnings
 from keras_vtr.command_line.printing import printer_of
@@ -21,6 +22,7 @@ from keras_vtr.host_errors import own_errors
 EXPECTED = (
     ValueError,
     OSError,
+    ImportError,  # of a package that an extra brings
     CheckpointError,
     NonFiniteError,
     tf.errors.OpError,
@@ -31,6 +33,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
+    "serve": serve,
 }
 
 

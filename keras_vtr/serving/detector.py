@@ -73,7 +73,8 @@ def export_detector(
         folder: The model's folder, such as `"savedmodels/digit_detr"`; the
             version is written below it.
         format: "saved_model"; "onnx" (needs tf2onnx and onnxruntime),
-            "litert" or "openvino" (needs openvino).
+            "litert" or "openvino" (needs openvino); or "web", the ONNX model
+            beside a page in which the browser runs it (needs npm, too).
         class_names: K names, None for a class that isn't used. Default:
             `model.class_names`, if there are any.
         score_threshold: Detections with a lower score are dropped. A number

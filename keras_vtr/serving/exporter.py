@@ -20,9 +20,13 @@ from keras_vtr.serving.runtimes import write_runtime
 from keras_vtr.serving.self_check import check_export
 from keras_vtr.serving.signatures import make_module
 from keras_vtr.serving.warmup import write_warmup
+from keras_vtr.serving.web import check_web
+from keras_vtr.serving.web import fetch_runtime
+from keras_vtr.serving.web import write_page
 from keras_vtr.version import __version__
 
 CONFIG_FILE = "config.json"
+FORMATS = ("saved_model", *RUNTIMES, "web")
 
 
 @dataclasses.dataclass
@@ -73,6 +77,8 @@ class Exporter:
         self._check_arguments(format, warmup_batch_sizes, calibration_images)
         model = fold_norms(self.model)
         name = pathlib.Path(folder).name
+        # Before anything is written, because it may fail.
+        browser_files = fetch_runtime() if format == "web" else {}
 
         def write(hidden):
             if format == "saved_model":
@@ -81,20 +87,21 @@ class Exporter:
                 )
             write_runtime(
                 hidden,
-                format,
+                _runtime_of(format),
                 self._append_answer(model),
                 calibration_images,
                 self.derived,
             )
             self._write_config(hidden / CONFIG_FILE)
+            if format == "web":
+                write_page(hidden, browser_files)
 
         return publish(folder, version, write)
 
     def _check_arguments(self, format, warmup_batch_sizes, calibration_images):
-        formats = ("saved_model", *RUNTIMES)
-        if format not in formats:
+        if format not in FORMATS:
             raise ValueError(
-                f"`format` must be one of {formats}. Received: "
+                f"`format` must be one of {FORMATS}. Received: "
                 f"format={format!r}"
             )
         if keras.backend.backend() != "tensorflow":
@@ -121,9 +128,12 @@ class Exporter:
             raise ValueError(
                 f"`format` must be 'saved_model' for a model with a padding "
                 "mask; other formats have one input, the images. Or build the "
-                f"model without `padding`. Received: format={format!r}"
+                "model without `padding`; an RF-DETR and a classifier have "
+                f"none. Received: format={format!r}"
             )
-        check_runtime(format)
+        if format == "web":
+            check_web(self.config)
+        check_runtime(_runtime_of(format))
 
     def _write_saved_model(self, hidden, model, name, warmup_batch_sizes):
         requests = self._example_requests()
@@ -194,6 +204,11 @@ class Exporter:
             "images": {"images": images},
             "raw": raw,
         }
+
+
+def _runtime_of(format):
+    """The runtime in which the model of a format is compared."""
+    return "onnx" if format == "web" else format
 
 
 def _check_calibration(images, image_shape):

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_vtr.serving import export_detector
+from tests.serving.chromium import opened_browser
 from tests.tiny_models import tiny_detr
 
 NAMES = ("one", "two, really", None)
@@ -37,6 +38,13 @@ def detector(tmp_path_factory, worker_id):
         if not (folder / "detr" / "1").exists():
             export_detector(model, folder / "detr", warmup_batch_sizes=(1, 2))
     return model, folder / "detr" / "1"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A driver of headless Chromium."""
+    with opened_browser() as driver:
+        yield driver
 
 
 @pytest.fixture(scope="session")

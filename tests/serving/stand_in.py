@@ -1,29 +1,31 @@
 """A server with TF Serving's two protocols, to test its clients.
 
-TensorFlow Serving's binary is in no package registry. This server follows its
-REST and gRPC documentation, with the messages of `tensorflow-serving-api`. It
-tests a client with a signature, not TF Serving itself.
+TensorFlow Serving's binary is in no package registry. REST is answered as by
+`keras-vtr serve`; gRPC by a server that follows the documentation, with the
+messages of `tensorflow-serving-api`. Both test a client with a signature, not
+TF Serving itself.
 """
 
-import base64
 import contextlib
-import http.server
-import json
-import re
 import threading
 from concurrent import futures
 
 import grpc
-import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+from keras_vtr.serving import rest_server
+from keras_vtr.serving.rest import ServedModel
 
 
 class Fixed:
     """A signature from `image_bytes` that gives each picture one answer."""
 
-    structured_input_signature = ((), {"image_bytes": None})
+    structured_input_signature = (
+        (),
+        {"image_bytes": tf.TensorSpec((None,), tf.string)},
+    )
 
     def __init__(self, answer):
         self.row = answer
@@ -57,64 +59,17 @@ class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
 
-def handler(name, signatures):
-    """`:predict` by REST, in rows; with CORS, as `--enable_cors_support`."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-        def do_OPTIONS(self):
-            self.answer(200, {})
-
-        def do_POST(self):
-            found = re.fullmatch(r"/v1/models/(.+):predict", self.path)
-            length = int(self.headers["Content-Length"])
-            body = json.loads(self.rfile.read(length))
-            if not found or found[1] != name:
-                error = f"Servable not found for request: {self.path}"
-                return self.answer(404, {"error": error})
-            signature = signatures[body["signature_name"]]
-            (key,) = signature.structured_input_signature[1]
-            rows = [decoded(row[key]) for row in body["instances"]]
-            answer = signature(**{key: tf.constant(rows)})
-            rows = [
-                {key: encoded(key, x[i].numpy()) for key, x in answer.items()}
-                for i in range(len(rows))
-            ]
-            self.answer(200, {"predictions": rows})
-
-        def answer(self, status, body):
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            for key, value in (
-                ("Content-Type", "application/json"),
-                ("Content-Length", str(len(content))),
-                ("Access-Control-Allow-Origin", "*"),
-                ("Access-Control-Allow-Methods", "POST"),
-                ("Access-Control-Allow-Headers", "content-type"),
-            ):
-                self.send_header(key, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-    return Handler
-
-
-def decoded(value):
-    is_binary = isinstance(value, dict) and set(value) == {"b64"}
-    return base64.b64decode(value["b64"]) if is_binary else value
-
-
-def encoded(key, value):
-    """Strings become text; those named `*_bytes` become base64."""
-    if isinstance(value, bytes) and key.endswith("_bytes"):
-        return {"b64": base64.b64encode(value).decode()}
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, np.ndarray):
-        return [encoded(key, x) for x in value]
-    return value.item()
+@contextlib.contextmanager
+def serve_rest(name, signatures):
+    """Yields the address of `keras-vtr serve` for these signatures."""
+    with rest_server.listen() as listening:
+        model = ServedModel(name, 1, signatures)
+        server = rest_server.make_server(model, listening)
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        yield f"http://{server.host}:{server.port}"
+    finally:
+        server.shutdown()
 
 
 @contextlib.contextmanager
@@ -126,15 +81,8 @@ def serve(name, signatures):
     )
     grpc_port = grpc_server.add_insecure_port("127.0.0.1:0")
     grpc_server.start()
-    address = ("127.0.0.1", 0)
-    http_server = http.server.ThreadingHTTPServer(
-        address, handler(name, signatures)
-    )
-    threading.Thread(target=http_server.serve_forever).start()
     try:
-        rest = f"http://127.0.0.1:{http_server.server_port}"
-        yield rest, f"127.0.0.1:{grpc_port}"
+        with serve_rest(name, signatures) as rest:
+            yield rest, f"127.0.0.1:{grpc_port}"
     finally:
-        http_server.shutdown()
-        http_server.server_close()
         grpc_server.stop(None)

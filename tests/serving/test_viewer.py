@@ -1,7 +1,6 @@
-"""examples/serve/viewer.html in headless Chromium; `pytest -m browser`."""
+"""The page of `keras-vtr serve` in headless Chromium; `pytest -m browser`."""
 
 import io
-import time
 
 import numpy as np
 import pytest
@@ -9,73 +8,23 @@ from PIL import Image
 
 from tests.data import picture_files as pictures
 from tests.serving import stand_in
-from tests.serving.conftest import SERVE
+from tests.serving.chromium import choose
+from tests.serving.chromium import find
+from tests.serving.chromium import set_threshold
 
 pytestmark = pytest.mark.browser
-
-ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1000,800",
-    "--force-device-scale-factor=1",
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for argument in ARGUMENTS:
-        options.add_argument(argument)
-    service = webdriver.ChromeService("/usr/bin/chromedriver")
-    driver = webdriver.Chrome(options, service)
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture(scope="module")
 def server(signatures):
-    with stand_in.serve("digit_detr", signatures) as (rest, _):
+    with stand_in.serve_rest("digit_detr", signatures) as rest:
         yield rest
 
 
 @pytest.fixture
 def page(browser, server):
-    browser.get(f"file://{SERVE / 'viewer.html'}?server={server}")
+    browser.get(server)
     return browser
-
-
-def find(page, selector):
-    return page.find_element("css selector", selector)
-
-
-def choose(page, path):
-    """Chooses a file and returns what the page says then."""
-    find(page, "#file").send_keys(str(path))
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        text = find(page, "#status").text
-        if text and not text.startswith("Asking"):
-            return text
-        time.sleep(0.05)
-    raise TimeoutError(text)
-
-
-def set_threshold(page, value):
-    page.execute_script(
-        "const x = document.getElementById('threshold');"
-        "x.value = arguments[0];"
-        "x.dispatchEvent(new Event('input'))",
-        value,
-    )
 
 
 def test_boxes_are_drawn_where_the_model_found_something(page, ask, tmp_path):
@@ -120,8 +69,8 @@ def test_masks_are_drawn_over_the_picture(browser, kind, tmp_path):
         answer["map_bytes"], tones = encoded(numbers), [0, 1]
     (tmp_path / "gray.png").write_bytes(encoded(np.full((40, 60), 100, "u1")))
     signatures = {"serving_default": stand_in.Fixed(answer)}
-    with stand_in.serve("digit_detr", signatures) as (rest, _):
-        browser.get(f"file://{SERVE / 'viewer.html'}?server={rest}")
+    with stand_in.serve_rest("digit_detr", signatures) as rest:
+        browser.get(rest)
         assert choose(browser, tmp_path / "gray.png").startswith("2 found")
         canvas = find(browser, "#canvas")
         screen = Image.open(io.BytesIO(canvas.screenshot_as_png))

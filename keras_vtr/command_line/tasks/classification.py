@@ -158,7 +158,11 @@ class Classification:
         """Publishes the next version."""
         resizing = center_crop(vit.input_shape[1:3])
         return export_classifier(
-            vit, folder, resizing=resizing, max_labels=options["max_labels"]
+            vit,
+            folder,
+            format=options["format"],
+            resizing=resizing,
+            max_labels=options["max_labels"],
         )
 
 

@@ -166,6 +166,7 @@ class Detection:
         return export_detector(
             detr,
             folder,
+            format=options["format"],
             score_threshold=score_thresholds(
                 self.folder, detr, options["score_threshold"], 0.0, printer
             ),
