@@ -281,7 +281,9 @@ def test_errors_end_with_1_and_one_line(tmp_path, capsys):
         assert message in errors and errors.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "export"])
+@pytest.mark.parametrize(
+    "name", ["train", "evaluate", "predict", "export", "serve"]
+)
 def test_help_is_there(name, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([name, "--help"])

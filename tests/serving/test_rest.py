@@ -134,6 +134,9 @@ def test_a_run_is_exported_and_served(detector, tmp_path, monkeypatch):
     assert main(["serve", str(run), "--port=0"]) == 130
     assert asked == ["AVAILABLE"]
     assert {x.name for x in run.iterdir()} == {"config.yaml", "model.keras"}
+    folder = tmp_path / "exported"
+    assert main(["export", str(run), str(folder), "--format", "onnx"]) == 0
+    assert (folder / "1" / "model.onnx").exists()
 
 
 def test_an_exported_model_is_served_until_it_is_interrupted(
