@@ -19,7 +19,10 @@ from mkdocs.structure.files import File
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LLMS = ROOT / "docs" / "llms.txt"
-LINK = re.compile(r"(\]\()\s*([^)\s#]*)([^)\s]*)\s*(?=\))")
+# In Markdown and in HTML: what is before the target, the target, the anchor.
+LINK = re.compile(
+    r"""(\]\(|\b(?:src|srcset|href)=")\s*([^)\s#"]*)([^)\s"]*)\s*(?=[)"])"""
+)
 FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 ENTRY = re.compile(r"^## (.+)$|^- \[(.+?)\]\((\S+?)\)", re.MULTILINE)
 RETURNS = re.compile(r"^Returns:\n((?:(?:    .*)?\n)+)", re.MULTILINE)

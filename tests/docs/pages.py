@@ -14,7 +14,7 @@ PAGES = sorted(
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"(?:(?<=\n\n)|\A)((?: {4}.*\n+)+)")
 CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-LINK = re.compile(r"\]\(\s*([^)\s]+)\s*\)")
+LINK = re.compile(r"""(?:\]\(|\b(?:src|srcset|href)=")\s*([^)\s"]+)\s*[)"]""")
 PROGRAMS = ("keras-vtr", "python", "pip", "pytest", ".ci/run")
 
 

@@ -44,8 +44,8 @@ def write_weights(path, folder):
         return folder
     stored = family_names.stored()[WEIGHTS[path]]
     shapes, config = stored["shapes"], stored["config"]
-    if WEIGHTS[path] == "ViT":
-        _deepen(shapes, config, 12)
+    if WEIGHTS[path] == "ViT" and path != "folder/or/file":
+        _deepen(shapes, config, 12)  # whose layers have rates of their own
     if WEIGHTS[path] == "RF-DETR":
         _deepen(shapes, config["backbone_config"], 2)
         _enlarge(shapes, config["backbone_config"])

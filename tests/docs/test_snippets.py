@@ -94,7 +94,6 @@ def run(block, page, namespace):
 @pytest.mark.parametrize(
     "block",
     [
-        "keras_vtr.detect(detr, ['picture.jpg'], tile=3)",
         "keras_vtr.pretrained.from_pretrained('folder', num_class=3)",
         "keras_vtr.serving.export_detector(model, 'x', warmup=(1,))",
         "detr.fit(batches, step=3)",
