@@ -140,6 +140,7 @@ FILES = {
     "scene.png": write_picture,
     "docs/digit_scene.png": write_picture,
     "FOLDER": write_data,
+    "digit_detr.keras": lambda path: tiny_detr(num_classes=10).save(path),
     "resnet50.safetensors": write_resnet,
     "savedmodels/digit_detr/1": write_saved_model,
 }
