@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import re
+import warnings
 
 import keras
 
@@ -90,13 +91,17 @@ class Fitting:
     def fit(self, model, batches, callbacks, **options):
         """`model.fit`, with these callbacks after others."""
         try:
-            model.fit(
-                batches,
-                shuffle=False,
-                verbose=0,
-                callbacks=[*callbacks, *self.callbacks],
-                **options,
-            )
+            # Keras 3.15 warns at each end of data of unknown length. Those of
+            # training never end, those of validation may lack broken pictures.
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+                model.fit(
+                    batches,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[*callbacks, *self.callbacks],
+                    **options,
+                )
         except TimeLimitReached:
             pass  # its reason is told below, as of other ends
         for reason in filter(None, (x.reason for x in self.ends)):

@@ -25,6 +25,7 @@ from keras_vtr.data.contact_sheets import draw_classes
 from keras_vtr.data.contact_sheets import draw_detection
 from keras_vtr.data.formats.dividing import SPLIT_FILE
 from keras_vtr.data.formats.dividing import divide
+from keras_vtr.data.formats.dividing import write_split
 from keras_vtr.data.formats.layouts import DataFolder
 from keras_vtr.data.formats.layouts import find_splits
 from keras_vtr.data.formats.records import AnnotationError
@@ -124,6 +125,7 @@ def _divide(whole, path, seed, printer):
         text = f"no split for validation: {error}"
         printer.report("splits", text, problems=[text])
         return [text]
+    write_split(val, path, seed=seed)
     text = f"{len(val)} of {len(whole)} images are taken for it, {path}"
     paths = [x["path"] for x in val.records]
     printer.report(

@@ -128,7 +128,8 @@ def run(folder, output, *, printer, dry_run, **options):
     batches, seen = task.batches(data.train, data.val, done, model, sampling)
     evaluated = -(-len(data.val) // options["batch_size"])
     fit = Fitting(checkpoint, output, printer, options, evaluated).fit
-    write_config(output, config)  # after all options were checked
+    data.save_split()  # after all options were checked
+    write_config(output, config)
     images = {"seed": options["seed"], "sampling": sampling}
     images = functools.partial(
         batch_paths, data.train, options["batch_size"], **images

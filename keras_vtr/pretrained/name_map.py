@@ -22,8 +22,8 @@ class NameMap:
 
     - `heads`: prefixes of paths, such as `("head/",)`: the weights that
       `new_head=True` initializes, and that a model may lack.
-    - `takes_padding`: whether the detectors of `build` have an argument
-      `padding`; those that have none read images of one size.
+    - `takes`: arguments of detectors that `build` takes, some of "padding",
+      "masks" and "num_queries". Those without padding read images of one size.
     - `task`: of the models, such as "detection"; None fits all data.
     - `parts`: prefixes of further parts that a model may lack, such as a
       pooling layer before the head.
@@ -60,7 +60,7 @@ class NameMap:
 
     heads = ()
     parts = ()
-    takes_padding = True
+    takes = ("padding", "masks", "num_queries")
     task = None
 
     def build(self, shapes, num_classes, image_shape, arguments):

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_vtr.command_line.fitting import Fitting
 from keras_vtr.command_line.main import main
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -114,3 +115,26 @@ def test_a_classifier_refuses_what_is_a_detectors(
     assert main([*arguments, *options]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "config.yaml").exists()
+
+
+def test_a_split_is_written_when_a_training_begins(
+    class_folders, tmp_path, capsys, monkeypatch
+):
+    flat, run = class_folders / "train", tmp_path / "run"
+    arguments = ["train", str(flat), "--output", str(run), *OPTIONS]
+
+    def begin(*arguments, **options):
+        raise ValueError("begun")
+
+    monkeypatch.setattr(Fitting, "fit", begin)
+    for more, reason in (
+        (["--image-sides", "0"], "--image-sides"),
+        (["--early-stopping", "0"], "`patience`"),
+        ([], "begun"),
+    ):
+        assert not (run / "split.json").exists()
+        assert main([*arguments, *more]) == 1
+        printed = capsys.readouterr()
+        assert f"where {run / 'split.json'} takes val from" in printed.out
+        assert reason in printed.err
+    assert len(json.loads((run / "split.json").read_text())["val"]) == 5

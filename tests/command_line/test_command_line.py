@@ -17,8 +17,10 @@ from keras_vtr.callbacks.checkpoint_files import best_checkpoint
 from keras_vtr.callbacks.checkpoint_files import load_state
 from keras_vtr.command_line.main import main
 from keras_vtr.command_line.main import parse
+from keras_vtr.command_line.tasks.detection import Detection
 from keras_vtr.optimizers import averaged_weights
 from tests.digit_folder import SMALL
+from tests.pretrained import golden_weights
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -232,6 +234,29 @@ def test_a_run_does_not_begin_with_an_option_out_of_range(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("keras-vtr: ") and f"={value}" in last
     assert not (tmp_path / "config.yaml").exists()
+
+
+def test_a_backbone_with_the_rate_0_is_frozen(folder, tmp_path):
+    arguments = arguments_of_training(folder, tmp_path)
+    options = parse([*arguments, "--backbone-learning-rate", "0"])
+    task = Detection(options)
+    model = task.compile(task.build(("a", "b")), steps=1)
+    (backbone,) = (x for x in model.layers if isinstance(x, keras.Model))
+    assert backbone.weights and not backbone.trainable_variables
+    others = {x.path.split("/")[0] for x in model.trainable_variables}
+    assert {"input_projection", "encoder", "decoder", "class_head"} <= others
+
+
+def test_masks_are_refused_for_a_model_that_has_none(folder, tmp_path, capsys):
+    pretrained, run = tmp_path / "yolos", tmp_path / "run"
+    pretrained.mkdir()
+    golden_weights.write_tiny_yolos(pretrained)
+    arguments = [*arguments_of_training(folder, run), "--model"]
+    assert main([*arguments, str(pretrained), "--masks"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "--masks must be left out with this model" in last
+    assert last.endswith(f"--model {pretrained} (Hugging Face YOLOS)")
+    assert not run.exists()
 
 
 def test_the_command_line_counts_more_than_the_file(folder, tmp_path):

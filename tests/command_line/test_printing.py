@@ -12,8 +12,10 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_vtr_command
+from keras_vtr.command_line.fitting import Fitting
 from keras_vtr.command_line.fitting import duration
 from keras_vtr.command_line.printing import JsonPrinter
 from keras_vtr.command_line.printing import Printer
@@ -172,6 +174,25 @@ def test_an_epoch_is_a_line_with_the_monitored_number(monkeypatch):
         "epoch 2/3 [##########..........] 1/2 loss 0",
         "epoch 2/3 [####################] 2/2 loss 0",
     ]
+
+
+def test_validation_without_broken_pictures_ends_without_a_warning():
+    """How many pictures are left is unknown before they are read."""
+    checkpoint, printer = keras.callbacks.Callback(), Lines()
+    checkpoint.monitor = "val_loss"
+    options = {"early_stopping": None, "time_limit": None, "tensorboard": False}
+    data = tf.data.Dataset.from_tensors((np.zeros((1, 2)), np.zeros((1, 1))))
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    Fitting(checkpoint, ROOT, printer, options, 1).fit(
+        model,
+        data.repeat(),
+        [],
+        steps_per_epoch=1,
+        epochs=2,
+        validation_data=data.filter(lambda images, labels: True),
+    )
+    assert ["val_loss 0" in text for text, _ in printer.events] == [True] * 2
 
 
 def test_times_are_read_and_written():

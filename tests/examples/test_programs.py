@@ -95,6 +95,10 @@ def test_pretrained_weights_are_fine_tuned(tmp_path):
     program = ("-m", "tests.eager", EXAMPLES / "finetune_detr.py")
     few = ("--scenes", 32, "--epochs", 1)
     assert run(tmp_path, *program, tmp_path, "--vit", *few)
+    (tmp_path / "rf_detr").mkdir()
+    golden_weights.write_tiny_rf_detr(tmp_path / "rf_detr")
+    few = ("--scenes", 16, "--epochs", 1)
+    assert run(tmp_path, *program, "rf_detr", "--rf-detr", *few)
 
 
 def test_scenes_can_be_inspected_and_trained_on(tmp_path):

@@ -12,6 +12,8 @@ import sys
 import numpy as np
 import safetensors.numpy
 
+from tests.pretrained import family_names
+
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 
 
@@ -47,6 +49,25 @@ def write(folder, shapes, config=None, as_npz=False):
 def write_tiny_vit(folder):
     cases = json.loads(str(np.load(GOLDEN / "timm.npz")["cases"]))
     return write(folder, **cases["vit"])
+
+
+def write_tiny_rf_detr(folder, num_queries=8):
+    """In transformers' format: two blocks, and queries enough for a scene."""
+    case = family_names.stored()["RF-DETR"]
+    config, shapes = case["config"], case["shapes"]
+    for name in [x for x in shapes if ".layer.0." in x]:
+        shapes[name.replace(".layer.0.", ".layer.1.")] = shapes[name]
+    depth = {"num_hidden_layers": 2, "out_indices": [1, 2]}
+    config["backbone_config"] |= depth
+    config["num_queries"] = num_queries
+    for name in ("query_feat.weight", "refpoint_embed.weight"):
+        shapes[name][0] = num_queries * config["group_detr"]
+    return write(folder, shapes, config)
+
+
+def write_tiny_yolos(folder):
+    case = family_names.stored()["YOLOS"]
+    return write(folder, case["shapes"], case["config"])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from keras_vtr.command_line.tasks.pretrained import name_map_for
 from keras_vtr.command_line.tasks.sizes import has_padding_mask
 from keras_vtr.data.inspection import NUM_QUERIES
 from keras_vtr.models import build_detr
+from keras_vtr.pretrained import NameMap
 from keras_vtr.pretrained import add_pretrained_groups
 from keras_vtr.pretrained import from_pretrained
 from keras_vtr.training import compile_detr
@@ -23,17 +24,17 @@ def build(
 ):
     """The detector, pretrained or with random weights."""
     names = {"num_classes": len(class_names), "class_names": class_names}
-    check_options(model, image_sides, no_groups)
+    takes = _check_options(model, num_queries, masks, image_sides, no_groups)
     if model != "small":
         if num_queries is not None:
             names["num_queries"] = num_queries
-        if _takes_padding(model):
+        if "padding" in takes:
             names["padding"] = "exact"
         elif image_sides is not None:
             is_one = len(image_sides) == 1
             side = image_sides[0] if is_one else None
             names["image_shape"] = (side, side, 3)
-        if masks:  # which a YOLOS can't have
+        if masks:
             names["masks"] = True
         return from_pretrained(model, **names)
     return build_detr(
@@ -46,24 +47,32 @@ def build(
     )
 
 
-def check_options(model, image_sides, no_groups):
-    """Refuses options of RF-DETR for another model."""
+def _check_options(model, num_queries, masks, image_sides, no_groups):
+    """Refuses options of another model; returns the arguments that it takes."""
+    takes, family = NameMap.takes, "of random weights"
+    if model != "small":
+        name_map = name_map_for("detection", model)
+        takes, family = name_map.takes, name_map.family
     given = {"--image-sides": image_sides, "--no-groups": no_groups}
-    given = {name: x for name, x in given.items() if x}
-    if given and (model == "small" or _takes_padding(model)):
+    given = [name for name, x in given.items() if x]
+    if given and "padding" in takes:
         raise ValueError(
             f"{' and '.join(given)} must only be given with an RF-DETR, whose "
             f"images are stretched. Received: --model {model}"
         )
+    given = {"masks": masks or None, "num_queries": num_queries}
+    for name, value in given.items():
+        if value is not None and name not in takes:
+            raise ValueError(
+                f"--{name.replace('_', '-')} must be left out with this model, "
+                f"which has none. Received: --model {model} ({family})"
+            )
     if image_sides is not None and min(image_sides) < 1:
         raise ValueError(
             "--image-sides must be pixels, 1 or more, multiples of the patch "
             f"size. Received: {image_sides}"
         )
-
-
-def _takes_padding(model):
-    return name_map_for("detection", model).takes_padding
+    return takes
 
 
 def compile_with_recipe(detr, steps, options):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from keras_vtr.data.digits.layout import find_layout
@@ -21,6 +22,7 @@ def digit_scenes(
     split,
     *,
     layout="easy",
+    digits=range(10),
     masks=False,
     batch_size=32,
     num_scenes=None,
@@ -41,9 +43,9 @@ def digit_scenes(
     front of darkened photographs. The photographs' left parts are for training,
     their right parts are held out.
 
-    A scene depends only on `layout`, `seed`, `split`, `batch_size` and the
-    number of its batch, with masks or without. A few tensor operations draw a
-    complete batch, in parallel with training.
+    A scene depends only on `layout`, `digits`, `seed`, `split`, `batch_size`
+    and the number of its batch, with masks or without. A few tensor operations
+    draw a complete batch, in parallel with training.
 
     Args:
         split: `"train"` or `"held_out"`.
@@ -83,7 +85,7 @@ def digit_scenes(
                 f"`{name}` must be 1 or more. Received: {name}={value}"
             )
     layout = find_layout(layout)
-    sources = load_digits(split)
+    sources = _only(digits, *load_digits(split))
     if layout.photographs:
         sources = (*sources, load_photographs(split))
     sources = tuple(tf.constant(source) for source in sources)
@@ -104,6 +106,15 @@ def digit_scenes(
         dataset = dataset.take(-(-num_scenes // batch_size))
     dataset = dataset.map(make_batch, num_parallel_calls=2, deterministic=True)
     return dataset.prefetch(4)
+
+
+def _only(digits, images, labels, ink):
+    if not set(digits) or not set(digits) <= set(range(10)):
+        raise ValueError(
+            f"`digits` must be some of 0 to 9. Received: digits={digits!r}"
+        )
+    kept = np.isin(labels, [*digits])
+    return images[kept], labels[kept], ink[kept]
 
 
 def _draw_batch(sources, layout, masks, batch_size, seed):

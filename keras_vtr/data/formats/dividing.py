@@ -21,12 +21,11 @@ SHARE = 0.15  # of the pictures, for validation
 def divide(data, path, *, seed=0, share=SHARE):
     """Divides records into those of training and those of validation.
 
-    The pictures of validation are listed in a file, by the SHA-256 of their
-    content, with their names for the reader. If the file is there, it counts,
-    whatever the seed: so a run that is resumed and its evaluation have the same
-    split. Pictures that were added since are of training, renamed ones stay
-    where they were. Identical pictures, and copies that Roboflow augmented
-    (`NAME.rf.HASH.jpg`), are on one side.
+    If a file of `write_split` is there, it counts, whatever the seed: so a run
+    that is resumed and its evaluation have the same split. Pictures that were
+    added since are of training, renamed ones stay where they were. Identical
+    pictures, and copies that Roboflow augmented (`NAME.rf.HASH.jpg`), are on
+    one side.
 
     Without the file, the pictures are put in an order that depends on their
     contents and the seed alone. From the rarest class to the most frequent one,
@@ -38,8 +37,7 @@ def divide(data, path, *, seed=0, share=SHARE):
 
     Args:
         data: `keras_vtr.data.DetectionRecords` or `ClassificationRecords`.
-        path: Of the file, JSON, which is written if it isn't there; None for
-            no file.
+        path: Of the file, which may not be there; None for no file.
         seed: An integer.
         share: Of the pictures, for validation.
 
@@ -63,9 +61,6 @@ def divide(data, path, *, seed=0, share=SHARE):
                 f"a class is the only one of it. Received: {data}. Add "
                 "pictures, or a split of your own."
             )
-        if path is not None:
-            path = pathlib.Path(path)
-            _write(path, data.records, hashes, held_out, seed, share)
     rows = list(zip(data.records, hashes, strict=True))
     train, val = copy.copy(data), copy.copy(data)
     train.records = [record for record, x in rows if x not in held_out]
@@ -74,6 +69,33 @@ def divide(data, path, *, seed=0, share=SHARE):
     if hasattr(val, "clipped"):
         val.clipped = 0
     return train, val
+
+
+def write_split(val, path, *, seed=0, share=SHARE):
+    """Writes which pictures are of validation, if the file isn't there.
+
+    It lists them by the SHA-256 of their content, with their names for the
+    reader.
+
+    Args:
+        val: The second data set of `divide`.
+        path: Of the file, JSON.
+        seed: As for `divide`, for the reader.
+        share: Likewise.
+    """
+    path = pathlib.Path(path)
+    if path.exists():
+        return
+    names = {
+        content_hash(x["path"]): os.path.basename(x["path"])
+        for x in val.records
+    }
+    names = dict(sorted(names.items(), key=lambda x: x[::-1]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f"{path.name}.writing")
+    content = {"seed": seed, "share": share, "val": names}
+    hidden.write_text(json_text(content))
+    hidden.rename(path)
 
 
 def _choose(records, hashes, seed, share):
@@ -136,17 +158,3 @@ def _read(path):
             f"{held_out!r:.80}"
         )
     return held_out.keys()
-
-
-def _write(path, records, hashes, held_out, seed, share):
-    names = {
-        content: os.path.basename(record["path"])
-        for record, content in zip(records, hashes, strict=True)
-        if content in held_out
-    }
-    names = dict(sorted(names.items(), key=lambda x: x[::-1]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f"{path.name}.writing")
-    content = {"seed": seed, "share": share, "val": names}
-    hidden.write_text(json_text(content))
-    hidden.rename(path)

@@ -43,7 +43,7 @@ class RfDetrNameMap(NameMap):
         f"{DETR.QUERY_SELECTION}/class_head/",
         *(f"group_selection_{i}/class_head/" for i in range(64)),
     )
-    takes_padding = False
+    takes = ("masks", "num_queries")
     parts = (f"{DETR.MASK_HEAD}/", *GROUPS)
 
     def build(self, shapes, num_classes, image_shape, arguments):

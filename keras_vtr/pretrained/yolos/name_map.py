@@ -36,6 +36,7 @@ class YolosNameMap(NameMap):
     vit: dict = dataclasses.field(default_factory=dict)
 
     task = "detection"
+    takes = ("padding", "num_queries")  # it has no feature map for masks
     heads = (f"{YOLOS.CLASS_HEAD}/",)
 
     def build(self, shapes, num_classes, image_shape, arguments):

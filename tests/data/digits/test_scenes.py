@@ -233,6 +233,11 @@ def sample(crop, size=6):
     return crop[rows.astype(int)][:, columns.astype(int)].astype("float64")
 
 
+def test_other_digits_than_the_wanted_ones_are_not_drawn():
+    _, y_true = read(digits=(7, 2))
+    assert set(y_true["labels"].ravel()) == {-1, 2, 7}
+
+
 def test_the_last_batch_holds_the_rest():
     batches = list(digit_scenes("train", batch_size=16, num_scenes=40))
     assert [len(images) for images, _ in batches] == [16, 16, 8]
@@ -250,6 +255,8 @@ def test_without_a_number_scenes_never_end():
         ({"split": "test"}, "Received: split='test'"),
         ({"split": "train", "batch_size": 0}, "`batch_size` must be 1 or more"),
         ({"split": "train", "num_scenes": 0}, "`num_scenes` must be 1 or more"),
+        ({"split": "train", "digits": ()}, "`digits` must be some of 0 to 9"),
+        ({"split": "train", "digits": [9, 10]}, "`digits` must be some of"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(arguments, message):

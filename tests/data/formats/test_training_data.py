@@ -49,6 +49,7 @@ def test_what_is_recognized_and_suspicious_is_said(tmp_path):
     (tmp_path / "valid" / "cat" / "9.png").write_bytes(twin)
     split_file = tmp_path / "run" / "split.json"
     data = read_training_data(tmp_path, split_file)
+    data.save_split()  # there is none to be saved
     assert not split_file.exists()
     assert str(data).splitlines() == [
         f"Data: {tmp_path}: a folder of pictures for each class; splits: "
@@ -82,6 +83,8 @@ def test_a_split_is_made_written_and_followed(tmp_path):
         in str(found)
     )
     assert set(found.val.labels) == {0, 1} == set(found.train.labels)
+    assert not split_file.exists()
+    found.save_split()
     again = read_training_data(data, split_file, seed=2)
     assert again.val.paths == found.val.paths
     assert read_split(data, "val", split_file=split_file).paths == (

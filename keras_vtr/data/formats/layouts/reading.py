@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from keras_vtr.data.formats.dividing import write_split
 from keras_vtr.data.formats.folders import split_name
 from keras_vtr.data.formats.layouts.finding import find_splits
 from keras_vtr.data.formats.records import AnnotationError
@@ -22,12 +23,20 @@ class TrainingData:
         train: `keras_vtr.data.DetectionRecords` or `ClassificationRecords`.
         val: The same kind, with the same classes.
         remarks: Texts on what is read but suspicious.
+        made_split: Optional arguments of `write_split`, if there was no split
+            for validation.
     """
 
     layout: str
     train: object
     val: object
     remarks: tuple
+    made_split: dict | None = None
+
+    def save_split(self):
+        """Writes the split, if one was made, to be followed from then on."""
+        if self.made_split is not None:
+            write_split(self.val, **self.made_split)
 
     def __str__(self):
         lines = [
@@ -51,9 +60,9 @@ def read_training_data(
     Args:
         folder: A data folder in one of the layouts of docs/data.md, or a
             data.yaml.
-        split_file: Where there is no split for validation, one is made and
-            written to this path; if the file is there, it is followed. None:
-            nothing is written.
+        split_file: Where there is no split for validation, one is made, which
+            `TrainingData.save_split` writes to this path; if the file is there,
+            it is followed. None: the seed alone counts.
         seed: Of that split.
         invalid: As for `keras_vtr.data.read_coco`.
         masks: Whether to read masks, too.
@@ -72,7 +81,10 @@ def read_training_data(
     >>> print(data)
     ... # doctest: +SKIP
     """
-    found = find_splits(folder).divided(split_file, seed)
+    folder = find_splits(folder)
+    found, made_split = folder.divided(split_file, seed), None
+    if folder.undivided is not None and split_file is not None:
+        made_split = {"path": split_file, "seed": seed}
     train, val = (
         _read(found, x, invalid=invalid, masks=masks) for x in ("train", "val")
     )
@@ -84,7 +96,7 @@ def read_training_data(
         *train.remarks,
         *val.remarks,
     )
-    return TrainingData(str(found), train, val, remarks)
+    return TrainingData(str(found), train, val, remarks, made_split)
 
 
 def read_split(folder, name, invalid="raise", masks=False, split_file=None):
@@ -96,8 +108,8 @@ def read_split(folder, name, invalid="raise", masks=False, split_file=None):
             or "Train" are found, too.
         invalid: As for `keras_vtr.data.read_coco`.
         masks: Whether to read masks, too.
-        split_file: The file that `read_training_data` has written where there
-            is no split for validation. It may not be there.
+        split_file: The file that `TrainingData.save_split` has written where
+            there is no split for validation. It may not be there.
 
     Returns:
         A `keras_vtr.data.DetectionRecords` with at least one box, or a
