@@ -55,6 +55,8 @@ def in_small(tmp_path, monkeypatch):
     # What an export is asked for is checked; its graph is tests/serving's.
     monkeypatch.setattr(exporter.Exporter, "_write_saved_model", write_export)
     monkeypatch.setattr(exporter, "write_runtime", lambda path, *_: None)
+    monkeypatch.setattr(exporter, "fetch_runtime", dict)  # from npm
+    monkeypatch.setattr(exporter, "write_page", lambda path, files: None)
 
 
 def one_step_of(fit):
