@@ -112,6 +112,10 @@ def write_resnet(path):
     safetensors.numpy.save_file(tensors, path)
 
 
+def write_digit_detr(path):
+    tiny_detr(num_classes=10).save(path)
+
+
 def write_saved_model(path):
     """One that answers requests, and has found nothing."""
     bytes_of_images = tf.TensorSpec((None,), tf.string, name="image_bytes")
@@ -140,7 +144,7 @@ FILES = {
     "scene.png": write_picture,
     "docs/digit_scene.png": write_picture,
     "FOLDER": write_data,
-    "digit_detr.keras": lambda path: tiny_detr(num_classes=10).save(path),
+    "digit_detr.keras": write_digit_detr,
     "resnet50.safetensors": write_resnet,
     "savedmodels/digit_detr/1": write_saved_model,
 }

@@ -15,6 +15,7 @@ from tests.docs.pages import mentioned_commands
 
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg")
+OURS = re.compile(r"(?:\.|keras-vtr)(\[.*?\])")
 OTHERS_MODULES = {"venv"}
 
 
@@ -47,6 +48,7 @@ def test_there_are_commands_of_each_program():
         "python examples/train_detr.py --step 3",
         "python -m keras_vtr.nowhere",
         'pip install -e ".[example]"',
+        'pip install "keras-vtr[webb]"',
         "pytest -m slower",
         "pytest tests/nowhere",
         ".ci/run fast",
@@ -63,8 +65,8 @@ def check(command, capsys, is_whole=True):
         check_keras_vtr(arguments, capsys, is_whole)
     elif program == "python" and arguments:
         check_python(arguments)
-    elif program == "pip" and "-e" in arguments:
-        extras = re.findall(r"\w+", arguments[-1])
+    elif program == "pip":  # -e ".[extra]", "keras-vtr[extra]"
+        extras = re.findall(r"\w+", "".join(OURS.findall(command)))
         known = SETUP["options.extras_require"]
         assert {*extras} <= {*known}, command
     elif program == "pytest":

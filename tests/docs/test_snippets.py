@@ -55,8 +55,10 @@ def in_small(tmp_path, monkeypatch):
     # What an export is asked for is checked; its graph is tests/serving's.
     monkeypatch.setattr(exporter.Exporter, "_write_saved_model", write_export)
     monkeypatch.setattr(exporter, "write_runtime", lambda path, *_: None)
+    # npm may be missing.
     monkeypatch.setattr(exporter, "check_web", lambda config: None)
     monkeypatch.setattr(exporter, "fetch_runtime", dict)
+    monkeypatch.setattr(exporter, "write_page", lambda path, files: None)
 
 
 def one_step_of(fit):
