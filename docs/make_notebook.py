@@ -7,6 +7,7 @@ out, and so are second copies of its pictures.
 """
 
 import pathlib
+import re
 import shutil
 import tempfile
 
@@ -33,6 +34,8 @@ def main():
             ]
             for output in cell.outputs:
                 output.get("data", {}).pop("image/jpeg", None)
+                if "text" in output:  # TensorFlow's own lines
+                    output.text = re.sub("INFO:.*\n", "", output.text)
     jupytext.write(notebook, EXAMPLES / "tutorial.ipynb")
 
 

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # From a folder of pictures to a served answer
 #
-# Fifteen minutes to read; the machine takes about 4 minutes on two cores. Run
+# Fifteen minutes to read; the machine takes 6 minutes on two busy cores. Run
 # `tutorial.ipynb` in Jupyter, or `python examples/tutorial.py` from the
 # repository's root after `pip install -e ".[examples]"`. The pictures go to
-# `tutorial/`. You know convolutions; nothing here needs more.
+# `keras_vtr_tutorial/`. You know convolutions; nothing here needs more.
 
 # %%
 import os
@@ -21,9 +21,9 @@ from PIL import Image
 
 import keras_vtr
 
-STEPS = int(os.environ.get("STEPS", 1500))  # of training
+STEPS = int(os.environ.get("STEPS", 1000))  # of training
 SIDE = 64  # of the model's input, in pixels
-work = pathlib.Path("tutorial")
+work = pathlib.Path("keras_vtr_tutorial")
 shutil.rmtree(work, ignore_errors=True)
 keras.utils.set_random_seed(0)
 
@@ -141,7 +141,7 @@ history = detr.fit(
 #
 # AP is one number. The report says which kind of error costs how much of it,
 # from which score on each class can be trusted, and shows the worst pictures:
-# open `tutorial/report/report.html`.
+# open `keras_vtr_tutorial/report/report.html`.
 
 # %%
 report = keras_vtr.evaluation.evaluate_detector(detr, val)

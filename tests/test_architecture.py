@@ -34,7 +34,9 @@ ARROWS = {
         "functional_models",
         "layers",
         "mask_ops",
+        "upright",
     },
+    "upright": set(),
     "functional_models": set(),
     "stages": set(),
     "layers": {"box_ops", "class_names", "classifiers"},
@@ -118,6 +120,7 @@ ARROWS = {
         "layers",
         "stages",
         "targets",
+        "upright",
     },
     "training": {
         "classifiers",

@@ -14,6 +14,11 @@ def add_arguments(parser):
     add("run", help="the --output of a training")
     add("folder", help="the model's folder, such as savedmodels/mine")
     add("--format", choices=FORMATS, default=FORMATS[0], help="what to write")
+    add_arguments_of_answers(parser)
+
+
+def add_arguments_of_answers(parser):
+    add = parser.add_argument
     threshold = (
         "of detections, 0 to 1; default: the run's thresholds.json, else 0"
     )

@@ -7,6 +7,7 @@ production, export the model and serve it with TF Serving.
 import pathlib
 import tempfile
 
+from keras_vtr.command_line.export import add_arguments_of_answers
 from keras_vtr.command_line.run_folder import CONFIG
 from keras_vtr.command_line.run_folder import load_model
 from keras_vtr.command_line.tasks import task_of_run
@@ -17,23 +18,28 @@ from keras_vtr.serving.rest_server import listen
 from keras_vtr.serving.rest_server import make_server
 
 SAVED_MODEL = "saved_model.pb"
-# Of an export, which has its defaults here.
-OPTIONS = ("score_threshold", "max_detections", "max_labels")
 
 
 def add_arguments(parser):
     add = parser.add_argument
     add("run", help="the --output of a training, or an exported SavedModel")
     add("--port", type=int, default=8501, help="0 takes a free one")
+    add_arguments_of_answers(parser)
 
 
-def run(run, port, *, printer):
+def run(run, port, *, printer, **options):
     check_server()
     folder = pathlib.Path(run).resolve()
+    is_run = (folder / CONFIG).is_file()
+    given = {key: x for key, x in options.items() if x is not None}
+    if given and not is_run:
+        raise ValueError(
+            f"An exported model answers as it was exported. Received: {given}"
+        )
     with listen(port) as listening:  # before time is spent on a model
-        if (folder / CONFIG).is_file():
+        if is_run:
             printer.report("exporting", f"Exporting the model of {folder}")
-            model = _export(folder, printer)
+            model = _export(folder, options, printer)
         else:
             version, name = find_version(folder)
             printer.report("loading", f"Loading the SavedModel {version}")
@@ -73,9 +79,8 @@ def find_version(folder):
     return version, name
 
 
-def _export(folder, printer):
+def _export(folder, options, printer):
     """The model of a run, exported and loaded."""
-    options = dict.fromkeys(OPTIONS)
     task = task_of_run(folder, options)
     with tempfile.TemporaryDirectory() as temporary:
         version = task.export(

@@ -3,7 +3,6 @@ import os
 import keras
 import numpy as np
 from PIL import Image
-from PIL import ImageOps
 
 from keras_vtr.data.augmentation import LONGEST_SIDE
 from keras_vtr.data.augmentation import SHORT_SIDES
@@ -20,6 +19,7 @@ from keras_vtr.detections.masks import padding_of
 from keras_vtr.detections.thresholds import class_thresholds
 from keras_vtr.functional_models import with_images
 from keras_vtr.layers.tokens.class_head import class_names_of
+from keras_vtr.upright import upright
 
 REMEDY = (
     ": give `keras_vtr.detect` a larger `max_bytes` or `max_pixels` if you "
@@ -188,10 +188,8 @@ def _pixels(image, num_channels, **limits):
     if isinstance(image, (str, os.PathLike)):
         return read_picture(image, num_channels, REMEDY, **limits)
     if isinstance(image, Image.Image):
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I;16"):  # 16 bits become 8, as of a file
-            image = Image.fromarray((np.asarray(image) >> 8).astype("uint8"))
-        image = np.asarray(image.convert("L" if num_channels == 1 else "RGB"))
+        mode = "L" if num_channels == 1 else "RGB"
+        image = np.asarray(upright(image).convert(mode))
         image = image.reshape(*image.shape[:2], -1)
     if not isinstance(image, np.ndarray):  # which may be mapped to a file
         image = keras.ops.convert_to_numpy(image)

@@ -74,7 +74,7 @@ def predict(model, body):
     """
     try:
         request = json.loads(body)
-    except ValueError as error:  # also of text that is no UTF-8
+    except (ValueError, RecursionError) as error:  # also of no UTF-8
         raise ValueError(f"JSON Parse error: {error}") from error
     if not isinstance(request, dict) or not request.get("instances"):
         raise ValueError(
@@ -84,7 +84,7 @@ def predict(model, body):
     if not isinstance(request["instances"], list):
         raise ValueError('"instances" must be a list.')
     name = request.get("signature_name", "serving_default")
-    if name not in model.signatures:
+    if not isinstance(name, str) or name not in model.signatures:
         raise ValueError(
             f'Serving signature name: "{name}" not found in signature def. '
             f"There are {sorted(model.signatures)}."
@@ -133,6 +133,11 @@ def _inputs(instances, specs):
 
 
 def _tensor(key, values, spec):
+    if spec.dtype != tf.bool and _holds_flags(values):
+        raise ValueError(
+            f"The input {key!r} must be {spec.dtype.name}. Received: true or "
+            "false"
+        )
     try:
         tensor = tf.constant(values, spec.dtype)
     except (TypeError, ValueError) as error:
@@ -152,6 +157,12 @@ def _tensor(key, values, spec):
             f"{spec.dtype.min} to {spec.dtype.max}."
         )
     return tensor
+
+
+def _holds_flags(values):
+    if isinstance(values, list):
+        return any(map(_holds_flags, values))
+    return isinstance(values, bool)
 
 
 def _decoded(value):

@@ -30,8 +30,8 @@ def check_server():
         import werkzeug  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            'Serving needs Werkzeug: pip install "keras-vtr[serve]", or pip '
-            "install werkzeug."
+            "Serving needs Werkzeug: pip install werkzeug, or keras_vtr with "
+            "its extra `serve`."
         ) from error
 
 
@@ -112,6 +112,8 @@ def make_app(model):
     @Request.application
     def app(request):
         request.max_content_length = MAX_REQUEST_BYTES
+        # Else pages of others could ask, under a name that leads here.
+        request.trusted_hosts = [HOST, "localhost"]
         try:
             found, status = answer(request), 200
         except routing.RequestRedirect as redirect:

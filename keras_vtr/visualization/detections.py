@@ -1,7 +1,6 @@
 import os
 
 from PIL import Image
-from PIL import ImageOps
 
 from keras_vtr.visualization.boxes import draw_boxes
 
@@ -35,7 +34,8 @@ def draw_detections(image, found, *, scale=1):
     """
     if isinstance(image, str | os.PathLike):
         with Image.open(image) as picture:
-            image = ImageOps.exif_transpose(picture).convert("RGB")
+            picture.load()
+            image = picture
     names = [None] * (int(max(found["labels"], default=-1)) + 1)
     for label, name in zip(found["labels"], found["names"], strict=True):
         names[label] = name

@@ -4,11 +4,13 @@ import keras
 import numpy as np
 from PIL import Image
 
+from keras_vtr.upright import upright
+
 
 def to_picture(image):
     """A `PIL.Image.Image` in RGB from pixels in [0, 255], or from a picture."""
     if isinstance(image, Image.Image):
-        return image.convert("RGB")
+        return upright(image).convert("RGB")
     image = keras.ops.convert_to_numpy(image)
     if image.ndim != 3 or image.shape[2] not in (1, 3, 4):
         raise ValueError(

@@ -139,8 +139,8 @@ def test_a_folder_becomes_a_report_and_a_served_answer(
     answer = served.signatures["serving_default"](
         image_bytes=tf.constant([picture.read_bytes()])
     )
-    shown = {row["name"] for row in rows}
-    assert {x.decode() for x in answer["label_names"][0].numpy()} == shown
-    np.testing.assert_allclose(
-        answer["scores"][0], [row["score"] for row in rows], atol=1e-5
-    )
+    names = [x.decode() for x in answer["label_names"][0].numpy()]
+    assert names == [row["name"] for row in rows]
+    for key, name, limit in (("scores", "score", 1e-5), ("boxes", "box", 0.01)):
+        expected = [row[name] for row in rows]
+        np.testing.assert_allclose(answer[key][0], expected, atol=limit)

@@ -36,5 +36,5 @@ def test_every_cell_runs(tmp_path, monkeypatch):
     notebook = nbformat.read(tmp_path / "tutorial.ipynb", as_version=4)
     place = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(notebook, timeout=600, resources=place).execute()
-    assert (tmp_path / "tutorial/report/report.html").exists()
-    assert (tmp_path / "tutorial/savedmodels/digits/1").is_dir()
+    assert (tmp_path / "keras_vtr_tutorial/report/report.html").exists()
+    assert (tmp_path / "keras_vtr_tutorial/savedmodels/digits/1").is_dir()

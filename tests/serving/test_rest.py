@@ -64,17 +64,20 @@ def test_rows_are_answered_as_by_the_signature(client, ask):
     [
         (b"{", "JSON Parse error"),
         (b"\xff", "JSON Parse error"),
+        (b"[" * 100_000, "JSON Parse error"),
         (b"[]", 'Missing "instances"'),
         ({"instances": []}, 'Missing "instances"'),
         ({"inputs": {"image_bytes": []}}, "reads rows alone"),
         ({"instances": "x"}, "must be a list"),
         ({"instances": ["x"], "signature_name": "y"}, 'name: "y" not found'),
+        ({"instances": ["x"], "signature_name": []}, "not found"),
         ({"instances": [{"images": 1}]}, r"inputs \['image_bytes'\]"),
         ({"instances": [{"b64": "?"}]}, "must be base64"),
         ({"instances": [3]}, "must be string"),
         ({"instances": [["x"]]}, r"Received: \(1, 1\)"),
         (([[[300, 0, 0]]],), "limits, 0 to 255"),
         (([[[0.5, 0, 0]]],), "must be uint8"),
+        (([[[True, 0, 0]]],), "must be uint8. Received: true or false"),
         (([[[1, 2]]],), r"shape \(None, None, None, 3\)"),
     ],
 )
@@ -122,8 +125,13 @@ def test_a_run_is_exported_and_served(detector, tmp_path, monkeypatch):
     from werkzeug.serving import ThreadedWSGIServer
 
     def serve(server):
-        (status,) = Client(server.app).get("/v1/models/digits").json.values()
-        asked.append(status[0]["state"])
+        client = Client(server.app)
+        (status,) = client.get("/v1/models/digits").json.values()
+        image = b64(pictures.encode(pictures.picture(*SIZE)))
+        path = "/v1/models/digits:predict"
+        answer = client.post(path, json={"instances": [image]}).json
+        found = len(answer["predictions"][0]["scores"])
+        asked.append((status[0]["state"], found))
         server.server_close()
 
     asked = []
@@ -131,8 +139,8 @@ def test_a_run_is_exported_and_served(detector, tmp_path, monkeypatch):
     run = tmp_path / "digits"
     write_config(run, {"task": "detection"})
     detector[0].save(run / "model.keras")
-    assert main(["serve", str(run), "--port=0"]) == 130
-    assert asked == ["AVAILABLE"]
+    assert main(["serve", str(run), "--port=0", "--max-detections=2"]) == 130
+    assert asked == [("AVAILABLE", 2)]
     assert {x.name for x in run.iterdir()} == {"config.yaml", "model.keras"}
     folder = tmp_path / "exported"
     assert main(["export", str(run), str(folder), "--format", "onnx"]) == 0
@@ -157,6 +165,9 @@ def test_an_exported_model_is_served_until_it_is_interrupted(
 
     monkeypatch.setattr(ThreadedWSGIServer, "serve_forever", serve)
     assert main(["serve", str(detector[1].parent), "--port=0"]) == 130
+    options = ["--port=0", "--max-detections=2"]
+    assert main(["serve", str(detector[1].parent), *options]) == 1
+    assert "as it was exported. Received" in capsys.readouterr().err
     assert main(["serve", str(tmp_path), "--port=0"]) == 1
     assert "Received: a folder with neither" in capsys.readouterr().err
     for number in (9, 10):

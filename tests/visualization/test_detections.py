@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_vtr.visualization import draw_boxes
 from keras_vtr.visualization import draw_detections
@@ -32,9 +33,18 @@ def test_everything_found_is_drawn_on_the_upright_picture(tmp_path):
             class_names=[None, None, "dog"],
             score_threshold=0.0,
         )
-        for image in (path, str(path), upright):
+        for image in (path, str(path), Image.open(path), upright):
             picture = draw_detections(image, found)
             np.testing.assert_array_equal(picture, expected)
+
+
+@pytest.mark.any_backend
+def test_grays_of_16_bits_become_those_of_8(tmp_path):
+    grays = np.arange(0, 65536, 256, dtype="uint16").reshape(16, 16)
+    Image.fromarray(grays).save(tmp_path / "gray.png")
+    nothing = {key: x[:0] for key, x in FOUND.items()}
+    drawn = np.asarray(draw_detections(tmp_path / "gray.png", nothing))
+    np.testing.assert_array_equal(drawn[..., 0], grays >> 8)
 
 
 @pytest.mark.any_backend
