@@ -35,6 +35,7 @@ OTHERS_NAMES = {
     *("GIoULoss", "MovingAverage", "GELU"),  # TensorFlow Addons
     *("ModelParallel", "DataParallel", "OrbaxCheckpoint", "mmap_mode"),
     *("TF_NUM_INTRAOP_THREADS", "SOAK_SECONDS", "TRITON_PYTHON"),
+    *("True", "False", "None", "null", "MyTerm", "Call", "Returns", "Raises"),
     *("hustvl", "translator", "opt", "long_load", "CONTRIBUTING"),
 }
 OTHERS_OPTIONS = {
@@ -182,24 +183,35 @@ def public_names():
 
 
 @functools.cache
-def texts_of_code():
+def code():
     folders = ("keras_vtr", "examples", "benchmarks", "tests")
     paths = [x for folder in folders for x in (ROOT / folder).rglob("*.py")]
     paths = [x for x in paths if x.parent.name != "docs"]  # such as this one
-    paths += [*ROOT.glob("*.py"), ROOT / "setup.cfg"]
+    paths += ROOT.glob("*.py")
     return "\n".join(x.read_text(encoding="utf-8") for x in paths)
 
 
 @functools.cache
 def names_of_code():
     tests = {x.stem for x in (ROOT / "tests").rglob("*.py")}
-    names = NAME.findall(texts_of_code())
+    names = NAME.findall((ROOT / "setup.cfg").read_text(encoding="utf-8"))
+    for node in ast.walk(ast.parse(code())):
+        names += names_of(node)
     return {*names, *(re.sub(r"_\d+$", "_0", x) for x in names), *tests}
+
+
+def names_of(node):
+    """What a part of a program names; comments and sentences name nothing."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return [] if " " in node.value else NAME.findall(node.value)
+    fields = ("name", "id", "attr", "arg", "asname", "module")
+    found = [getattr(node, x, None) for x in fields]
+    return [name for x in found if x for name in x.split(".")]
 
 
 @functools.cache
 def options_of_code():
-    found = {*re.findall(r'"(--[a-z-]+)"', texts_of_code())}
+    found = {*re.findall(r'"(--[a-z-]+)"', code())}
     return found | {f"--no-{x[2:]}" for x in found}
 
 
