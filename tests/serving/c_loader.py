@@ -19,6 +19,13 @@ NUMBERS = {FLOAT: np.float32, INT32: np.int32}
 STRING_BYTES = 24  # sizeof(TF_TString)
 
 
+class Pointer(ctypes.c_void_p):
+    """As results, `c_void_p` become numbers, which are passed on as 32 bits.
+
+    That goes well by chance: on the stack the other half is anything.
+    """
+
+
 class Output(ctypes.Structure):
     _fields_ = [("operation", ctypes.c_void_p), ("index", ctypes.c_int)]
 
@@ -47,15 +54,10 @@ class Loader:
         )
         self.check()
 
-    def call(self, name, *arguments, result=ctypes.c_void_p):
+    def call(self, name, *arguments, result=Pointer):
         function = getattr(self.library, f"TF_{name}")
         function.restype = result
-        return function(
-            *(
-                ctypes.c_void_p(x) if isinstance(x, int) and x > 2**31 else x
-                for x in arguments
-            )
-        )
+        return function(*arguments)
 
     def check(self):
         if self.call("GetCode", self.status, result=ctypes.c_int):
@@ -75,9 +77,9 @@ class Loader:
         sides = (ctypes.c_int64 * 1)(len(values))
         size = ctypes.c_size_t(STRING_BYTES * len(values))
         tensor = self.call("AllocateTensor", STRING, sides, 1, size)
-        start = self.call("TensorData", tensor)
+        start = self.call("TensorData", tensor).value
         for i, value in enumerate(values):
-            place = start + i * STRING_BYTES
+            place = Pointer(start + i * STRING_BYTES)
             self.call("StringInit", place, result=None)
             length = ctypes.c_size_t(len(value))
             self.call("StringCopy", place, value, length, result=None)
@@ -91,15 +93,16 @@ class Loader:
             for i in range(rank)
         ]
         start, count = self.call("TensorData", tensor), int(np.prod(shape))
+        start = start.value
         if kind != STRING:
             content = ctypes.string_at(start, count * 4)
             return np.frombuffer(content, NUMBERS[kind]).reshape(shape)
         found = []
         for i in range(count):
-            place = start + i * STRING_BYTES
+            place = Pointer(start + i * STRING_BYTES)
             size = self.call("StringGetSize", place, result=ctypes.c_size_t)
             data = self.call("StringGetDataPointer", place)
-            found.append(ctypes.string_at(data, size).decode())
+            found.append(ctypes.string_at(data.value, size).decode())
         return np.array(found, object).reshape(shape)
 
     def ask(self, inputs, outputs):
@@ -115,7 +118,8 @@ class Loader:
         )
         self.check()
         return {
-            key: self.to_numpy(x) for key, x in zip(outputs, found, strict=True)
+            key: self.to_numpy(Pointer(x))
+            for key, x in zip(outputs, found, strict=True)
         }
 
 
