@@ -40,9 +40,10 @@ OF_FEW_STEPS = {
     ),
     **{f"claims/{name}": ("--short",) for name in CLAIMS},
 }
-# Run by the last three tests, and parts of the claims.
+# Run by the last tests and test_tutorial.py, and parts of the claims.
 OTHERS = {
     "write_scenes",
+    "tutorial",
     "own_augmentation",
     "finetune_vit",
     "data_sources",
