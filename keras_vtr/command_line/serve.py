@@ -30,18 +30,13 @@ def add_arguments(parser):
 def run(run, port, *, printer, **options):
     check_server()
     folder = pathlib.Path(run).resolve()
-    is_run = (folder / CONFIG).is_file()
-    given = {key: x for key, x in options.items() if x is not None}
-    if given and not is_run:
-        raise ValueError(
-            f"An exported model answers as it was exported. Received: {given}"
-        )
     with listen(port) as listening:  # before time is spent on a model
-        if is_run:
+        if (folder / CONFIG).is_file():
             printer.report("exporting", f"Exporting the model of {folder}")
             model = _export(folder, options, printer)
         else:
             version, name = find_version(folder)
+            _refuse_options(options)
             printer.report("loading", f"Loading the SavedModel {version}")
             model = load_served_model(version, name)
         server = make_server(model, listening)
@@ -77,6 +72,16 @@ def find_version(folder):
             f"{SAVED_MODEL}. Received: a folder with neither"
         )
     return version, name
+
+
+def _refuse_options(options):
+    given = {key: x for key, x in options.items() if x is not None}
+    if given:
+        words = ", ".join(f"--{key.replace('_', '-')}" for key in given)
+        raise ValueError(
+            f"{words} must be left out for an exported model, which answers as "
+            f"it was exported. Received: {given}"
+        )
 
 
 def _export(folder, options, printer):

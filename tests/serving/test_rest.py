@@ -108,6 +108,14 @@ def test_other_addresses_and_large_bodies_are_refused(client, monkeypatch):
     assert "Servable not found" in other and "There is detr, version 3" in other
 
 
+@pytest.mark.parametrize("path", ["/", "/v1/models/detr", PREDICT])
+def test_other_names_of_this_machine_are_refused(client, path):
+    headers = {"Host": "elsewhere.example:8501"}
+    method = "POST" if path == PREDICT else "GET"
+    answer = client.open(path, method=method, data=b"{}", headers=headers)
+    assert answer.status_code == 400 and "trusted" in answer.json["error"]
+
+
 def test_the_page_asks_this_server_about_its_model(client, signatures):
     page = client.get("/", follow_redirects=True)
     assert page.request.args.to_dict() == {"model": "detr"}
