@@ -50,6 +50,7 @@ def digit_scenes(
     Args:
         split: `"train"` or `"held_out"`.
         layout: `"easy"`, `"crowded"` or a `keras_vtr.data.SceneLayout`.
+        digits: Which ones are drawn, some of 0 to 9; labels stay the digits.
         masks: Whether `y_true` has `"masks"`, the ink of each digit where no
             brighter one covers it.
         batch_size: B.
