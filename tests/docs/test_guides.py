@@ -67,9 +67,3 @@ def test_each_name_of_a_guide_exists(guide):
     assert len(found) > 12
     for name in found:
         find(name)
-
-
-@pytest.mark.any_backend
-def test_the_guide_in_japanese_is_short():
-    text = (ROOT / "docs/ja/guide.md").read_text(encoding="utf-8")
-    assert text.count("\n") <= 200

@@ -34,3 +34,10 @@ def test_lists_are_read_alike_on_github_and_in_the_site(page):
     """A paragraph or a block of code within an item is not: GitHub asks for 2
     spaces before it, Python-Markdown for 4."""
     assert not re.search(r"\n\n {1,3}\S.*", prose(page))
+
+
+@pytest.mark.parametrize(
+    ("page", "limit"), [("README.md", 250), ("docs/ja/guide.md", 200)]
+)
+def test_pages_that_are_to_be_short_are(page, limit):
+    assert read(page).count("\n") <= limit
